@@ -1,0 +1,294 @@
+"""The command line: options in, one call, text out. Imports wait until a command needs them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embedder import __version__
+from embedder.errors import EmbedderError
+
+_INTERRUPTED = 130
+_RUN = click.argument("run", type=click.Path(path_type=Path))
+_VECTORS = click.option(
+    "--vectors",
+    type=click.Choice(["input", "hidden", "output", "sum"]),
+    help="Which vectors; by default those that the run names.",
+)
+_COUNT = click.option(
+    "-n", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
+)
+
+
+class _Program(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EmbedderError as error:
+            raise click.ClickException(str(error)) from None
+        except MemoryError:
+            raise click.ClickException(
+                "out of memory; lower vocabulary.max_size or training.batch_size."
+            ) from None
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="embedder")
+def main() -> None:
+    """Train word embeddings from your own text on ordinary CPUs, and use them."""
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--output", metavar="DIR", help="The run folder, instead of the config's `output`.")
+@click.option("--overwrite", is_flag=True, help="Replace a run that is already in the folder.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with an interrupted run (instead of CONFIG).",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
+def train(
+    config: Path | None,
+    overrides: tuple[str, ...],
+    output: str | None,
+    overwrite: bool,
+    resume: Path | None,
+    quiet: bool,
+) -> None:
+    """Train the network that CONFIG describes.
+
+    Any key can be changed on the command line, dotted:
+
+        embedder train configs/quickstart.yaml training.passes=5 corpus.files=my.txt
+    """
+    from embedder.checkpoint import RunFolder
+    from embedder.config import load_config
+
+    if (config is None) == (resume is None):
+        raise click.UsageError("give either CONFIG or --resume RUN.")
+    if resume is not None:
+        if overwrite or output:
+            raise click.UsageError("--resume goes on in its own folder, as its config says.")
+        settings = RunFolder(resume).read_config().model_copy(update={"output": str(resume)})
+    else:
+        assert config is not None
+        settings = load_config(config, overrides)
+        if output is not None:
+            settings = settings.model_copy(update={"output": output})
+
+    from embedder.trainer import Interrupted
+    from embedder.trainer import train as run_training
+
+    try:
+        result = run_training(settings, overwrite=overwrite, resume=resume is not None, quiet=quiet)
+    except Interrupted as stop:
+        click.echo(
+            f"Stopped at {stop}; nothing is lost. "
+            f"Go on with: embedder train --resume {settings.output}",
+            err=True,
+        )
+        raise SystemExit(_INTERRUPTED) from None
+    except KeyboardInterrupt:
+        click.echo("Stopped before training began; nothing was saved.", err=True)
+        raise SystemExit(_INTERRUPTED) from None
+    if not quiet:
+        _summarise(result.folder)
+
+
+def _summarise(run: Path) -> None:
+    from embedder import tables
+    from embedder.checkpoint import load_model
+    from embedder.vectors import load_vectors
+
+    model = load_model(run)
+    vectors = load_vectors(run)
+    words = tables.example_words(model.config, vectors)
+    click.echo()
+    click.echo(
+        tables.timing_line(
+            *vectors.matrix.shape, model.metadata["tokens"], model.metadata["seconds"]
+        )
+    )
+    click.echo(f"\n{tables.neighbor_table(vectors, words)}\n")
+    evaluation = model.config.evaluation
+    if evaluation.analogies or evaluation.similarity:
+        try:
+            _evaluate(
+                vectors,
+                [Path(file) for file in evaluation.analogies],
+                [Path(file) for file in evaluation.similarity],
+                "3CosAdd",
+                evaluation.restrict_vocab,
+            )
+        except EmbedderError as error:
+            # The model is saved; a file that is missing from its evaluation is no reason to fail.
+            click.echo(f"Not evaluated: {error}\n", err=True)
+    click.echo(tables.next_steps(run, words))
+
+
+@main.command("eval")
+@_RUN
+@click.option("--analogies", type=click.Path(path_type=Path), multiple=True, metavar="FILE")
+@click.option("--similarity", type=click.Path(path_type=Path), multiple=True, metavar="FILE")
+@_VECTORS
+@click.option(
+    "--method", type=click.Choice(["3CosAdd", "3CosMul"]), default="3CosAdd", show_default=True
+)
+@click.option(
+    "--restrict-vocab",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use only the N most frequent words.",
+)
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here too.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def evaluate(
+    run: Path,
+    analogies: tuple[Path, ...],
+    similarity: tuple[Path, ...],
+    vectors: Any,
+    method: Any,
+    restrict_vocab: int | None,
+    out: Path | None,
+    files: tuple[Path, ...],
+) -> None:
+    """Measure RUN's vectors on analogy questions and word similarities.
+
+    Give --analogies or --similarity before each file, or once before several of one kind.
+    """
+    from embedder.storage import write_atomically
+    from embedder.vectors import load_vectors
+
+    if files:
+        # `--analogies a.txt b.txt`: Click hands the further files over as arguments.
+        if bool(analogies) == bool(similarity):
+            raise click.UsageError(
+                f"is {files[0]} for --analogies or --similarity? Put the option before each file."
+            )
+        analogies, similarity = (
+            (analogies + files, similarity) if analogies else (analogies, similarity + files)
+        )
+    if not analogies and not similarity:
+        raise click.UsageError("nothing to evaluate: give --analogies FILE or --similarity FILE.")
+    figures = _evaluate(
+        load_vectors(run, vectors), list(analogies), list(similarity), method, restrict_vocab
+    )
+    if out is not None:
+        text = json.dumps(figures, indent=2, ensure_ascii=False)
+        write_atomically(out, (text + "\n").encode())
+
+
+def _evaluate(
+    vectors: Any,
+    analogies: list[Path],
+    similarity: list[Path],
+    method: Any,
+    restrict_vocab: int | None,
+) -> dict[str, Any]:
+    """Print tables and return the same figures for JSON."""
+    from embedder import tables
+    from embedder.evaluation.analogies import evaluate_analogies, read_analogies
+    from embedder.evaluation.similarity import evaluate_similarity, read_similarities
+
+    figures: dict[str, Any] = {}
+    sections = [section for file in analogies for section in read_analogies(file)]
+    judgements = {file.stem: read_similarities(file) for file in similarity}
+    if sections:
+        result = evaluate_analogies(vectors, sections, method, restrict_vocab)
+        click.echo(tables.analogy_table(result) + "\n")
+        figures["analogies"] = {
+            "method": method,
+            "total": _score_figures(result.total),
+            "sections": {name: _score_figures(score) for name, score in result.sections.items()},
+        }
+    if judgements:
+        results = {
+            name: evaluate_similarity(vectors, pairs, restrict_vocab)
+            for name, pairs in judgements.items()
+        }
+        click.echo(tables.similarity_table(results) + "\n")
+        figures["similarity"] = {name: result._asdict() for name, result in results.items()}
+    return figures
+
+
+def _score_figures(score: Any) -> dict[str, Any]:
+    return {**score._asdict(), "accuracy": score.accuracy, "interval": list(score.interval())}
+
+
+@main.command()
+@_RUN
+@click.argument("words", nargs=-1, required=True)
+@_VECTORS
+@_COUNT
+def neighbors(run: Path, words: tuple[str, ...], vectors: Any, count: int) -> None:
+    """Print the words nearest to each WORD, by cosine."""
+    from embedder.vectors import load_vectors
+
+    loaded = load_vectors(run, vectors)
+    found = {word: loaded.neighbors(word, count) for word in words}
+    for word, near in found.items():
+        if len(found) > 1:
+            click.echo(f"{word}:")
+        _print_neighbors(near)
+
+
+@main.command()
+@_RUN
+@click.argument("a")
+@click.argument("b")
+@click.argument("c")
+@_VECTORS
+@_COUNT
+def analogy(run: Path, a: str, b: str, c: str, vectors: Any, count: int) -> None:
+    """Complete "A is to B as C is to …"."""
+    from embedder.vectors import load_vectors
+
+    _print_neighbors(load_vectors(run, vectors).analogy(a, b, c, count))
+
+
+def _print_neighbors(found: list[Any]) -> None:
+    for neighbor in found:
+        click.echo(f"{neighbor.similarity:7.4f}  {neighbor.word}")
+
+
+@main.command()
+@_RUN
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["word2vec", "word2vec-binary", "glove"]),
+    default="word2vec",
+    show_default=True,
+)
+@_VECTORS
+def export(run: Path, out: Path, file_format: Any, vectors: Any) -> None:
+    """Write RUN's vectors to the file OUT for other tools."""
+    from embedder.vectors import load_vectors
+
+    loaded = load_vectors(run, vectors)
+    loaded.save(out, file_format)
+    words, dimension = loaded.matrix.shape
+    click.echo(f"Wrote {words:,} vectors of {dimension} dimensions to {out}.")
+
+
+@main.command("check-gradients")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+def check_gradients(config: Path, overrides: tuple[str, ...]) -> None:
+    """Compare the kernels' gradients with finite differences and with explicit Jacobians.
+
+    For the network that CONFIG describes, with random parameters in double precision. Each figure
+    is the largest deviation relative to the largest gradient.
+    """
+    from embedder import gradient_check, tables
+    from embedder.config import load_config
+
+    comparisons = gradient_check.check_gradients(load_config(config, overrides))
+    click.echo(tables.gradient_rows(comparisons))
+    if not all(comparison.passed for comparison in comparisons):
+        raise click.ClickException(f"a deviation exceeds {gradient_check.TOLERANCE:g}.")

@@ -1,0 +1,290 @@
+"""Typed configuration: a YAML file and `key=value` overrides become one checked `Config`."""
+
+import difflib
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from embedder.errors import ConfigError
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+VectorKind = Literal["input", "hidden", "output", "sum"]
+
+
+class _Section(BaseModel):
+    # strict: "5" is not a number and 1.5 is not a count, so a typing slip is not silently rounded.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CorpusConfig(_Section):
+    """Where the text is and how it becomes words."""
+
+    files: list[str] = Field(min_length=1)
+    """Files, folders, globs, `package:NAME/PATH`, or `-` for standard input."""
+    tokenizer: Literal["words", "whitespace"] = "words"
+    lowercase: bool = True
+    text_field: str | None = None
+    """Set for JSON lines: the field that holds the text."""
+    errors: Literal["strict", "replace", "ignore"] = "strict"
+    """What to do with bytes that are not UTF-8."""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _one_file_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+class VocabularyConfig(_Section):
+    """Which words get a vector."""
+
+    min_count: Positive = 5
+    max_size: Positive | None = None
+    subsample: Annotated[float, Field(ge=0.0)] = 1e-3
+    """Threshold t of Mikolov et al. 2013 above which frequent words are dropped; 0 keeps all."""
+
+
+class ExamplesConfig(_Section):
+    """How the token stream becomes training targets."""
+
+    source: Literal["cooccurrence"] = "cooccurrence"
+    window: Positive = 5
+    """Words on each side."""
+    window_weights: Literal["linear", "uniform", "harmonic"] = "linear"
+    """Weight at distance d: (window − d + 1)/window, 1, or 1/d."""
+
+
+class NetworkConfig(_Section):
+    """The network's shape and how it starts."""
+
+    input: Literal["word"] = "word"
+    dimension: Positive = 100
+    hidden: Positive = 100
+    activation: Literal["sigmoid", "tanh", "relu", "identity"] = "sigmoid"
+    direct: bool = False
+    """Connect the input vector to the logits as well (Bengio et al. 2003)."""
+    initialisation: Literal["spectral", "random"] = "spectral"
+    vectors: VectorKind = "hidden"
+    """The vectors that `eval`, `neighbors` and `export` use unless told otherwise."""
+
+
+class LossConfig(_Section):
+    """What is minimised."""
+
+    name: Literal["softmax"] = "softmax"
+
+
+class TrainingConfig(_Section):
+    """How it is minimised."""
+
+    passes: Positive = 10
+    """A pass draws as many rows as the vocabulary has."""
+    batch_size: Positive = 256
+    optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0.0)] = 2e-2
+    """Of the output layer; see the two factors below."""
+    hidden_rate_factor: Annotated[float, Field(ge=0.0)] = 0.1
+    embedding_rate_factor: Annotated[float, Field(ge=0.0)] = 5.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    final_rate_fraction: Fraction = 0.02
+    """The rate falls linearly to this fraction of itself."""
+    row_sampling: Fraction = 0.5
+    """Rows are drawn with probability ∝ count^row_sampling, and weighted to keep the gradient."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    threads: Annotated[int, Field(ge=0)] = 0
+    """0: as many as the machine offers."""
+    checkpoint_every: Annotated[int, Field(ge=0)] = 5
+    """Passes between checkpoints; 0: only when interrupted."""
+    engine: Literal["local"] = "local"
+
+
+class ValidationConfig(_Section):
+    """Held-out text."""
+
+    fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the sentences kept out of training, to report the loss on them."""
+
+
+class EvaluationConfig(_Section):
+    """What `embedder train` shows when it ends."""
+
+    words: list[str] = []
+    """Words whose neighbours are printed; by default a few of the vocabulary's own."""
+    analogies: list[str] = []
+    similarity: list[str] = []
+    restrict_vocab: Positive | None = None
+
+
+class Config(_Section):
+    """One run, fully described."""
+
+    corpus: CorpusConfig
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    examples: ExamplesConfig = ExamplesConfig()
+    network: NetworkConfig = NetworkConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    validation: ValidationConfig = ValidationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    output: str = "runs/embedder"
+
+    def to_yaml(self) -> str:
+        """Return the resolved configuration, every key present."""
+        return yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's reading of 2e-2 as a number, and an error for a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key '{key_node.value}' stands twice",
+                        problem_mark=key_node.start_mark,
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _float_of_scientific_notation(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("!scientific", _float_of_scientific_notation)  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "!scientific",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def load_config(path: Path, overrides: typing.Sequence[str] = ()) -> Config:
+    """Read a YAML file and apply dotted `key=value` overrides.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    overrides
+        For example ``["training.passes=5", "corpus.files=my.txt"]``; values are read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        For a file that is missing or not YAML, a key that does not exist (the nearest one is
+        named) or a value of the wrong type or out of range.
+    """
+    tree = _read_yaml(path)
+    for override in overrides:
+        _apply_override(tree, override)
+    return make_config(tree, str(path))
+
+
+def make_config(tree: dict[str, Any], origin: str) -> Config:
+    """Check a nested dictionary and return it as a `Config`; `origin` names it in errors."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {_describe(error)}") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file.") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{path}: this is a folder; expected a YAML file such as configs/quickstart.yaml."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file; expected YAML in UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
+    return _parse_mapping(text, str(path))
+
+
+def _parse_mapping(text: str, origin: str) -> dict[str, Any]:
+    try:
+        tree = yaml.load(text, _Loader)  # noqa: S506 - _Loader is a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).split("\n")[0]
+        raise ConfigError(f"{origin}{where}: not valid YAML: {problem}.") from None
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{origin}: expected sections such as `corpus:` with keys below them.")
+    return tree
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"'{override}': expected KEY=VALUE, such as training.passes=5.")
+    value = _parse_mapping(f"value: {text}", f"'{override}'")["value"]
+    *sections, last = key.split(".")
+    for section in sections:
+        child = tree.setdefault(section, {})
+        if child is None:
+            child = tree[section] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"'{override}': '{section}' is not a section.")
+        tree = child
+    tree[last] = value
+
+
+def _describe(error: ValidationError) -> str:
+    """Turn pydantic's list into sentences a user can act on, one a fault."""
+    sentences = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            sentences.append(f"{where}: unknown key.{_nearest_key(fault['loc'])}")
+        elif fault["type"] == "missing":
+            sentences.append(f"{where}: required, but not given.")
+        elif fault["type"] == "model_type":
+            sentences.append(f"{where}: expected a section with keys, got {fault['input']!r}.")
+        else:
+            expected = fault["msg"].replace("Input should be ", "").replace("a valid ", "a ")
+            sentences.append(f"{where}: expected {expected}, got {fault['input']!r}.")
+    return " ".join(dict.fromkeys(sentences))
+
+
+def _nearest_key(location: tuple[int | str, ...]) -> str:
+    section: Any = Config
+    for part in location[:-1]:
+        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+        section = field.annotation if field else None
+        if isinstance(section, types.UnionType):
+            section = None
+    name = str(location[-1])
+    here = list(section.model_fields) if section else []
+    near = difflib.get_close_matches(name, here, n=1, cutoff=0.6)
+    if near:
+        full = ".".join([*map(str, location[:-1]), near[0]])
+        return f" Did you mean '{full}'?"
+    # A key written at the wrong level is as common as a misspelt one.
+    everywhere = {f"{s}.{k}": k for s, k in _all_keys()}
+    for full, key in everywhere.items():
+        if key == name:
+            return f" Did you mean '{full}'?"
+    return f" The keys here are: {', '.join(here)}." if here else ""
+
+
+def _all_keys() -> list[tuple[str, str]]:
+    return [
+        (section, key)
+        for section, field in Config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for key in field.annotation.model_fields
+    ]

@@ -1,0 +1,335 @@
+"""Files, folders, globs, compression and JSON lines, streamed as whitespace-separated words.
+
+Everything downstream sees one form of text: UTF-8 bytes in which ASCII whitespace separates words
+and a newline ends a sentence. `read_text` yields it in blocks that end between two words, so that
+no file is ever whole in memory and a corpus of one endless line works like any other.
+"""
+
+import bz2
+import codecs
+import functools
+import glob
+import gzip
+import importlib.util
+import io
+import json
+import lzma
+import queue
+import sys
+import threading
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import CorpusConfig
+from embedder.errors import CorpusError
+
+BLOCK_BYTES = 1 << 20
+LONGEST_WORD_BYTES = 1 << 26
+_STANDARD_INPUT = "-"
+_WHITESPACE = b" \t\n\r\v\f"
+
+
+class Source(NamedTuple):
+    """One input file, or standard input where `path` is None."""
+
+    name: str
+    path: Path | None
+
+
+def find_sources(patterns: Iterable[str]) -> list[Source]:
+    """Expand files, folders, globs, `package:` resources and `-` into input files.
+
+    Folders and globs give their files in the order of their names; hidden files are passed over.
+
+    Raises
+    ------
+    CorpusError
+        For a pattern that matches no file, or a package that is not installed.
+    """
+    sources = []
+    for pattern in patterns:
+        if pattern == _STANDARD_INPUT:
+            sources.append(Source("standard input", None))
+            continue
+        if pattern.startswith("package:"):
+            paths = [_package_resource(pattern)]
+        elif Path(pattern).exists():
+            paths = _files_below(Path(pattern))
+        elif glob.has_magic(pattern):
+            matches = sorted(glob.glob(pattern, recursive=True))
+            paths = [Path(match) for match in matches if Path(match).is_file()]
+        else:
+            raise CorpusError(f"{pattern}: no such file or folder; corpus.files names it.")
+        if not paths:
+            raise CorpusError(f"{pattern}: no file there; corpus.files names it.")
+        sources.extend(Source(str(path), path) for path in paths)
+    if sum(source.path is None for source in sources) > 1:
+        raise CorpusError("corpus.files: '-' stands more than once; standard input has one end.")
+    return sources
+
+
+def _package_resource(pattern: str) -> Path:
+    package, _, inner = pattern.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None:
+        raise CorpusError(
+            f"{pattern}: the Python package '{package}' is not installed; install what provides "
+            "it (for the quick start: pip install '.[quickstart]')."
+        )
+    for folder in spec.submodule_search_locations or []:
+        path = (Path(folder) / inner).resolve()
+        if path.is_file() and path.is_relative_to(Path(folder).resolve()):
+            return path
+    raise CorpusError(f"{pattern}: the package '{package}' has no file '{inner}'.")
+
+
+def _files_below(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+
+
+def open_source(source: Source) -> IO[bytes]:
+    """Open a source for reading bytes, decompressing by the ending of its name."""
+    if source.path is None:
+        return sys.stdin.buffer
+    openers: dict[str, Callable[[Path], Any]] = {
+        ".gz": gzip.open,
+        ".bz2": bz2.open,
+        ".xz": lzma.open,
+        ".zst": _open_zstandard,
+    }
+    opener = openers.get(source.path.suffix.lower())
+    stream: IO[bytes] = opener(source.path) if opener else source.path.open("rb")
+    return stream
+
+
+def _open_zstandard(path: Path) -> IO[bytes]:
+    import zstandard
+
+    reader = zstandard.ZstdDecompressor().stream_reader(
+        path.open("rb"), read_across_frames=True, closefd=True
+    )
+    return io.BufferedReader(reader, BLOCK_BYTES)
+
+
+def read_text(
+    config: CorpusConfig, progress: Callable[[int], None] | None = None
+) -> Iterator[bytes]:
+    """Yield the corpus as blocks of UTF-8 words between ASCII whitespace, sentences between newlines.
+
+    Files are read and decompressed in a thread of their own. The end of a file ends a sentence.
+
+    Parameters
+    ----------
+    config
+        The files, tokenizer, lower-casing, JSON field and treatment of undecodable bytes.
+    progress
+        Called with the number of (uncompressed) bytes of each block.
+
+    Raises
+    ------
+    CorpusError
+        For a file that cannot be read, is damaged, binary or not UTF-8, or a JSON line without
+        the field; the message names the file and the line or byte.
+    """
+    sources = find_sources(config.files)
+    for source, offset, block in _in_background(_read_blocks(sources, config.text_field)):
+        if progress:
+            progress(len(block))
+        yield _normalise(block, config, source, offset)
+
+
+def _normalise(block: bytes, config: CorpusConfig, source: Source, offset: int) -> bytes:
+    if block.isascii():
+        block = block.lower() if config.lowercase else block
+    else:
+        try:
+            text = block.decode("utf-8", config.errors)
+        except UnicodeDecodeError as error:
+            raise CorpusError(
+                f"{source.name}: byte {offset + error.start:,} is not UTF-8; convert the file "
+                "(iconv -t UTF-8), or set corpus.errors to replace or ignore."
+            ) from None
+        block = (text.lower() if config.lowercase else text).encode("utf-8")
+    return split_words(block) if config.tokenizer == "words" else block
+
+
+def split_words(text: bytes) -> bytes:
+    """Put spaces for everything in UTF-8 text but words and newlines.
+
+    A word is a run of Unicode letters, digits and their combining marks; an apostrophe (' or ’)
+    belongs to it between two of these: don't, l’été, rock'n'roll.
+    """
+    from embedder.kernels.tokens import blank_between_words
+
+    words = np.frombuffer(text, np.uint8).copy()
+    blank_between_words(words, _word_characters())
+    return words.tobytes()
+
+
+@functools.cache
+def _word_characters() -> Array:
+    """Return a table over code points, (0x110000,) bool: letters, marks and numbers."""
+    table = np.zeros(0x110000, np.bool_)
+    # Beyond plane 3 there are no letters; the variation selectors there are marks.
+    for code in (*range(0x32400), *range(0xE0100, 0xE01F0)):
+        table[code] = unicodedata.category(chr(code))[0] in "LMN"
+    return table
+
+
+_Block = tuple[Source, int, bytes]
+
+
+def _read_blocks(sources: list[Source], text_field: str | None) -> Iterator[_Block]:
+    """Yield (source, byte offset, block), each block cut between two words."""
+    for source in sources:
+        if text_field is None and source.path and ".jsonl" in source.path.suffixes:
+            raise CorpusError(
+                f"{source.name}: JSON lines; set corpus.text_field to the field with the text."
+            )
+        try:
+            with open_source(source) as stream:
+                if text_field is None:
+                    yield from _cut_between_words(source, stream)
+                else:
+                    yield from _texts_of_json_lines(source, stream, text_field)
+        except CorpusError:
+            raise
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
+        except OSError as error:
+            raise CorpusError(
+                f"{source.name}: cannot be read ({error.strerror or error})."
+            ) from None
+        except Exception as error:
+            if type(error).__name__ != "ZstdError":  # naming the class would import zstandard
+                raise
+            raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
+
+
+def _cut_between_words(source: Source, stream: IO[bytes]) -> Iterator[_Block]:
+    offset = 0
+    pending = b""
+    first = True
+    while data := stream.read(BLOCK_BYTES):
+        if first:
+            data = _without_byte_order_mark(source, data)
+            first = False
+        _refuse_binary(source, data, offset + len(pending))
+        cut = max(data.rfind(space) for space in (b"\n", b" ", b"\t", b"\r", b"\v", b"\f")) + 1
+        if cut == 0:
+            pending += data
+            if len(pending) > LONGEST_WORD_BYTES:
+                raise CorpusError(
+                    f"{source.name}: {len(pending):,} bytes without a space from byte {offset:,} "
+                    "on; expected text with spaces between its words."
+                )
+            continue
+        yield source, offset, pending + data[:cut]
+        offset += len(pending) + cut
+        pending = data[cut:]
+    yield source, offset, pending + b"\n"
+
+
+def _without_byte_order_mark(source: Source, data: bytes) -> bytes:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise CorpusError(
+            f"{source.name}: UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)."
+        )
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _refuse_binary(source: Source, data: bytes, offset: int) -> None:
+    position = data.find(b"\0")
+    if position >= 0:
+        raise CorpusError(
+            f"{source.name}: a binary file (byte {offset + position:,} is zero); expected text, "
+            "plain or compressed as .gz, .bz2, .xz or .zst."
+        )
+
+
+def _texts_of_json_lines(source: Source, stream: IO[bytes], field: str) -> Iterator[_Block]:
+    texts: list[str] = []
+    size = 0
+    number = 0
+    while line := stream.readline(LONGEST_WORD_BYTES):
+        number += 1
+        if not line.strip(_WHITESPACE):
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{source.name}, line {number}: not JSON ({error}).") from None
+        text = record.get(field) if isinstance(record, dict) else None
+        if not isinstance(text, str):
+            raise CorpusError(
+                f"{source.name}, line {number}: no text in the field '{field}'; corpus.text_field "
+                f"names it{_fields_of(record)}."
+            )
+        texts.append(text)
+        size += len(text)
+        if size >= BLOCK_BYTES:
+            yield source, 0, _join(texts)
+            texts, size = [], 0
+    yield source, 0, _join(texts)
+
+
+def _fields_of(record: object) -> str:
+    return f"; this line has: {', '.join(map(str, record))}" if isinstance(record, dict) else ""
+
+
+def _join(texts: list[str]) -> bytes:
+    # JSON may hold lone surrogates and zeros, which no UTF-8 word can.
+    return "".join(f"{text}\n" for text in texts).replace("\0", " ").encode("utf-8", "replace")
+
+
+_END = None
+
+
+def _in_background(blocks: Iterator[_Block], depth: int = 4) -> Iterator[_Block]:
+    """Run a generator in a thread, at most `depth` blocks ahead; its exception is raised here."""
+    waiting: queue.Queue[_Block | BaseException | None] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(item: _Block | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def produce() -> None:
+        try:
+            for block in blocks:
+                put(block)
+                if stopped.is_set():
+                    return
+            put(_END)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=produce, name="corpus reader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = waiting.get()
+            if item is _END:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()

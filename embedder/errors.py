@@ -1,0 +1,25 @@
+"""What can go wrong through a user's input, each as one sentence that says what to do."""
+
+
+class EmbedderError(Exception):
+    """A mistake or a limit that a user can act on; the program prints it without a traceback."""
+
+
+class ConfigError(EmbedderError):
+    """A configuration file, key or value that cannot be used."""
+
+
+class CorpusError(EmbedderError):
+    """Text that cannot be found, read or decoded."""
+
+
+class VocabularyError(EmbedderError):
+    """A vocabulary that is too small, damaged or lacks a word."""
+
+
+class RunError(EmbedderError):
+    """A run folder that is missing, damaged, unfinished or in the way."""
+
+
+class EvaluationError(EmbedderError):
+    """An evaluation file that cannot be read or does not fit the vocabulary."""

@@ -1,0 +1,1 @@
+"""Measures of word vectors on questions that people wrote."""

@@ -1,0 +1,1 @@
+"""Numba-compiled loops: arrays and scalars in, arrays and scalars out, no Python objects."""

@@ -1,0 +1,164 @@
+"""Co-occurrence counts from a stream of ids, through an inverted index.
+
+The positions of every word are listed once (a counting sort). A row of counts is then made by
+walking one word's positions and adding its neighbours up in a dense array of V numbers, with one
+bit a word for those touched: reading the bits in order gives the row's columns in order. It takes
+neither a sort of the pairs nor a hash table, rows are independent, so threads take turns at them,
+and rows come out complete, so they can go to disk as they are made.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+_SENTENCE_END = -1
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@njit(inline="always")
+def _uniform(seed, counter):
+    """Return a number in [0, 1) that depends on its arguments only (SplitMix64, Steele 2014)."""
+    z = (np.uint64(seed) + np.uint64(counter)) * _GOLDEN
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return np.float64(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@njit(cache=True)
+def sample_tokens(ids, keep, seed, held_out, want_held_out, out):
+    """Copy one side of the validation split, dropping occurrences of frequent words.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        Word ids, −1 at sentence ends.
+    keep : (V,) float64
+        The probability of keeping an occurrence of each word.
+    seed : int
+    held_out : float
+        The share of sentences on the validation side.
+    want_held_out : bool
+        Which side to copy.
+    out : (n,) int32
+
+    Returns
+    -------
+    int
+        How many ids were written.
+    """
+    written = 0
+    sentence = 0
+    wanted = (_uniform(seed + 1, sentence) < held_out) == want_held_out
+    for i in range(len(ids)):
+        word = ids[i]
+        if word == _SENTENCE_END:
+            sentence += 1
+            wanted = (_uniform(seed + 1, sentence) < held_out) == want_held_out
+            if written > 0 and out[written - 1] != _SENTENCE_END:
+                out[written] = word
+                written += 1
+        elif wanted and (keep[word] >= 1.0 or _uniform(seed, i) < keep[word]):
+            out[written] = word
+            written += 1
+    return written
+
+
+@njit(cache=True)
+def index_positions(ids, vocabulary, starts, positions):
+    """List the places of each word: word w stands at ``positions[starts[w]:starts[w + 1]]``.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+    vocabulary : int
+    starts : (V + 1,) int64
+        Receives where each word's list begins.
+    positions : (n,) int32 or int64
+        Receives the lists, ascending.
+    """
+    starts[:] = 0
+    for i in range(len(ids)):
+        if ids[i] >= 0:
+            starts[ids[i] + 1] += 1
+    for word in range(vocabulary):
+        starts[word + 1] += starts[word]
+    following = starts[:-1].copy()
+    for i in range(len(ids)):
+        word = ids[i]
+        if word >= 0:
+            positions[following[word]] = i
+            following[word] += 1
+
+
+@njit(parallel=True, cache=True)
+def count_rows(
+    ids, positions, starts, first, last, distance_weights, threads, room, columns, weights, used
+):
+    """Count the neighbours of words `first` … `last` − 1.
+
+    Parameters
+    ----------
+    ids, positions, starts
+        The stream and its index.
+    distance_weights : (window,) float64
+        The weight of a neighbour at distance 1, 2, …; windows end with the sentence.
+    threads : int
+    room : (last − first + 1,) int64
+        Row w may be written from ``room[w − first]`` on.
+    columns : int32, weights : float32
+        Receive the rows.
+    used : (last − first,) int64
+        Receives the number of cells of each row.
+    """
+    vocabulary = len(starts) - 1
+    window = len(distance_weights)
+    n = len(ids)
+    for thread in prange(threads):
+        sums = np.zeros(vocabulary, np.float64)
+        touched = np.zeros(vocabulary // 64 + 1, np.uint64)
+        for word in range(first + thread, last, threads):
+            for k in range(starts[word], starts[word + 1]):
+                place = np.int64(positions[k])
+                for d in range(1, window + 1):
+                    if place - d < 0:
+                        break
+                    neighbour = ids[place - d]
+                    if neighbour < 0:
+                        break
+                    sums[neighbour] += distance_weights[d - 1]
+                    touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
+                for d in range(1, window + 1):
+                    if place + d >= n:
+                        break
+                    neighbour = ids[place + d]
+                    if neighbour < 0:
+                        break
+                    sums[neighbour] += distance_weights[d - 1]
+                    touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
+            cell = room[word - first]
+            for group in range(len(touched)):
+                bits = touched[group]
+                if bits == 0:
+                    continue
+                touched[group] = 0
+                for bit in range(64):
+                    if (bits >> np.uint64(bit)) & np.uint64(1):
+                        neighbour = group * 64 + bit
+                        columns[cell] = neighbour
+                        weights[cell] = sums[neighbour]
+                        sums[neighbour] = 0.0
+                        cell += 1
+            used[word - first] = cell - room[word - first]
+
+
+@njit(cache=True)
+def close_gaps(columns, weights, room, used):
+    """Move rows together in place and return the number of cells."""
+    end = 0
+    for row in range(len(used)):
+        start = room[row]
+        for k in range(used[row]):
+            columns[end + k] = columns[start + k]
+            weights[end + k] = weights[start + k]
+        end += used[row]
+    return end

@@ -1,0 +1,127 @@
+"""The hidden layer: h = a(x W1 + b1) and its gradients.
+
+    r = x W1 + b1            h = a(r) − c
+    ∂J/∂r = ∂J/∂h ∘ a′(r)    ∂J/∂x = (∂J/∂r) W1ᵀ    ∂J/∂W1 = xᵀ ∂J/∂r    ∂J/∂b1 = Σ ∂J/∂r
+
+The Jacobian ∂h/∂r is diagonal, hence the element-wise product ∘. The derivative is written in terms
+of what is kept, a(r) = h + c: a(1 − a) for the sigmoid, 1 − a² for tanh. The constant c is ½ for the
+sigmoid and 0 otherwise: h then starts around zero, which spares W2 a common direction; the same
+functions can be represented, since h W2ᵀ + b2 = a W2ᵀ + (b2 − c Σ_j W2_j), with the same Jacobians.
+
+With direct connections the output layer reads [h, x]; the last columns of its gradient go straight
+to ∂J/∂x.
+
+Examples are split into `parts`; each has its own ∂J/∂W1, summed in order: no races, the same bits.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from embedder.kernels.exp import exp
+
+SIGMOID, TANH, RELU, IDENTITY = range(4)
+CENTRES = (0.5, 0.0, 0.0, 0.0)
+"""c of each activation."""
+
+
+@njit(error_model="numpy", cache=True)
+def _activate(r, activation):
+    one = r.dtype.type(1.0)
+    two = r.dtype.type(2.0)
+    if activation == SIGMOID:
+        half = r.dtype.type(0.5)
+        for i in range(len(r)):
+            r[i] = one / (one + exp(-r[i])) - half
+    elif activation == TANH:
+        for i in range(len(r)):
+            r[i] = two / (one + exp(-two * r[i])) - one
+    elif activation == RELU:
+        for i in range(len(r)):
+            r[i] = max(r[i], r.dtype.type(0.0))
+
+
+@njit(error_model="numpy", cache=True)
+def _multiply_by_derivative(d, h, activation):
+    one = h.dtype.type(1.0)
+    if activation == SIGMOID:
+        half = h.dtype.type(0.5)
+        for i in range(len(d)):
+            d[i] *= (half + h[i]) * (half - h[i])  # a(1 − a) with a = h + ½
+    elif activation == TANH:
+        for i in range(len(d)):
+            d[i] *= one - h[i] * h[i]
+    elif activation == RELU:
+        for i in range(len(d)):
+            if h[i] <= 0:
+                d[i] = 0
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def hidden_forward(x, W1, b1, activation, parts, features):
+    """Compute the output layer's input.
+
+    Parameters
+    ----------
+    x : (B, D)
+    W1 : (D, H)
+    b1 : (H,)
+    activation : int
+        `SIGMOID`, `TANH`, `RELU` or `IDENTITY`.
+    parts : int
+    features : (B, H) or (B, H + D)
+        Receives h, and x beside it for direct connections.
+    """
+    batch = len(x)
+    hidden = len(b1)
+    for part in prange(parts):
+        low = part * batch // parts
+        high = (part + 1) * batch // parts
+        r = np.dot(x[low:high], W1)
+        for i in range(low, high):
+            row = r[i - low]
+            row += b1
+            _activate(row, activation)
+            features[i, :hidden] = row
+            if features.shape[1] > hidden:
+                features[i, hidden:] = x[i]
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def hidden_backward(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1):
+    """Compute the gradients of the hidden layer and of its input.
+
+    Parameters
+    ----------
+    x, W1, features, activation, parts
+        As in `hidden_forward`.
+    d_features : like `features`
+        ∂J/∂h, and the direct connections' ∂J/∂x beside it.
+    d_x : (B, D)
+    d_W1 : (D, H)
+    d_b1 : (H,)
+        Receive the gradients.
+    """
+    batch, dimension = x.shape
+    hidden = W1.shape[1]
+    W1_parts = np.empty((parts, dimension, hidden), x.dtype)
+    b1_parts = np.zeros((parts, hidden), x.dtype)
+    W1_transposed = W1.T
+    for part in prange(parts):
+        low = part * batch // parts
+        high = (part + 1) * batch // parts
+        d_r = np.empty((high - low, hidden), x.dtype)
+        for i in range(low, high):
+            row = d_r[i - low]
+            row[:] = d_features[i, :hidden]
+            _multiply_by_derivative(row, features[i, :hidden], activation)
+            b1_parts[part] += row
+        d_input = d_x[low:high]
+        np.dot(d_r, W1_transposed, d_input)
+        if features.shape[1] > hidden:
+            d_input += d_features[low:high, hidden:]
+        np.dot(x[low:high].T, d_r, W1_parts[part])
+    d_W1[:] = W1_parts[0]
+    d_b1[:] = b1_parts[0]
+    for part in range(1, parts):
+        d_W1 += W1_parts[part]
+        d_b1 += b1_parts[part]

@@ -1,0 +1,104 @@
+"""Steps of SGD, Adagrad and Adam on flat arrays, to be fused into other kernels.
+
+With g the gradient, at step t:
+
+    SGD       p ← p − α g
+    Adagrad   s ← s + g²;  p ← p − α g / (√s + ε)                     Duchi et al. 2011, section 1.3
+    Adam      m ← β₁ m + (1 − β₁) g;  s ← β₂ s + (1 − β₂) g²          Kingma and Ba 2015,
+              p ← p − α √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√s + ε)           section 2, last paragraph
+    Gradient  m ← g;  p stays                                         for checks
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from embedder.arrays import Array
+
+SGD, ADAGRAD, ADAM, GRADIENT = range(4)
+
+
+class Rule(NamedTuple):
+    """One optimizer step's constants; `rate` holds Adam's bias correction already."""
+
+    kind: int
+    rate: float
+    decay1: float
+    decay2: float
+    epsilon: float
+
+
+class Moments(NamedTuple):
+    """Running averages of a parameter's gradient and its square; empty where the rule has none."""
+
+    first: Array
+    second: Array
+
+
+@njit(inline="always")
+def flat_rows(array, low, high):
+    """Return rows low…high as a flat view; what is empty stays empty."""
+    return array[low:high].reshape(-1)
+
+
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
+def step(parameters, gradient, first, second, rule):
+    """Move flat parameters (n,) against a gradient (n,), in place; see the module's formulas."""
+    number = parameters.dtype.type
+    rate = number(rule.rate)
+    epsilon = number(rule.epsilon)
+    if rule.kind == ADAM:
+        decay1 = number(rule.decay1)
+        decay2 = number(rule.decay2)
+        one = number(1.0)
+        for i in range(len(parameters)):
+            g = gradient[i]
+            m = decay1 * first[i] + (one - decay1) * g
+            s = decay2 * second[i] + (one - decay2) * g * g
+            first[i] = m
+            second[i] = s
+            parameters[i] -= rate * m / (np.sqrt(s) + epsilon)
+    elif rule.kind == ADAGRAD:
+        for i in range(len(parameters)):
+            g = gradient[i]
+            s = second[i] + g * g
+            second[i] = s
+            parameters[i] -= rate * g / (np.sqrt(s) + epsilon)
+    elif rule.kind == SGD:
+        for i in range(len(parameters)):
+            parameters[i] -= rate * gradient[i]
+    else:
+        first[:] = gradient
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def step_rows(table, rows, gradient, moments, visits, rule):
+    """Move some rows of a table, each as if it alone were being trained.
+
+    A row's Adam counts that row's own steps: rows are drawn at different rates, and a rare one's
+    first step needs the correction of a first step.
+
+    Parameters
+    ----------
+    table : (V, D)
+        Changed in place.
+    rows : (B,) int64
+        Distinct, so that no two threads write one row.
+    gradient : (B, D)
+    moments : Moments of (V, D)
+    visits : (V,) int32
+        Steps that each row has had; incremented.
+    rule : Rule
+        Its rate without bias correction.
+    """
+    for i in prange(len(rows)):
+        row = rows[i]
+        visits[row] += 1
+        rate = rule.rate
+        if rule.kind == ADAM:
+            rate *= np.sqrt(1.0 - rule.decay2 ** visits[row]) / (1.0 - rule.decay1 ** visits[row])
+        own = Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon)
+        first = flat_rows(moments.first, row, row + 1)
+        second = flat_rows(moments.second, row, row + 1)
+        step(table[row], gradient[i], first, second, own)

@@ -1,0 +1,231 @@
+"""Words of a text block → ids, through a hash table that lives in plain arrays.
+
+One pass over the corpus both counts and encodes: ids are given in the order of first appearance
+and renumbered once the vocabulary is known, so standard input can be read as well as a file.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from embedder.arrays import Array
+
+SENTENCE_END = -1
+"""Stands in an id stream where a sentence ends."""
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
+
+
+class Lexicon(NamedTuple):
+    """Words seen so far; word i is ``letters[starts[i]:starts[i + 1]]``.
+
+    ``slots (S,) int32``
+        Open-addressing table of word ids, −1 where free; S is a power of two.
+    ``hashes (W,) uint64``, ``counts (W,) int64``, ``starts (W + 1,) int64``, ``letters (L,) uint8``
+        One entry a word, with room to spare.
+    ``used (1,) int64``
+        The number of words.
+    """
+
+    slots: Array
+    hashes: Array
+    counts: Array
+    starts: Array
+    letters: Array
+    used: Array
+
+
+def new_lexicon(words: int = 1 << 16, letters: int = 1 << 20) -> Lexicon:
+    """Return an empty lexicon with room for so many words and bytes."""
+    return Lexicon(
+        np.full(4 * words, -1, np.int32),
+        np.empty(words, np.uint64),
+        np.zeros(words, np.int64),
+        np.zeros(words + 1, np.int64),
+        np.empty(letters, np.uint8),
+        np.zeros(1, np.int64),
+    )
+
+
+def grown_lexicon(lexicon: Lexicon, block_bytes: int) -> Lexicon:
+    """Return the same words with at least twice the room, and room for one block's bytes."""
+    words = len(lexicon.hashes)
+    grown = new_lexicon(2 * words, 2 * len(lexicon.letters) + block_bytes)
+    for new, old in zip(grown[1:], lexicon[1:], strict=True):
+        new[: len(old)] = old
+    _fill_slots(grown.slots, grown.hashes, int(grown.used[0]))
+    return grown
+
+
+@njit(inline="always")
+def _first_slot(code, mask):
+    # FNV's low bits alone spread badly over a power of two; fold the high ones in.
+    return (code ^ (code >> np.uint64(32))) & mask
+
+
+@njit(nogil=True, cache=True)
+def _fill_slots(slots, hashes, words):
+    mask = np.uint64(len(slots) - 1)
+    for word in range(words):
+        slot = _first_slot(hashes[word], mask)
+        while slots[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = word
+
+
+@njit(nogil=True, cache=True)
+def encode_block(text, start, lexicon, ids):
+    """Append the ids of a block's words, and `SENTENCE_END` at each newline.
+
+    Parameters
+    ----------
+    text : (n,) uint8
+        Words between ASCII whitespace.
+    start : int
+        Where to begin, a word's first byte or whitespace.
+    lexicon : Lexicon
+        Gets the new words and counts.
+    ids : (≥ n + 1,) int32
+        Receives the ids.
+
+    Returns
+    -------
+    (int, int)
+        The position reached, less than n when the lexicon must grow first, and how many ids were
+        written.
+    """
+    slots, hashes, counts, starts, letters, used = lexicon
+    mask = np.uint64(len(slots) - 1)
+    words = used[0]
+    written = 0
+    position = start
+    n = len(text)
+    while position < n:
+        byte = text[position]
+        if byte == 32 or 9 <= byte <= 13:
+            if byte == 10:
+                ids[written] = SENTENCE_END
+                written += 1
+            position += 1
+            continue
+        first = position
+        code = _FNV_OFFSET
+        while position < n:
+            byte = text[position]
+            if byte == 32 or 9 <= byte <= 13:
+                break
+            code = (code ^ np.uint64(byte)) * _FNV_PRIME
+            position += 1
+        length = position - first
+        slot = _first_slot(code, mask)
+        word = slots[slot]
+        while word >= 0:
+            if hashes[word] == code:
+                begin = starts[word]
+                if starts[word + 1] - begin == length:
+                    same = True
+                    for i in range(length):
+                        if letters[begin + i] != text[first + i]:
+                            same = False
+                            break
+                    if same:
+                        break
+            slot = (slot + np.uint64(1)) & mask
+            word = slots[slot]
+        if word < 0:
+            begin = starts[words]
+            if words == len(hashes) or begin + length > len(letters):
+                used[0] = words
+                return first, written
+            word = np.int32(words)
+            slots[slot] = word
+            hashes[word] = code
+            for i in range(length):
+                letters[begin + i] = text[first + i]
+            starts[word + 1] = begin + length
+            words += 1
+        counts[word] += 1
+        ids[written] = word
+        written += 1
+    used[0] = words
+    return position, written
+
+
+@njit(nogil=True, cache=True)
+def renumber(old, new_ids, out, previous):
+    """Replace first-appearance ids by vocabulary ids, dropping words outside the vocabulary.
+
+    Parameters
+    ----------
+    old : (n,) int32
+        Ids and sentence ends.
+    new_ids : (W,) int32
+        The vocabulary id of every word seen, −1 outside the vocabulary.
+    out : (≥ n,) int32
+        Receives the result; empty sentences leave no mark. May be `old` itself.
+    previous : int
+        The id written last before this call, `SENTENCE_END` at the beginning.
+
+    Returns
+    -------
+    int
+        How many ids were written.
+    """
+    written = 0
+    for i in range(len(old)):
+        word = old[i]
+        if word == SENTENCE_END:
+            if previous == SENTENCE_END:
+                continue
+            new = np.int32(SENTENCE_END)
+        else:
+            new = new_ids[word]
+            if new < 0:
+                continue
+        out[written] = new
+        previous = new
+        written += 1
+    return written
+
+
+@njit(inline="always")
+def _character_at(text, i):
+    """Return the code point that begins at byte i of valid UTF-8, and its length in bytes."""
+    lead = np.int64(text[i])
+    if lead < 0x80:
+        return lead, 1
+    if lead < 0xE0:
+        return (lead & 0x1F) << 6 | np.int64(text[i + 1]) & 0x3F, 2
+    middle = np.int64(text[i + 1]) & 0x3F
+    if lead < 0xF0:
+        return (lead & 0x0F) << 12 | middle << 6 | np.int64(text[i + 2]) & 0x3F, 3
+    tail = (np.int64(text[i + 2]) & 0x3F) << 6 | np.int64(text[i + 3]) & 0x3F
+    return (lead & 0x07) << 18 | middle << 12 | tail, 4
+
+
+@njit(nogil=True, cache=True)
+def blank_between_words(text, is_word):
+    """Put spaces for everything but words and newlines, in place.
+
+    Parameters
+    ----------
+    text : (n,) uint8
+        Valid UTF-8.
+    is_word : (0x110000,) bool
+        Which code points make words. An apostrophe (U+0027, U+2019) between two of them stays.
+    """
+    n = len(text)
+    position = 0
+    after_word = False
+    while position < n:
+        code, length = _character_at(text, position)
+        following = position + length
+        keep = is_word[code]
+        inside = keep
+        if not keep and after_word and (code == 0x27 or code == 0x2019) and following < n:
+            keep = is_word[_character_at(text, following)[0]]
+        if not keep and code != 10:
+            text[position:following] = 32
+        after_word = inside
+        position = following

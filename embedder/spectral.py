@@ -1,0 +1,67 @@
+"""A start for the network: a factorisation of the counts' positive pointwise mutual information.
+
+With b2 = log p(c) the network's logits are log p(c) + h·W2_c, and the log of the distribution that
+it should learn is log p(c | w) = log p(c) + PMI(w, c). So h and W2 that factorise the PMI matrix
+solve the network approximately before the first step (Levy and Goldberg 2014 for the matrix).
+"""
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.cooccurrence import Cooccurrences
+
+_EXTRA_COLUMNS = 20
+_POWER_ITERATIONS = 2
+
+
+def factorise_pmi(
+    counts: Cooccurrences, rank: int, rng: np.random.Generator, threads: int
+) -> tuple[Array, Array]:
+    """Return L and R with L Rᵀ ≈ the positive PMI matrix, the best of this rank, nearly.
+
+    The matrix is symmetric, so the randomised range finder with power iterations (Halko, Martinsson
+    and Tropp 2011, algorithm 4.4) ends in an eigenproblem of its projection; the magnitude of each
+    eigenvalue is shared out evenly between L and R and its sign goes to R.
+
+    Parameters
+    ----------
+    counts
+        Symmetric.
+    rank
+        Columns of L and R; those beyond the vocabulary's size are zero.
+    rng
+        Draws the test matrix.
+    threads
+        For the sparse products.
+
+    Returns
+    -------
+    (V, rank) float32, (V, rank) float32
+    """
+    from embedder.kernels.sparse import positive_pmi, sparse_times_dense
+
+    totals = counts.row_totals()
+    vocabulary = len(totals)
+    log_shares = np.log(np.maximum(totals, 1e-300) / totals.sum())
+    values = np.empty(len(counts.columns), np.float32)
+    positive_pmi(*counts, log_shares, totals.sum(), threads, values)
+
+    def multiply(dense: Array) -> Array:
+        out = np.empty_like(dense)
+        sparse_times_dense(counts.offsets, counts.columns, values, dense, threads, out)
+        return out
+
+    columns = min(vocabulary, rank + _EXTRA_COLUMNS)
+    basis = multiply(rng.standard_normal((vocabulary, columns), np.float32))
+    for _ in range(_POWER_ITERATIONS):
+        basis = multiply(np.linalg.qr(basis).Q)
+    basis = np.linalg.qr(basis).Q
+    projection = basis.T @ multiply(basis)
+    eigenvalues, eigenvectors = np.linalg.eigh((projection + projection.T) / 2)
+    order = np.argsort(-np.abs(eigenvalues))[:rank]
+    roots = np.sqrt(np.abs(eigenvalues[order]))
+    left = np.zeros((vocabulary, rank), np.float32)
+    left[:, : len(order)] = (basis @ eigenvectors[:, order]) * roots
+    signs = np.ones(rank, np.float32)
+    signs[: len(order)] = np.where(eigenvalues[order] < 0, -1, 1)
+    return left, left * signs

@@ -1,0 +1,45 @@
+"""Files that are either whole or not there."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from embedder.errors import RunError
+
+
+def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
+    """Write to a temporary name beside `path`, sync, and rename.
+
+    Parameters
+    ----------
+    path
+        The file's final name; one that exists is replaced.
+    content
+        The bytes, or a function that writes the file whose path it is given.
+
+    Raises
+    ------
+    RunError
+        If the disk is full or the folder cannot be written; `path` is then as it was before.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if callable(content):
+            content(temporary)
+        else:
+            temporary.write_bytes(content)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(describe_write_error(path, error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def describe_write_error(path: Path, error: OSError) -> str:
+    """Return one sentence on why a file could not be written and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{path}: the disk is full; free some space or choose another --output."
+    return f"{path}: cannot be written ({error.strerror or error}); choose another --output."

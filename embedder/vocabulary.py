@@ -1,0 +1,217 @@
+"""Words, their ids and counts: count, prune, index, save; and the corpus as ids."""
+
+import difflib
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import VocabularyConfig
+from embedder.errors import RunError, VocabularyError
+from embedder.storage import write_atomically
+
+SMALLEST_VOCABULARY = 2
+_HEADER = "word\tcount\n"
+_IDS_A_READ = 1 << 20
+
+
+class Vocabulary:
+    """An ordered set of words with counts; a word's id is its place.
+
+    Parameters
+    ----------
+    words
+        Distinct, most frequent first, equal counts in the order of code points.
+    counts : (V,) int64
+        How often each word stands in the corpus.
+    """
+
+    def __init__(self, words: list[str], counts: Array) -> None:
+        self.words = words
+        self.counts = counts
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The id of every word."""
+        return {word: i for i, word in enumerate(self.words)}
+
+    def id_of(self, word: str) -> int:
+        """Return a word's id.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word, with the nearest spellings.
+        """
+        found = self.ids.get(word)
+        if found is None:
+            raise VocabularyError(f"'{word}' is not in the vocabulary{self._suggestion(word)}.")
+        return found
+
+    def _suggestion(self, word: str) -> str:
+        if word.lower() in self.ids:
+            return f"; '{word.lower()}' is"
+        near = difflib.get_close_matches(word.lower(), self.words, n=3, cutoff=0.7)
+        return f"; near it are {', '.join(near)}" if near else f" of {len(self):,} words"
+
+    def keep_probabilities(self, threshold: float) -> Array:
+        """Return the probability of keeping an occurrence of each word, (V,) float64.
+
+        word2vec.c's form of the rule of Mikolov et al. 2013 (section 2.3): with f the word's share
+        of the corpus and t the threshold, (√(f/t) + 1) · t/f, at most 1. A threshold of 0 keeps
+        everything.
+        """
+        if threshold == 0.0:
+            return np.ones(len(self))
+        relative = self.counts / (self.counts.sum() * threshold)
+        return np.minimum(1.0, (np.sqrt(relative) + 1.0) / relative)
+
+    def save(self, path: Path) -> None:
+        """Write a TSV with a header: word, count."""
+        lines = (
+            f"{word}\t{count}\n" for word, count in zip(self.words, self.counts, strict=True)
+        )
+        write_atomically(path, (_HEADER + "".join(lines)).encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        RunError
+            For a missing or damaged file, with the line.
+        """
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            raise RunError(f"{path}: no such file; is this the folder of a run?") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{path}: cannot be read ({error}).") from None
+        if not text.startswith(_HEADER):
+            raise RunError(f"{path}, line 1: expected the header 'word<TAB>count'.")
+        words: list[str] = []
+        counts: list[int] = []
+        for number, line in enumerate(text[len(_HEADER) :].split("\n")[:-1], start=2):
+            word, tab, count = line.partition("\t")
+            if not (word and tab and count.isdecimal() and count.isascii()):
+                raise RunError(f"{path}, line {number}: expected 'word<TAB>count', got {line!r}.")
+            words.append(word)
+            counts.append(int(count))
+        if not text.endswith("\n") or len(set(words)) != len(words):
+            raise RunError(f"{path}: cut off, or a word stands twice.")
+        return cls(words, np.array(counts, np.int64))
+
+
+class EncodedCorpus(NamedTuple):
+    """The corpus as ids in a memory-mapped file.
+
+    ``ids (n,) int32``
+        Vocabulary ids in reading order, −1 where a sentence ends; words outside the vocabulary are
+        left out.
+    ``tokens``
+        How many words were read, those outside the vocabulary included.
+    """
+
+    ids: Array
+    tokens: int
+
+
+def encode_corpus(
+    blocks: Iterable[bytes], config: VocabularyConfig, folder: Path
+) -> tuple[Vocabulary, EncodedCorpus]:
+    """Count the words, choose the vocabulary and write the corpus as ids, in one pass.
+
+    Memory grows with the number of distinct words (about 40 bytes each), not with the corpus.
+
+    Parameters
+    ----------
+    blocks
+        Words between ASCII whitespace, as `embedder.corpus.read_text` yields them.
+    config
+        `min_count` and `max_size`.
+    folder
+        Where the file of ids is written.
+
+    Raises
+    ------
+    VocabularyError
+        If the text has no words, or fewer than two that are frequent enough.
+    """
+    from embedder.kernels.tokens import encode_block, grown_lexicon, new_lexicon
+
+    lexicon = new_lexicon()
+    path = folder / "ids.int32"
+    with path.open("wb") as file:
+        for block in blocks:
+            text = np.frombuffer(block, np.uint8)
+            ids = np.empty(len(text) + 1, np.int32)
+            position = 0
+            while position < len(text):
+                position, written = encode_block(text, position, lexicon, ids)
+                ids[:written].tofile(file)
+                if position < len(text):
+                    lexicon = grown_lexicon(lexicon, len(text))
+    words = int(lexicon.used[0])
+    counts = lexicon.counts[:words]
+    chosen = _choose(lexicon.letters, lexicon.starts, counts, config)
+    new_ids = np.full(words, -1, np.int32)
+    new_ids[[old for _, old in chosen]] = np.arange(len(chosen), dtype=np.int32)
+    vocabulary = Vocabulary([word for word, _ in chosen], counts[[old for _, old in chosen]])
+    return vocabulary, EncodedCorpus(_renumber_file(path, new_ids), int(counts.sum()))
+
+
+def _choose(
+    letters: Array, starts: Array, counts: Array, config: VocabularyConfig
+) -> list[tuple[str, int]]:
+    """Return (word, first-appearance id) of the words to keep, in vocabulary order."""
+    if len(counts) == 0:
+        raise VocabularyError("The corpus has no words; check corpus.files.")
+    text = letters.tobytes()
+    frequent = [
+        (-int(counts[i]), text[starts[i] : starts[i + 1]].decode("utf-8"), int(i))
+        for i in np.flatnonzero(counts >= config.min_count)
+    ]
+    frequent.sort()
+    kept = frequent[: config.max_size]
+    if len(kept) < SMALLEST_VOCABULARY:
+        what_to_do = (
+            "raise vocabulary.max_size"
+            if len(frequent) >= SMALLEST_VOCABULARY
+            else "lower vocabulary.min_count"
+        )
+        raise VocabularyError(
+            f"The vocabulary has {len(kept)} of the corpus's {len(counts):,} distinct words: with "
+            f"min_count {config.min_count} at least {SMALLEST_VOCABULARY} are needed; {what_to_do} "
+            f"(the most frequent word stands {int(counts.max()):,} times), or give more text."
+        )
+    return [(word, i) for _, word, i in kept]
+
+
+def _renumber_file(path: Path, new_ids: Array) -> Array:
+    from embedder.kernels.tokens import SENTENCE_END, renumber
+
+    if path.stat().st_size == 0:
+        return np.empty(0, np.int32)
+    ids = np.memmap(path, np.int32, mode="r+")
+    kept = 0
+    for start in range(0, len(ids), _IDS_A_READ):
+        previous = ids[kept - 1] if kept else SENTENCE_END
+        # In place: what is written never overtakes what is read.
+        kept += renumber(
+            np.asarray(ids[start : start + _IDS_A_READ]),
+            new_ids,
+            np.asarray(ids[kept : kept + _IDS_A_READ]),
+            int(previous),
+        )
+    ids.flush()
+    del ids
+    os.truncate(path, 4 * kept)
+    return np.memmap(path, np.int32, mode="r+") if kept else np.empty(0, np.int32)
