@@ -1,10 +1,10 @@
 """The run folder: what a training leaves behind, and reading it back.
 
-    config.yaml              the resolved configuration
-    vocabulary.tsv           words and counts, most frequent first
-    metrics.jsonl            a line every few seconds, and one a pass
-    model.safetensors        E, W1, b1, W2, b2 and metadata
-    checkpoint.safetensors   the same and the optimizer's state, while training goes on
+config.yaml              the resolved configuration
+vocabulary.tsv           words and counts, most frequent first
+metrics.jsonl            a line every few seconds, and one a pass
+model.safetensors        E, W1, b1, W2, b2 and metadata
+checkpoint.safetensors   the same and the optimizer's state, while training goes on
 """
 
 import contextlib

@@ -108,9 +108,10 @@ def _summarise(run: Path) -> None:
     vectors = load_vectors(run)
     words = tables.example_words(model.config, vectors)
     click.echo()
+    words_count, dimension = vectors.matrix.shape
     click.echo(
         tables.timing_line(
-            *vectors.matrix.shape, model.metadata["tokens"], model.metadata["seconds"]
+            words_count, dimension, model.metadata["tokens"], model.metadata["seconds"]
         )
     )
     click.echo(f"\n{tables.neighbor_table(vectors, words)}\n")

@@ -158,8 +158,8 @@ def _float_of_scientific_notation(loader: yaml.SafeLoader, node: yaml.ScalarNode
     return float(loader.construct_scalar(node))
 
 
-_Loader.add_constructor("!scientific", _float_of_scientific_notation)  # type: ignore[no-untyped-call]
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_constructor("!scientific", _float_of_scientific_notation)
+_Loader.add_implicit_resolver(
     "!scientific",
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
@@ -214,7 +214,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _parse_mapping(text: str, origin: str) -> dict[str, Any]:
     try:
-        tree = yaml.load(text, _Loader)  # noqa: S506 - _Loader is a SafeLoader
+        tree = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
@@ -231,7 +231,8 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"'{override}': expected KEY=VALUE, such as training.passes=5.")
-    value = _parse_mapping(f"value: {text}", f"'{override}'")["value"]
+    # In YAML a lone "-" begins a list; here it is standard input.
+    value = text if text == "-" else _parse_mapping(f"value: {text}", f"'{override}'")["value"]
     *sections, last = key.split(".")
     for section in sections:
         child = tree.setdefault(section, {})
@@ -255,7 +256,8 @@ def _describe(error: ValidationError) -> str:
         elif fault["type"] == "model_type":
             sentences.append(f"{where}: expected a section with keys, got {fault['input']!r}.")
         else:
-            expected = fault["msg"].replace("Input should be ", "").replace("a valid ", "a ")
+            expected = fault["msg"].removeprefix("Input should be ")
+            expected = re.sub(r"^(greater|less) than", r"a number \1 than", expected)
             sentences.append(f"{where}: expected {expected}, got {fault['input']!r}.")
     return " ".join(dict.fromkeys(sentences))
 

@@ -136,8 +136,8 @@ def count_cooccurrences(
                 used[first:last],
             )
             cells = close_gaps(columns, weights, here, used[first:last])
-            columns[:cells].tofile(columns_file)
-            weights[:cells].tofile(weights_file)
+            columns_file.write(columns[:cells].data)
+            weights_file.write(weights[:cells].data)
             first = last
     offsets = np.concatenate([[0], np.cumsum(used)])
     if offsets[-1] == 0:

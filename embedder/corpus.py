@@ -11,7 +11,6 @@ import functools
 import glob
 import gzip
 import importlib.util
-import io
 import json
 import lzma
 import queue
@@ -62,7 +61,7 @@ def find_sources(patterns: Iterable[str]) -> list[Source]:
         elif Path(pattern).exists():
             paths = _files_below(Path(pattern))
         elif glob.has_magic(pattern):
-            matches = sorted(glob.glob(pattern, recursive=True))
+            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - also absolute
             paths = [Path(match) for match in matches if Path(match).is_file()]
         else:
             raise CorpusError(f"{pattern}: no such file or folder; corpus.files names it.")
@@ -95,8 +94,7 @@ def _files_below(path: Path) -> list[Path]:
     return sorted(
         file
         for file in path.rglob("*")
-        if file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
     )
 
 
@@ -115,19 +113,18 @@ def open_source(source: Source) -> IO[bytes]:
     return stream
 
 
-def _open_zstandard(path: Path) -> IO[bytes]:
-    import zstandard
-
-    reader = zstandard.ZstdDecompressor().stream_reader(
-        path.open("rb"), read_across_frames=True, closefd=True
-    )
-    return io.BufferedReader(reader, BLOCK_BYTES)
+def _open_zstandard(path: Path) -> Any:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd.open(path)
 
 
 def read_text(
-    config: CorpusConfig, progress: Callable[[int], None] | None = None
+    config: CorpusConfig, progress: Callable[[int], object] | None = None
 ) -> Iterator[bytes]:
-    """Yield the corpus as blocks of UTF-8 words between ASCII whitespace, sentences between newlines.
+    """Yield the corpus as blocks of UTF-8: words between ASCII whitespace, a sentence a line.
 
     Files are read and decompressed in a thread of their own. The end of a file ends a sentence.
 

@@ -66,9 +66,7 @@ def check_gradients(config: Config) -> list[Comparison]:
 
 
 def _random_parameters(config: Config, rng: np.random.Generator) -> Parameters:
-    start = start_parameters(
-        config.network, np.arange(_VOCABULARY, 0, -1.0), rng, dtype=np.float64
-    )
+    start = start_parameters(config.network, np.arange(_VOCABULARY, 0, -1.0), rng, dtype=np.float64)
     # Zeros and identities hide mistakes; random numbers of a size that saturates nothing do not.
     return Parameters(
         *(rng.normal(0.0, 1.0 / np.sqrt(array.shape[-1]), array.shape) for array in start)

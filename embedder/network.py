@@ -68,9 +68,9 @@ def start_parameters(
     vocabulary = len(totals)
     D, H = config.dimension, config.hidden
     features = H + D if config.direct else H
-    W2 = np.zeros((vocabulary, features), dtype)
+    W2: Array = np.zeros((vocabulary, features), dtype)
     if factors is None:
-        E = rng.normal(0.0, _RANDOM_DEVIATION, (vocabulary, D)).astype(dtype)
+        E: Array = rng.normal(0.0, _RANDOM_DEVIATION, (vocabulary, D)).astype(dtype)
     else:
         left, right = factors
         scale = _START_DEVIATION / max(float(left[:, :D].std()), 1e-30)
@@ -78,7 +78,7 @@ def start_parameters(
         W2[:, :H] = right[:, :H] / scale
         W2[:, min(D, H) : H] = 0.0  # no input reaches these hidden units yet
     shares = np.maximum(totals, 1e-3 * totals[totals > 0].min()) / totals.sum()
-    W1 = (np.eye(D, H) / _SLOPES[config.activation]).astype(dtype)
+    W1: Array = (np.eye(D, H) / _SLOPES[config.activation]).astype(dtype)
     if min(D, H) < H:
         W1[:, D:] = rng.normal(0.0, 1.0 / np.sqrt(D), (D, H - D))
     return Parameters(E, W1, np.zeros(H, dtype), W2, np.log(shares).astype(dtype))

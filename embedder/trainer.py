@@ -36,7 +36,7 @@ from embedder.vocabulary import Vocabulary, encode_corpus
 _SECONDS_BETWEEN_METRICS = 1.0
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - no error
     """Training was stopped by a signal and its state saved."""
 
     def __init__(self, progress: str) -> None:
@@ -115,10 +115,8 @@ def _prepare(
     config: Config, threads: int, work: Path, seconds: dict[str, float], quiet: bool
 ) -> _Data:
     started = time.perf_counter()
-    with tqdm(
-        desc="reading", unit="B", unit_scale=True, disable=quiet or None, leave=False
-    ) as bar:
-        blocks = read_text(config.corpus, lambda size: bar.update(size) and None)
+    with tqdm(desc="reading", unit="B", unit_scale=True, disable=quiet or None, leave=False) as bar:
+        blocks = read_text(config.corpus, bar.update)
         vocabulary, corpus = encode_corpus(blocks, config.vocabulary, work)
     seconds["reading"] = time.perf_counter() - started
     started = time.perf_counter()
@@ -225,7 +223,10 @@ class Trainer:
         return SavedState(self.network.parameters, self.optimizer.state(), self.metadata())
 
     def _restore(self, saved: SavedState) -> None:
+        network = self._config.network
         try:
+            if saved.parameters.W1.shape != (network.dimension, network.hidden):
+                raise ValueError(f"W1 is {saved.parameters.W1.shape}")
             self.optimizer.restore(saved.optimizer)
             self.number = int(saved.metadata["step"])
         except (KeyError, ValueError) as error:

@@ -71,13 +71,11 @@ class Vocabulary:
         if threshold == 0.0:
             return np.ones(len(self))
         relative = self.counts / (self.counts.sum() * threshold)
-        return np.minimum(1.0, (np.sqrt(relative) + 1.0) / relative)
+        return np.asarray(np.minimum(1.0, (np.sqrt(relative) + 1.0) / relative))
 
     def save(self, path: Path) -> None:
         """Write a TSV with a header: word, count."""
-        lines = (
-            f"{word}\t{count}\n" for word, count in zip(self.words, self.counts, strict=True)
-        )
+        lines = (f"{word}\t{count}\n" for word, count in zip(self.words, self.counts, strict=True))
         write_atomically(path, (_HEADER + "".join(lines)).encode())
 
     @classmethod
@@ -156,7 +154,7 @@ def encode_corpus(
             position = 0
             while position < len(text):
                 position, written = encode_block(text, position, lexicon, ids)
-                ids[:written].tofile(file)
+                file.write(ids[:written].data)
                 if position < len(text):
                     lexicon = grown_lexicon(lexicon, len(text))
     words = int(lexicon.used[0])

@@ -127,7 +127,7 @@ def _exponentiate(logits, bias, maxima, sums):
 @njit(error_model="numpy", cache=True)
 def _add_target_logits(logits, bias, low, targets, cursors, out):
     """Add the block's part of Σ_c y_bc θ_bc to each example's."""
-    starts, ends, columns, weights, scales, totals = targets
+    _, ends, columns, weights, scales, _ = targets
     high = low + logits.shape[0]
     for i in range(logits.shape[1]):
         k = cursors[i]
@@ -143,7 +143,7 @@ def _add_target_logits(logits, bias, low, targets, cursors, out):
 
 @njit(error_model="numpy", cache=True)
 def _subtract_targets(d_logits, low, targets, cursors, d_bias):
-    starts, ends, columns, weights, scales, totals = targets
+    _, ends, columns, weights, scales, _ = targets
     high = low + d_logits.shape[0]
     for i in range(d_logits.shape[1]):
         k = cursors[i]

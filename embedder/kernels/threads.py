@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 def available_threads() -> int:
     """Return how many threads this machine offers to the kernels."""
-    return int(numba.config.NUMBA_NUM_THREADS)
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
 @contextmanager

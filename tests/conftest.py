@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_toy_world import write_toy_world
+
+from embedder.config import make_config
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session")
+def toy_files(tmp_path_factory):
+    """The generated corpus and its analogies."""
+    folder = tmp_path_factory.mktemp("toy")
+    files = folder / "world.txt", folder / "analogies.txt"
+    write_toy_world(*files)
+    return files
+
+
+@pytest.fixture(scope="session")
+def toy_tree(toy_files):
+    """A small network on the toy world, as the nested dictionary of a YAML file."""
+    return {
+        "corpus": {"files": [str(toy_files[0])], "tokenizer": "whitespace"},
+        "vocabulary": {"subsample": 0.0},
+        "network": {"dimension": 32, "hidden": 32},
+        "training": {"passes": 20, "batch_size": 64, "threads": 2},
+    }
+
+
+@pytest.fixture
+def make_toy_config(toy_tree, tmp_path):
+    def make(output="run", **sections):
+        tree = {name: dict(section) for name, section in toy_tree.items()}
+        for name, section in sections.items():
+            tree[name] = tree.get(name, {}) | section
+        return make_config(tree | {"output": str(tmp_path / output)}, "test")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_tree, tmp_path_factory):
+    """A trained run folder; tests must not write to it."""
+    from embedder.trainer import train
+
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    train(make_config(toy_tree | {"output": str(folder)}, "test"), quiet=True)
+    return Path(folder)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a file below the test's folder and return its path."""
+
+    def write_file(name, content):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_text(content, encoding="utf-8")
+        return path
+
+    return write_file

@@ -1,0 +1,138 @@
+"""A plain NumPy float64 twin of every kernel: slow, obvious, one formula a line."""
+
+import re
+import unicodedata
+from collections import Counter
+
+import numpy as np
+
+
+def split_words(text):
+    """Words of the default tokenizer, a list for each line."""
+
+    def is_word(character):
+        return unicodedata.category(character)[0] in "LMN"
+
+    lines = []
+    for line in text.split("\n"):
+        words, word = [], ""
+        for i, character in enumerate(line):
+            inner = (
+                character in "'’"
+                and word != ""
+                and is_word(line[i - 1])
+                and i + 1 < len(line)
+                and is_word(line[i + 1])
+            )
+            if is_word(character) or inner:
+                word += character
+            elif word:
+                words.append(word)
+                word = ""
+        lines.append([*words, word] if word else words)
+    return lines
+
+
+def count_words(text):
+    return Counter(re.findall(rb"[^ \t\n\r\v\f]+", text))
+
+
+def windows(sentences, distance_weights):
+    """(centre, context, weight) for every pair of positions in one window."""
+    for sentence in sentences:
+        for i, centre in enumerate(sentence):
+            for d, weight in enumerate(distance_weights, start=1):
+                for j in (i - d, i + d):
+                    if 0 <= j < len(sentence):
+                        yield centre, sentence[j], weight
+
+
+def cooccurrences(sentences, vocabulary, distance_weights):
+    counts = np.zeros((vocabulary, vocabulary))
+    for centre, context, weight in windows(sentences, distance_weights):
+        counts[centre, context] += weight
+    return counts
+
+
+def activate(r, activation):
+    """a(r) and a′(r)."""
+    if activation == "sigmoid":
+        a = 1 / (1 + np.exp(-r))
+        return a, a * (1 - a)
+    if activation == "tanh":
+        return np.tanh(r), 1 - np.tanh(r) ** 2
+    if activation == "relu":
+        return np.maximum(r, 0), (r > 0).astype(float)
+    return r, np.ones_like(r)
+
+
+CENTRES = {"sigmoid": 0.5, "tanh": 0.0, "relu": 0.0, "identity": 0.0}
+
+
+def hidden_forward(x, W1, b1, activation, direct=False):
+    a, _ = activate(x @ W1 + b1, activation)
+    h = a - CENTRES[activation]
+    return np.concatenate([h, x], axis=1) if direct else h
+
+
+def hidden_backward(x, W1, b1, d_features, activation, direct=False):
+    """∂J/∂x, ∂J/∂W1, ∂J/∂b1."""
+    H = len(b1)
+    _, slope = activate(x @ W1 + b1, activation)
+    d_r = d_features[:, :H] * slope
+    d_x = d_r @ W1.T
+    if direct:
+        d_x = d_x + d_features[:, H:]
+    return d_x, x.T @ d_r, d_r.sum(axis=0)
+
+
+def softmax(hidden, W, b, targets):
+    """J, ∂J/∂h, ∂J/∂W, ∂J/∂b for dense targets (B, V)."""
+    theta = hidden @ W.T + b
+    log_sums = np.log(np.exp(theta - theta.max(1, keepdims=True)).sum(1)) + theta.max(1)
+    log_probabilities = theta - log_sums[:, None]
+    loss = -(targets * log_probabilities).sum()
+    d_theta = targets.sum(1, keepdims=True) * np.exp(log_probabilities) - targets
+    return loss, d_theta @ W, d_theta.T @ hidden, d_theta.sum(0)
+
+
+def optimizer_step(kind, p, g, m, s, t, rate, decays, epsilon):
+    """p, m, s after step t (from 1)."""
+    if kind == "sgd":
+        return p - rate * g, m, s
+    if kind == "adagrad":
+        s = s + g**2
+        return p - rate * g / (np.sqrt(s) + epsilon), m, s
+    m = decays[0] * m + (1 - decays[0]) * g
+    s = decays[1] * s + (1 - decays[1]) * g**2
+    correction = np.sqrt(1 - decays[1] ** t) / (1 - decays[0] ** t)
+    return p - rate * correction * m / (np.sqrt(s) + epsilon), m, s
+
+
+def positive_pmi(counts):
+    n = counts.sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pmi = np.log(counts * counts.sum() / np.outer(n, n))
+    return np.where(counts > 0, np.maximum(pmi, 0), 0)
+
+
+def analogy_accuracy(vectors, words, questions, method):
+    """Correct answers of 3CosAdd or 3CosMul, one question at a time."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    place = {word: i for i, word in enumerate(words)}
+    correct = 0
+    for question in questions:
+        a, b, c, d = (place[word] for word in question)
+        best, best_score = None, -np.inf
+        for i in range(len(words)):
+            if i in (a, b, c):
+                continue
+            to_a, to_b, to_c = (unit[i] @ unit[j] for j in (a, b, c))
+            if method == "3CosAdd":
+                score = to_b - to_a + to_c
+            else:
+                score = ((1 + to_b) / 2) * ((1 + to_c) / 2) / ((1 + to_a) / 2 + 1e-3)
+            if score > best_score:
+                best, best_score = i, score
+        correct += best == d
+    return correct

@@ -1,0 +1,216 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from embedder.cli import main
+
+PROGRAM = [sys.executable, "-c", "from embedder.cli import main; main()"]
+
+
+@pytest.fixture
+def invoke():
+    def run(*arguments):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def config_file(toy_tree, write):
+    return write("toy.yaml", yaml.safe_dump(toy_tree))
+
+
+def fails(result, *said):
+    """One sentence to standard error and exit code 1 or 2, no traceback."""
+    assert result.exit_code in (1, 2), result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    for text in said:
+        assert text in result.output
+
+
+def test_train_ends_with_neighbours_accuracy_and_what_to_type_next(
+    invoke, config_file, toy_files, tmp_path
+):
+    run = tmp_path / "run"
+    result = invoke(
+        "train", config_file, "--output", run, "training.passes=30",
+        f"evaluation.analogies=[{toy_files[1]}]", "evaluation.words=[king, nowhere]",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    for text in (
+        "639 word vectors of 32 dim",
+        "king ",
+        "male-female",
+        "total",
+        f"embedder neighbors {run} king",
+    ):
+        assert text in result.output
+    assert yaml.safe_load((run / "config.yaml").read_text())["training"]["passes"] == 30
+
+
+def test_a_missing_analogy_file_does_not_fail_a_training_that_is_done(
+    invoke, config_file, tmp_path
+):
+    result = invoke(
+        "train",
+        config_file,
+        "--output",
+        tmp_path / "run",
+        "training.passes=1",
+        "evaluation.analogies=[none.txt]",
+    )
+    assert result.exit_code == 0
+    assert "Not evaluated: none.txt: no such file." in result.output
+
+
+def test_eval_prints_tables_and_writes_the_documented_json(invoke, toy_run, toy_files, write):
+    pairs = write("pairs.txt", "king queen 9\nking road 1\ncat cats 8\npeople nowhere 3\n")
+    out = pairs.parent / "out.json"
+    result = invoke(
+        "eval",
+        toy_run,
+        "--analogies",
+        toy_files[1],
+        "--similarity",
+        pairs,
+        "--json",
+        out,
+        "--vectors",
+        "output",
+        "--method",
+        "3CosMul",
+    )
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    total = figures["analogies"]["total"]
+    assert set(total) == {"accuracy", "correct", "questions", "skipped", "interval"}
+    assert total["questions"] + total["skipped"] == 666
+    assert total["interval"][0] <= total["accuracy"] <= total["interval"][1]
+    assert set(figures["analogies"]["sections"]) >= {"capital", "plural"}
+    assert figures["similarity"]["pairs"]["pairs"] == 3
+    assert f"{total['accuracy']:.3f}" in result.output
+
+
+def test_eval_takes_several_files_after_one_option(invoke, toy_run, toy_files, write):
+    second = write("more.txt", ": mine\nking queen man woman\n")
+    result = invoke("eval", toy_run, "--analogies", toy_files[1], second)
+    assert "mine" in result.output
+    fails(invoke("eval", toy_run, second), "is", "--analogies or --similarity")
+    fails(invoke("eval", toy_run), "nothing to evaluate")
+
+
+def test_neighbors_and_analogy_answer(invoke, toy_run):
+    result = invoke("neighbors", toy_run, "king", "paris", "-n", 3)
+    assert [line for line in result.output.splitlines() if line.endswith(":")] == [
+        "king:",
+        "paris:",
+    ]
+    assert len(result.output.splitlines()) == 8
+    result = invoke("analogy", toy_run, "france", "paris", "italy", "--vectors", "output")
+    assert result.output.splitlines()[0].split()[1] == "rome"
+
+
+def test_export_writes_vectors(invoke, toy_run, tmp_path):
+    result = invoke("export", toy_run, tmp_path / "v.txt", "--format", "word2vec")
+    assert result.exit_code == 0
+    assert (tmp_path / "v.txt").read_text().startswith("639 32\n")
+
+
+def test_check_gradients_prints_a_table(invoke, config_file):
+    result = invoke("check-gradients", config_file, "network.dimension=5", "network.hidden=3")
+    assert result.exit_code == 0, result.output
+    assert result.output.count(" ok") == 5
+
+
+def test_mistakes_get_one_sentence(invoke, config_file, toy_run, write, tmp_path):
+    out = ["--output", tmp_path / "new"]
+    fails(invoke("train", tmp_path / "none.yaml"), "no such configuration file")
+    fails(invoke("train"), "give either CONFIG or --resume RUN")
+    fails(invoke("train", config_file, *out, "corpus.files=none.txt"), "none.txt: no such file")
+    fails(invoke("train", config_file, *out, "trainin.passes=3"), "Did you mean 'training'?")
+    fails(invoke("train", config_file, *out, "network.dimension=0"), "network.dimension")
+    fails(invoke("train", config_file, *out, "vocabulary.min_count=999999"), "min_count")
+    empty = write("empty.txt", "")
+    fails(invoke("train", config_file, *out, f"corpus.files={empty}"), "no words")
+    binary = write("binary.txt", b"\0\1\2")
+    fails(invoke("train", config_file, *out, f"corpus.files={binary}"), "binary")
+    fails(invoke("train", config_file, "--output", toy_run), "--overwrite")
+    fails(invoke("train", "--resume", tmp_path / "none"), "no run there")
+    fails(invoke("train", "--resume", toy_run), "no such file")
+    fails(invoke("neighbors", toy_run, "knig"), "'knig' is not in the vocabulary", "king")
+    fails(invoke("neighbors", tmp_path / "none", "king"), "no run there")
+    questions = write("bad.txt", ": a\nking queen man\n")
+    fails(invoke("eval", toy_run, "--analogies", questions), "bad.txt, line 2")
+    fails(invoke("export", toy_run, tmp_path / "no/such/folder/v.txt"), "cannot be written")
+
+
+def test_a_truncated_model_gets_one_sentence(invoke, toy_run, tmp_path):
+    run = Path(shutil.copytree(toy_run, tmp_path / "copy"))
+    model = run / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:-100])
+    fails(invoke("neighbors", run, "king"), "truncated or damaged")
+
+
+def program(*arguments, **options):
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def test_the_program_trains_from_standard_input(config_file, toy_files, tmp_path):
+    with toy_files[0].open("rb") as corpus:
+        result = program("train", config_file, "corpus.files=-", "training.passes=1",
+                         "--output", tmp_path / "run", stdin=corpus)  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "Trained 639 word vectors" in result.stdout
+
+
+def test_help_imports_neither_numba_nor_numpy():
+    code = "import sys; from embedder.cli import main; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "click" in loaded.split()
+    assert not {"numba", "numpy", "pydantic", "yaml", "scipy"} & set(loaded.split())
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(config_file, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["train", config_file, "--output", run, "training.passes=100000"]
+    process = subprocess.Popen([*PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
+    while not (run / "metrics.jsonl").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"Go on with: embedder train --resume {run}" in errors
+    assert "Traceback" not in errors
+    assert (run / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits file sizes as Unix does")
+def test_a_disk_without_room_gets_one_sentence(config_file, tmp_path):
+    import resource
+
+    result = program(
+        "train", config_file, "--output", tmp_path / "run",
+        preexec_fn=lambda: (
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        ),
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "the disk is full" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,108 @@
+import pytest
+import yaml
+
+from embedder.config import load_config
+from embedder.errors import ConfigError
+
+MINIMAL = "corpus: {files: [a.txt]}\n"
+
+
+def test_defaults_fill_what_a_file_leaves_out(write):
+    config = load_config(write("a.yaml", MINIMAL))
+    assert config.network.activation == "sigmoid"
+    assert config.training.batch_size == 256
+
+
+def test_the_documented_keys_are_accepted(write):
+    text = """
+corpus:        {files: [books17.txt.gz], tokenizer: whitespace, lowercase: false, text_field: null}
+vocabulary:    {min_count: 5, max_size: 30000, subsample: 1.0e-3}
+examples:      {source: cooccurrence, window: 5, window_weights: linear}
+network:       {input: word, dimension: 100, hidden: 100, activation: sigmoid, direct: false}
+loss:          {name: softmax}
+training:      {passes: 20, batch_size: 256, optimizer: adam, learning_rate: 2.0e-2, seed: 1,
+                threads: 2, checkpoint_every: 5, engine: local}
+validation:    {fraction: 0.0}
+output:        runs/books
+"""
+    assert load_config(write("a.yaml", text)).output == "runs/books"
+
+
+def test_the_resolved_configuration_reads_back_as_itself(write):
+    config = load_config(write("a.yaml", MINIMAL), ["training.learning_rate=1e-2"])
+    assert load_config(write("b.yaml", config.to_yaml())) == config
+
+
+def test_overrides_are_yaml_and_make_missing_sections(write):
+    overrides = ["training.passes=3", "corpus.files=[b.txt, c.txt]", "network.direct=true"]
+    config = load_config(write("a.yaml", MINIMAL), overrides)
+    assert (config.training.passes, config.network.direct) == (3, True)
+    assert config.corpus.files == ["b.txt", "c.txt"]
+
+
+def test_one_file_needs_no_list(write):
+    assert load_config(write("a.yaml", "corpus: {files: a.txt}")).corpus.files == ["a.txt"]
+
+
+@pytest.mark.parametrize("number", ["2e-2", "2.0e-2", "0.02", "+2E-2"])
+def test_scientific_notation_is_a_number(write, number):
+    config = load_config(write("a.yaml", MINIMAL + f"training: {{learning_rate: {number}}}"))
+    assert config.training.learning_rate == 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("corpus: {files: [a], tokeniser: words}", "Did you mean 'corpus.tokenizer'?"),
+        ("corpus: {files: [a]}\ntrainin: {}", "Did you mean 'training'?"),
+        ("corpus: {files: [a], min_count: 2}", "Did you mean 'vocabulary.min_count'?"),
+        ("corpus: {files: [a], zzz: 2}", "The keys here are: files, tokenizer"),
+        ("training: {passes: 3}", "corpus: required, but not given."),
+        (
+            MINIMAL + "network: {dimension: 0}",
+            "network.dimension: expected a number greater than 0, got 0",
+        ),
+        (MINIMAL + "network: {dimension: -5}", "network.dimension"),
+        (MINIMAL + "network: {dimension: ten}", "expected a valid integer, got 'ten'"),
+        (MINIMAL + "training: {passes: 1.5}", "training.passes"),
+        (MINIMAL + "training: {optimizer: adamw}", "'adam', 'adagrad' or 'sgd'"),
+        (MINIMAL + "training: [1]", "expected a section with keys"),
+        ("corpus: {files: []}", "corpus.files"),
+        ("corpus: [", "line 1: not valid YAML"),
+        ("- a\n- b", "expected sections"),
+        (MINIMAL + "corpus: {files: [b]}", "line 2: not valid YAML: the key 'corpus' stands twice"),
+        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("", "corpus: required"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(write, text, said):
+    path = write("a.yaml", text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(str(path))
+    assert said in str(caught.value)
+
+
+def test_a_missing_file_a_folder_and_a_binary_file_are_told_apart(write, tmp_path):
+    for path, said in [
+        (tmp_path / "none.yaml", "no such"),
+        (tmp_path, "folder"),
+        (write("b.yaml", b"\xff\xfe\x00"), "not a text file"),
+    ]:
+        with pytest.raises(ConfigError, match=said):
+            load_config(path)
+
+
+@pytest.mark.parametrize(
+    "override", ["training", "=3", "training.passes.more=3", "output=[", "x=y"]
+)
+def test_a_bad_override_is_named(write, override):
+    with pytest.raises(ConfigError):
+        load_config(write("a.yaml", MINIMAL + "training: {passes: 2}"), [override])
+
+
+def test_every_config_of_the_project_is_valid(pytestconfig):
+    files = sorted((pytestconfig.rootpath / "configs").glob("*.yaml"))
+    assert files
+    for file in files:
+        assert yaml.safe_load(load_config(file).to_yaml())

@@ -1,0 +1,270 @@
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedder import network as network_module
+from embedder import trainer as trainer_module
+from embedder.checkpoint import RunFolder, load_model
+from embedder.config import Config
+from embedder.errors import CorpusError, RunError
+from embedder.evaluation.analogies import evaluate_analogies, read_analogies
+from embedder.kernels import hidden, softmax
+from embedder.trainer import Interrupted, Trainer, train
+from embedder.vectors import load_vectors
+
+
+def analogy_accuracy(run, analogies, kind="output"):
+    return evaluate_analogies(
+        load_vectors(Path(run), kind), read_analogies(analogies)
+    ).total.accuracy
+
+
+def lines(run):
+    return [json.loads(line) for line in RunFolder(Path(run)).metrics.read_text().splitlines()]
+
+
+def parameters(config):
+    return load_model(Path(config.output)).parameters
+
+
+def assert_same_bits(one, other):
+    for a, b in zip(parameters(one), parameters(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+RANDOM_START = {"initialisation": "random"}
+
+
+@pytest.mark.parametrize("start", ["spectral", "random"])
+def test_a_trained_network_solves_the_toy_worlds_analogies(make_toy_config, toy_files, start):
+    config = make_toy_config(network={"initialisation": start}, training={"passes": 60})
+    train(config, quiet=True)
+    for kind in ("hidden", "output", "sum"):
+        assert analogy_accuracy(config.output, toy_files[1], kind) > 0.85
+
+
+def test_a_flipped_sign_in_the_input_vectors_gradient_is_noticed(
+    make_toy_config, toy_files, monkeypatch
+):
+    original = hidden.hidden_backward
+
+    def flipped(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1):
+        original(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1)
+        d_x *= -1
+
+    monkeypatch.setattr(hidden, "hidden_backward", flipped)
+    config = make_toy_config(network=RANDOM_START, training={"passes": 60})
+    train(config, quiet=True)
+    for kind in ("input", "hidden"):
+        assert analogy_accuracy(config.output, toy_files[1], kind) < 0.4
+
+
+def test_a_flipped_sign_in_the_output_weights_gradient_is_noticed(make_toy_config, monkeypatch):
+    # By the loss: analogies do not change when all output vectors point the other way.
+    original = softmax.softmax_step
+
+    def flipped(features, W2, b2, targets, workspace, rule, moments, d_features):
+        rule = rule._replace(rate=-rule.rate)
+        original(features, W2, b2, targets, workspace, rule, moments, d_features)
+
+    monkeypatch.setattr(softmax, "softmax_step", flipped)
+    config = make_toy_config(network=RANDOM_START, training={"passes": 20})
+    train(config, quiet=True)
+    losses = [line["loss"] for line in lines(config.output) if line.get("end_of_pass")]
+    assert losses[-1] > losses[0] + 0.1
+
+
+def test_the_loss_falls_and_is_the_cross_entropy(toy_run):
+    ends = [line for line in lines(toy_run) if line.get("end_of_pass")]
+    assert len(ends) == 20
+    assert ends[-1]["loss"] < ends[0]["loss"] < np.log(len(load_vectors(toy_run).vocabulary))
+    assert ends[-1]["pass"] == 20
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_same_seed_and_threads_give_the_same_bits(make_toy_config, threads):
+    configs = [make_toy_config(f"run{i}", training={"threads": threads}) for i in (1, 2)]
+    for config in configs:
+        train(config, quiet=True)
+    assert_same_bits(*configs)
+
+
+def test_another_seed_gives_another_model(make_toy_config):
+    configs = [make_toy_config(f"run{i}", training={"seed": i, "passes": 1}) for i in (1, 2)]
+    for config in configs:
+        train(config, quiet=True)
+    assert (parameters(configs[0]).E != parameters(configs[1]).E).any()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("direct", [False, True])
+def test_every_optimizer_lowers_the_loss(make_toy_config, optimizer, direct):
+    config = make_toy_config(
+        network=RANDOM_START | {"direct": direct},
+        training={
+            "optimizer": optimizer,
+            "passes": 5,
+            "learning_rate": 0.5 if optimizer == "sgd" else 0.02,
+        },
+    )
+    train(config, quiet=True)
+    losses = [line["loss"] for line in lines(config.output) if line.get("end_of_pass")]
+    assert losses[-1] < losses[0] - 0.03
+
+
+def test_held_out_text_is_scored_after_each_pass(make_toy_config):
+    config = make_toy_config(validation={"fraction": 0.2}, training={"passes": 3})
+    train(config, quiet=True)
+    ends = [line for line in lines(config.output) if line.get("end_of_pass")]
+    assert len(ends) == 3
+    assert all(0 < line["validation_loss"] < np.log(700) for line in ends)
+
+
+def test_the_float32_loss_of_a_pass_agrees_with_float64(make_toy_config, monkeypatch):
+    losses = []
+    for dtype in (np.float32, np.float64):
+        config = make_toy_config(f"{dtype.__name__}", training={"passes": 2})
+        if dtype is np.float64:
+            start = network_module.start_parameters
+            monkeypatch.setattr(
+                trainer_module, "start_parameters", lambda *a, s=start: s(*a, dtype=np.float64)
+            )
+        train(config, quiet=True)
+        losses.append([line["loss"] for line in lines(config.output)][-1])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def stop_after(steps, monkeypatch, how):
+    original = Trainer.step
+    count = 0
+
+    def step(self):
+        nonlocal count
+        count += 1
+        if count == steps:
+            how()
+        return original(self)
+
+    monkeypatch.setattr(Trainer, "step", step)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_to_the_same_bits(make_toy_config, monkeypatch, number):
+    whole = make_toy_config("whole")
+    train(whole, quiet=True)
+    config = make_toy_config("stopped")
+    with monkeypatch.context() as patch:
+        stop_after(33, patch, lambda: os.kill(os.getpid(), number))
+        with pytest.raises(Interrupted, match="step 33 of"):
+            train(config, quiet=True)
+    folder = RunFolder(Path(config.output))
+    assert folder.checkpoint.exists()
+    assert not folder.model.exists()
+    assert load_model(folder.path).metadata["step"] == 33  # usable as it is
+    train(config, resume=True, quiet=True)
+    assert_same_bits(whole, config)
+    steps = [line["step"] for line in lines(config.output)]
+    assert steps == sorted(set(steps))
+    assert not folder.checkpoint.exists()
+
+
+def test_a_crashed_run_resumes_from_its_last_checkpoint(make_toy_config, monkeypatch):
+    whole = make_toy_config("whole", training={"checkpoint_every": 2})
+    train(whole, quiet=True)
+    config = make_toy_config("crashed", training={"checkpoint_every": 2})
+
+    def crash():
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        stop_after(77, patch, crash)
+        with pytest.raises(MemoryError):
+            train(config, quiet=True)
+    train(config, resume=True, quiet=True)
+    assert_same_bits(whole, config)
+
+
+def test_resuming_refuses_what_does_not_fit(make_toy_config, monkeypatch, write, toy_files):
+    corpus = write("corpus.txt", toy_files[0].read_text())
+    config = make_toy_config(corpus={"files": [str(corpus)]})
+    with pytest.raises(RunError, match="no such file"):
+        train(config, resume=True, quiet=True)
+    with monkeypatch.context() as patch:
+        stop_after(5, patch, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted):
+            train(config, quiet=True)
+    other = config.model_copy(
+        update={"network": config.network.model_copy(update={"dimension": 16, "hidden": 16})}
+    )
+    with pytest.raises(RunError, match="does not fit"):
+        train(other, resume=True, quiet=True)
+    corpus.write_text(toy_files[0].read_text() + "king king\n")
+    with pytest.raises(RunError, match="corpus has changed"):
+        train(config, resume=True, quiet=True)
+
+
+def test_a_loss_that_is_not_a_number_stops_with_advice(make_toy_config):
+    config = make_toy_config(training={"optimizer": "sgd", "learning_rate": 1e38})
+    with pytest.raises(RunError, match=r"lower training\.learning_rate"):
+        train(config, quiet=True)
+
+
+def test_a_run_in_the_way_is_kept_unless_told_otherwise(make_toy_config):
+    config = make_toy_config(training={"passes": 1})
+    train(config, quiet=True)
+    with pytest.raises(RunError, match="--overwrite"):
+        train(config, quiet=True)
+    bad = config.model_copy(
+        update={"corpus": config.corpus.model_copy(update={"files": ["none.txt"]})}
+    )
+    with pytest.raises(CorpusError):
+        train(bad, overwrite=True, quiet=True)
+    assert load_model(Path(config.output))  # not lost to a misspelt corpus
+    train(config, overwrite=True, quiet=True)
+
+
+def test_a_failed_start_leaves_the_folder_free(make_toy_config):
+    config: Config = make_toy_config(corpus={"files": ["none.txt"]})
+    for _ in range(2):
+        with pytest.raises(CorpusError):
+            train(config, quiet=True)
+    assert not Path(config.output).exists()
+
+
+def test_foreign_files_are_never_overwritten(make_toy_config, write):
+    mine = write("run/thesis.txt", "years of work")
+    with pytest.raises(RunError, match="other than a run"):
+        train(make_toy_config(), overwrite=True, quiet=True)
+    assert mine.exists()
+    with pytest.raises(RunError, match="a file is in the way"):
+        train(make_toy_config("run/thesis.txt"), quiet=True)
+
+
+def test_training_works_outside_the_main_thread(make_toy_config):
+    config = make_toy_config(training={"passes": 1})
+    thread = threading.Thread(target=train, args=(config,), kwargs={"quiet": True})
+    thread.start()
+    thread.join()
+    assert load_model(Path(config.output))
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("a b\n" * 3, {}),
+        ("a a a b\n", {"network": {"dimension": 1, "hidden": 1}}),
+        ("a b c\n" * 2, {"training": {"batch_size": 1}}),
+        ("a b c d\n", {"network": {"dimension": 50, "hidden": 3}}),
+        ("a b c d\n", {"network": {"dimension": 3, "hidden": 50, "direct": True}}),
+    ],
+)
+def test_tiny_corpora_train(make_toy_config, write, text, options):
+    path = write("tiny.txt", text)
+    config = make_toy_config(corpus={"files": [str(path)]}, vocabulary={"min_count": 1}, **options)
+    train(config, quiet=True)
+    assert np.isfinite(parameters(config).E).all()
