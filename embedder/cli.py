@@ -131,7 +131,33 @@ def _summarise(run: Path) -> None:
     click.echo(tables.next_steps(run, words))
 
 
-@main.command("eval")
+class _FileLists(click.Command):
+    """A command whose repeatable options take all the files that follow them.
+
+    Only where the command's argument comes first: behind an option it would look like a file.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0].startswith("-"):
+            return super().parse_args(ctx, args)
+        repeatable = {
+            name
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and parameter.multiple
+            for name in parameter.opts
+        }
+        expanded: list[str] = []
+        option: str | None = None
+        for before, argument in zip(["", *args], args, strict=False):
+            if argument.startswith("-"):
+                option = argument if argument in repeatable else None
+            elif option is not None and before != option:
+                expanded.append(option)
+            expanded.append(argument)
+        return super().parse_args(ctx, expanded)
+
+
+@main.command("eval", cls=_FileLists)
 @_RUN
 @click.option("--analogies", type=click.Path(path_type=Path), multiple=True, metavar="FILE")
 @click.option("--similarity", type=click.Path(path_type=Path), multiple=True, metavar="FILE")
@@ -146,7 +172,6 @@ def _summarise(run: Path) -> None:
     help="Use only the N most frequent words.",
 )
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here too.")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 def evaluate(
     run: Path,
     analogies: tuple[Path, ...],
@@ -155,24 +180,14 @@ def evaluate(
     method: Any,
     restrict_vocab: int | None,
     out: Path | None,
-    files: tuple[Path, ...],
 ) -> None:
     """Measure RUN's vectors on analogy questions and word similarities.
 
-    Give --analogies or --similarity before each file, or once before several of one kind.
+    Several files may follow one --analogies or --similarity.
     """
     from embedder.storage import write_atomically
     from embedder.vectors import load_vectors
 
-    if files:
-        # `--analogies a.txt b.txt`: Click hands the further files over as arguments.
-        if bool(analogies) == bool(similarity):
-            raise click.UsageError(
-                f"is {files[0]} for --analogies or --similarity? Put the option before each file."
-            )
-        analogies, similarity = (
-            (analogies + files, similarity) if analogies else (analogies, similarity + files)
-        )
     if not analogies and not similarity:
         raise click.UsageError("nothing to evaluate: give --analogies FILE or --similarity FILE.")
     figures = _evaluate(

@@ -103,9 +103,15 @@ def test_eval_prints_tables_and_writes_the_documented_json(invoke, toy_run, toy_
 
 def test_eval_takes_several_files_after_one_option(invoke, toy_run, toy_files, write):
     second = write("more.txt", ": mine\nking queen man woman\n")
-    result = invoke("eval", toy_run, "--analogies", toy_files[1], second)
+    pairs = write("pairs.txt", "king queen 9\nking road 1\ncat cats 8\n")
+    result = invoke("eval", toy_run, "--analogies", toy_files[1], second, "--similarity", pairs,
+                    pairs, "--vectors", "sum")  # fmt: skip
     assert "mine" in result.output
-    fails(invoke("eval", toy_run, second), "is", "--analogies or --similarity")
+    assert "pairs found" in result.output
+    result = invoke("eval", "--analogies", second, "--analogies", toy_files[1], toy_run)
+    assert "mine" in result.output
+    assert "male-female" in result.output
+    fails(invoke("eval", toy_run, second), "unexpected extra argument")
     fails(invoke("eval", toy_run), "nothing to evaluate")
 
 

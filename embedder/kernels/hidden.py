@@ -6,7 +6,8 @@
 The Jacobian ∂h/∂r is diagonal, hence the element-wise product ∘. The derivative is written in terms
 of what is kept, a(r) = h + c: a(1 − a) for the sigmoid, 1 − a² for tanh. The constant c is ½ for
 the sigmoid and 0 otherwise: h then starts around zero, which spares W2 a common direction; the
-same functions can be represented, since h W2ᵀ + b2 = a W2ᵀ + (b2 − c Σ_j W2_j), with the same Jacobians.
+same functions can be represented, since h W2ᵀ + b2 = a W2ᵀ + (b2 − c Σ_j W2_j), and the Jacobians
+are the same.
 
 With direct connections the output layer reads [h, x]; the last columns of its gradient go straight
 to ∂J/∂x.
