@@ -69,7 +69,7 @@ class NetworkConfig(_Section):
     direct: bool = False
     """Connect the input vector to the logits as well (Bengio et al. 2003)."""
     initialisation: Literal["spectral", "random"] = "spectral"
-    vectors: VectorKind = "hidden"
+    vectors: VectorKind = "sum"
     """The vectors that `eval`, `neighbors` and `export` use unless told otherwise."""
 
 

@@ -228,7 +228,7 @@ def word_vectors(parameters: Parameters, activation: str, kind: VectorKind) -> A
     """Return one vector a word.
 
     ``input`` (V, D): rows of E. ``hidden`` (V, H): a(x W1 + b1) − c. ``output`` (V, H): rows of W2.
-    ``sum`` (V, H): hidden and output vectors, each normalised, added.
+    ``sum`` (V, H): hidden vectors turned to lie on the output vectors, plus these, both normalised.
     """
     E, W1, b1, W2, _ = parameters
     if kind == "input":
@@ -237,7 +237,18 @@ def word_vectors(parameters: Parameters, activation: str, kind: VectorKind) -> A
     if kind == "output":
         return output
     hidden = activate(E @ W1 + b1, activation)
-    return hidden if kind == "hidden" else normalised(hidden) + normalised(output)
+    return hidden if kind == "hidden" else _aligned_sum(normalised(hidden), normalised(output))
+
+
+def _aligned_sum(hidden: Array, output: Array) -> Array:
+    """Return hidden·R + output, R the orthogonal matrix that brings them closest.
+
+    A word and its own context vector need not point the same way: an axis on which words avoid
+    their likes (a negative eigenvalue of the PMI matrix) has opposite signs in the two. R is the
+    solution of the orthogonal Procrustes problem (Schönemann 1966).
+    """
+    left, _, right = np.linalg.svd(hidden.T @ output)
+    return np.asarray(hidden @ (left @ right) + output)
 
 
 def activate(r: Array, activation: str) -> Array:
