@@ -65,7 +65,7 @@ def test_words_with_spaces_are_refused_by_text_formats(rng, tmp_path):
 
 def test_the_runs_own_default_decides_the_vectors(toy_run):
     default = load_vectors(toy_run)
-    np.testing.assert_array_equal(default.matrix, load_vectors(toy_run, "hidden").matrix)
+    np.testing.assert_array_equal(default.matrix, load_vectors(toy_run, "sum").matrix)
 
 
 @pytest.mark.parametrize("name", ["word2vec", "word2vec-binary", "glove"])
