@@ -15,7 +15,7 @@ vocabulary then runs along rows, which vectorises, and ∂J/∂W needs no transp
 1. Every block: logits, the targets' logits (for the loss), the block's maximum and sum of
    exponentials for each example; the exponentials stay in memory (V × B), which costs one write
    and one read where computing them again would cost a third product.
-2. The blocks' maxima and sums merge into log Σ exp θ for each example.
+2. The blocks' shifts and sums merge into log Σ exp θ for each example.
 3. Every block: exponentials × (n/Σ) − targets = ∂J/∂θ; then the two products and the optimizer's
    step on this block of W and b, in cache. Threads add ∂J/∂h up in memory of their own, and these
    are summed in the order of the threads: the same bits for the same number of parts.
@@ -28,10 +28,16 @@ from numba import njit, prange
 
 from embedder.arrays import Array
 from embedder.kernels.exp import exp
+from embedder.kernels.prefetch import prefetch
 from embedder.kernels.optimizer import flat_rows, step
 
 BLOCK_ROWS = 512
 """Measured: 256 to 1,024 differ by a few per cent; 512 × 1,024 logits are 2 MB."""
+LARGEST_SUM = 1e15
+"""Exponentials that add up to more were taken from too small a shift."""
+_SMALLEST_FACTOR = 1e-30
+_EXAMPLES_AHEAD = 8
+"""How far ahead targets are fetched: they lie anywhere in the corpus's counts."""
 
 
 class Targets(NamedTuple):
@@ -68,13 +74,15 @@ class Workspace(NamedTuple):
     """Memory that every step uses again; see `new_workspace`."""
 
     logits: Array
-    maxima: Array
+    shifts: Array
     sums: Array
     target_logits: Array
     cursors: Array
     d_hidden_parts: Array
     product: Array
+    scaled_hidden: Array
     d_weights: Array
+    d_bias: Array
     log_sums: Array
 
 
@@ -85,13 +93,15 @@ def new_workspace(
     blocks = -(-vocabulary // BLOCK_ROWS)
     return Workspace(
         logits=np.empty((vocabulary, batch), dtype),
-        maxima=np.empty((blocks, batch), dtype),
+        shifts=np.empty((blocks, batch), dtype),
         sums=np.empty((blocks, batch), dtype),
         target_logits=np.empty((parts, batch), np.float64),
         cursors=np.empty((parts, batch), np.int64),
-        d_hidden_parts=np.empty((parts, batch, features), dtype),
-        product=np.empty((parts, batch, features), dtype),
+        d_hidden_parts=np.empty((parts, features, batch), dtype),
+        product=np.empty((parts, features, batch), dtype),
+        scaled_hidden=np.empty((parts, batch, features), dtype),
         d_weights=np.empty((parts, min(BLOCK_ROWS, vocabulary), features), dtype),
+        d_bias=np.empty((parts, min(BLOCK_ROWS, vocabulary)), dtype),
         log_sums=np.empty(batch, np.float64),
     )
 
@@ -105,23 +115,26 @@ def _find_first_targets(targets, low, cursors):
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
-def _exponentiate(logits, bias, maxima, sums):
-    """Turn h Wᵀ (block × B) into exp(θ − maximum over the block), with the sums."""
-    words, batch = logits.shape
-    maxima[:] = -np.inf
+def _largest(logits, bias, shift):
+    """Set an example's shift to its largest θ in the block (block × B)."""
+    shift[:] = -np.inf
+    for c in range(len(logits)):
+        row = logits[c]
+        for i in range(len(shift)):
+            shift[i] = max(shift[i], row[i] + bias[c])
+
+
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
+def _exponentiate(logits, bias, shift, sums):
+    """Turn h Wᵀ (block × B) into exp(θ − shift), with the sums; return whether these are small."""
     sums[:] = 0
-    for c in range(words):
-        b = bias[c]
+    for c in range(len(logits)):
         row = logits[c]
-        for i in range(batch):
-            row[i] += b
-            maxima[i] = max(maxima[i], row[i])
-    for c in range(words):
-        row = logits[c]
-        for i in range(batch):
-            e = exp(row[i] - maxima[i])
+        for i in range(len(shift)):
+            e = exp(row[i] + (bias[c] - shift[i]))
             row[i] = e
             sums[i] += e
+    return sums.max() < LARGEST_SUM
 
 
 @njit(error_model="numpy", cache=True)
@@ -129,7 +142,11 @@ def _add_target_logits(logits, bias, low, targets, cursors, out):
     """Add the block's part of Σ_c y_bc θ_bc to each example's."""
     _, ends, columns, weights, scales, _ = targets
     high = low + logits.shape[0]
-    for i in range(logits.shape[1]):
+    batch = logits.shape[1]
+    for i in range(batch):
+        ahead = cursors[min(i + _EXAMPLES_AHEAD, batch - 1)]
+        prefetch(columns, ahead)
+        prefetch(weights, ahead)
         k = cursors[i]
         end = ends[i]
         total = 0.0
@@ -142,19 +159,25 @@ def _add_target_logits(logits, bias, low, targets, cursors, out):
 
 
 @njit(error_model="numpy", cache=True)
-def _subtract_targets(d_logits, low, targets, cursors, d_bias):
-    _, ends, columns, weights, scales, _ = targets
-    high = low + d_logits.shape[0]
-    for i in range(d_logits.shape[1]):
+def _subtract_targets(d_logits, low, targets, cursors, factors, d_bias):
+    """Subtract y / f from a block, and y from the bias's gradient; cursors run backwards."""
+    starts, _, columns, weights, scales, _ = targets
+    batch = d_logits.shape[1]
+    for i in range(batch):
+        ahead = cursors[min(i + _EXAMPLES_AHEAD, batch - 1)] - 1
+        prefetch(columns, ahead)
+        prefetch(weights, ahead)
+        prefetch(columns, ahead - 16)
+        prefetch(weights, ahead - 16)
         k = cursors[i]
-        end = ends[i]
+        start = starts[i]
         scale = scales[i]
-        while k < end and columns[k] < high:
+        scale_here = scale / factors[i]
+        while k > start and columns[k - 1] >= low:
+            k -= 1
             c = columns[k] - low
-            y = weights[k] * scale
-            d_logits[c, i] -= y
-            d_bias[c] -= y
-            k += 1
+            d_logits[c, i] -= weights[k] * scale_here
+            d_bias[c] -= weights[k] * scale
         cursors[i] = k
 
 
@@ -177,7 +200,7 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
         J in nats, summed over the batch.
     """
     vocabulary = weights.shape[0]
-    blocks, batch = workspace.maxima.shape
+    blocks, batch = workspace.shifts.shape
     parts = len(workspace.cursors)
     hidden_transposed = hidden.T
     for part in prange(parts):
@@ -193,13 +216,21 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
             logits = workspace.logits[low:high]
             np.dot(weights[low:high], hidden_transposed, logits)
             _add_target_logits(logits, bias[low:high], low, targets, cursors, target_logits)
-            _exponentiate(logits, bias[low:high], workspace.maxima[k], workspace.sums[k])
+            shift = workspace.shifts[k]
+            if k == first:
+                _largest(logits, bias[low:high], shift)
+            else:
+                shift[:] = workspace.shifts[k - 1]
+            if not _exponentiate(logits, bias[low:high], shift, workspace.sums[k]):
+                np.dot(weights[low:high], hidden_transposed, logits)
+                _largest(logits, bias[low:high], shift)
+                _exponentiate(logits, bias[low:high], shift, workspace.sums[k])
     loss = 0.0
     for i in range(batch):
-        largest = workspace.maxima[:, i].max()
+        largest = workspace.shifts[:, i].max()
         total = 0.0
         for k in range(blocks):
-            total += workspace.sums[k, i] * np.exp(np.float64(workspace.maxima[k, i] - largest))
+            total += workspace.sums[k, i] * np.exp(np.float64(workspace.shifts[k, i] - largest))
         workspace.log_sums[i] = largest + np.log(total)
         loss += targets.totals[i] * workspace.log_sums[i]
         for part in range(parts):
@@ -207,28 +238,33 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
     return loss
 
 
-@njit(fastmath={"contract", "nsz", "reassoc"}, error_model="numpy", cache=True)
-def _differentiate(exponentials, low, maxima, targets, log_sums, cursors, d_bias):
-    """Turn exponentials (block × B) into ∂J/∂θ = n ŷ − y, and sum it to ∂J/∂b."""
-    words, batch = exponentials.shape
-    factors = np.empty_like(maxima)
-    for i in range(batch):
-        factors[i] = targets.totals[i] * np.exp(np.float64(maxima[i]) - log_sums[i])
-    for c in range(words):
-        row = exponentials[c]
-        total = exponentials.dtype.type(0.0)
-        for i in range(batch):
-            row[i] *= factors[i]
-            total += row[i]
-        d_bias[c] = total
-    _subtract_targets(exponentials, low, targets, cursors, d_bias)
+@njit(error_model="numpy", cache=True)
+def _probability_factors(shift, targets, log_sums, factors):
+    """Find the f with n ŷ = f exp(θ − shift), (B,); none so small that y / f overflows."""
+    for i in range(len(factors)):
+        f = targets.totals[i] * np.exp(np.float64(shift[i]) - log_sums[i])
+        factors[i] = max(f, _SMALLEST_FACTOR)
+
+
+@njit(error_model="numpy", cache=True)
+def _scale_rows(rows, factors, out):
+    for i in range(len(rows)):
+        for j in range(rows.shape[1]):
+            out[i, j] = factors[i] * rows[i, j]
+
+
+@njit(fastmath={"contract"}, error_model="numpy", cache=True)
+def _add_scaled_columns(array, factors, total):
+    for j in range(len(array)):
+        for i in range(array.shape[1]):
+            total[j, i] += factors[i] * array[j, i]
 
 
 @njit(error_model="numpy", cache=True)
 def _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, moments):
     """Do step 3 of the module's text for one thread's blocks."""
     vocabulary = weights.shape[0]
-    blocks = len(workspace.maxima)
+    blocks = len(workspace.shifts)
     parts = len(workspace.cursors)
     first = part * blocks // parts
     last = (part + 1) * blocks // parts
@@ -236,19 +272,23 @@ def _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, m
     product = workspace.product[part]
     total = workspace.d_hidden_parts[part]
     total[:] = 0
-    d_bias = np.empty(BLOCK_ROWS, bias.dtype)
-    _find_first_targets(targets, first * BLOCK_ROWS, cursors)
-    for k in range(first, last):
+    scaled = workspace.scaled_hidden[part]
+    factors = np.empty_like(workspace.shifts[0])
+    # Backwards: the last blocks' exponentials are still in the cache, and the cursors point there.
+    for k in range(last - 1, first - 1, -1):
         low = k * BLOCK_ROWS
         high = min(vocabulary, low + BLOCK_ROWS)
         d_logits = workspace.logits[low:high]
-        _differentiate(
-            d_logits, low, workspace.maxima[k], targets, workspace.log_sums, cursors, d_bias
-        )
-        np.dot(d_logits.T, weights[low:high], product)
-        total += product
+        _probability_factors(workspace.shifts[k], targets, workspace.log_sums, factors)
+        _scale_rows(hidden, factors, scaled)
+        # First the sequential read, which brings the block into the cache for the scattered one.
+        d_bias = workspace.d_bias[part, : high - low]
+        np.dot(d_logits, factors, d_bias)
+        _subtract_targets(d_logits, low, targets, cursors, factors, d_bias)
+        np.dot(weights[low:high].T, d_logits, product)
+        _add_scaled_columns(product, factors, total)
         d_weights = workspace.d_weights[part, : high - low]
-        np.dot(d_logits, hidden, d_weights)
+        np.dot(d_logits, scaled, d_weights)
         step(
             flat_rows(weights, low, high),
             d_weights.reshape(-1),
@@ -258,7 +298,7 @@ def _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, m
         )
         step(
             bias[low:high],
-            d_bias[: high - low],
+            d_bias,
             flat_rows(moments.bias_first, low, high),
             flat_rows(moments.bias_second, low, high),
             rule,
@@ -284,6 +324,7 @@ def softmax_step(hidden, weights, bias, targets, workspace, rule, moments, d_hid
     parts = len(workspace.cursors)
     for part in prange(parts):
         _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, moments)
-    d_hidden[:] = workspace.d_hidden_parts[0]
+    total = workspace.d_hidden_parts[0]
     for part in range(1, parts):
-        d_hidden += workspace.d_hidden_parts[part]
+        total += workspace.d_hidden_parts[part]
+    d_hidden[:] = total.T
