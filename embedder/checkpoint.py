@@ -238,11 +238,14 @@ def _parameters(path: Path, arrays: dict[str, Array]) -> Parameters:
     try:
         parameters = Parameters(*(arrays[name] for name in Parameters._fields))
         (V, D), (inputs, H) = parameters.E.shape, parameters.W1.shape
+        C, features = parameters.W2.shape
         consistent = (
             inputs == D
             and parameters.b1.shape == (H,)
-            and parameters.W2.shape in ((V, H), (V, H + D))
-            and parameters.b2.shape == (V,)
+            and features in (H, H + D)
+            and C >= V
+            and (C - V) % 2 == 0
+            and parameters.b2.shape == (C,)
         )
     except (KeyError, ValueError):
         consistent = False

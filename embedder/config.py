@@ -57,6 +57,10 @@ class ExamplesConfig(_Section):
     """Words on each side."""
     window_weights: Literal["linear", "uniform", "harmonic"] = "linear"
     """Weight at distance d: (window − d + 1)/window, 1, or 1/d."""
+    near: Annotated[int, Field(ge=0)] = 2
+    """Up to this distance, neighbours to the left and to the right have outputs of their own."""
+    near_contexts: Positive = 10_000
+    """Only so many of the most frequent words have them; rarer neighbours count as all others."""
 
 
 class NetworkConfig(_Section):

@@ -6,6 +6,12 @@ only through C[w, c], the weighted number of times that c stands in a window aro
     Σ_windows −log ŷ_c(x_w)  =  Σ_w Σ_c C[w, c] (−log ŷ_c(x_w))
 
 so one step on row w is a step on all of that word's windows at once, without sampling noise.
+
+A context is a word, or a word in a place: with `examples.near`, frequent words directly before or
+after the centre are contexts apart (as in the structured skip-gram of Ling et al. 2015), because
+what stands there tells more of grammar than what stands somewhere near. Contexts are numbered:
+the V words of the vocabulary in any place; then the N most frequent ones just before the centre;
+then the same just after it.
 """
 
 from pathlib import Path
@@ -22,11 +28,11 @@ _CELLS_A_SLAB = 1 << 25
 
 
 class Cooccurrences(NamedTuple):
-    """Counts in compressed sparse rows; symmetric, since a window reaches as far both ways.
+    """Counts in compressed sparse rows, a row a word and a column a context.
 
     ``offsets (V + 1,) int64``
     ``columns (cells,) int32``
-        Ascending within a row.
+        Context numbers, ascending within a row.
     ``weights (cells,) float32``
     """
 
@@ -43,6 +49,10 @@ class Cooccurrences(NamedTuple):
             ]
         )
 
+    def column_totals(self, contexts: int) -> Array:
+        """Return Σ_w C[w, c] for every context, (C,) float64."""
+        return np.bincount(self.columns, self.weights, contexts)
+
 
 def distance_weights(config: ExamplesConfig) -> Array:
     """Return the weight of a neighbour at distance 1 … window, (window,) float64."""
@@ -52,6 +62,13 @@ def distance_weights(config: ExamplesConfig) -> Array:
     if config.window_weights == "harmonic":
         return 1.0 / distance
     return np.ones(config.window)
+
+
+def context_words(vocabulary: int, config: ExamplesConfig) -> Array:
+    """Return the word of every context, (C,) int64: V of them, or V + 2 N with near ones apart."""
+    words = np.arange(vocabulary)
+    near = words[: config.near_contexts if config.near else 0]
+    return np.concatenate([words, near, near])
 
 
 def count_cooccurrences(
@@ -101,14 +118,15 @@ def count_cooccurrences(
     )
 
     vocabulary = len(keep)
+    contexts = len(context_words(vocabulary, config))
     sample = np.empty(len(ids), np.int32)
     sample = sample[: sample_tokens(np.asarray(ids), keep, seed, held_out, validation, sample)]
     starts = np.zeros(vocabulary + 1, np.int64)
     positions = np.empty(len(sample), np.int32 if len(sample) < 2**31 else np.int64)
     index_positions(sample, vocabulary, starts, positions)
 
-    # A row has no more cells than words, nor than neighbours counted.
-    bound = np.minimum(np.diff(starts) * (2 * config.window), vocabulary)
+    # A row has no more cells than contexts, nor than neighbours counted.
+    bound = np.minimum(np.diff(starts) * (2 * config.window), contexts)
     room = np.concatenate([[0], np.cumsum(bound)])
     slab = max(_CELLS_A_SLAB, int(bound.max()))
     columns = np.empty(min(slab, room[-1]), np.int32)
@@ -129,6 +147,8 @@ def count_cooccurrences(
                 first,
                 last,
                 distance_weights(config),
+                config.near,
+                contexts,
                 threads,
                 here,
                 columns,

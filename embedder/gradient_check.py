@@ -66,7 +66,8 @@ def check_gradients(config: Config) -> list[Comparison]:
 
 
 def _random_parameters(config: Config, rng: np.random.Generator) -> Parameters:
-    start = start_parameters(config.network, np.arange(_VOCABULARY, 0, -1.0), rng, dtype=np.float64)
+    totals, words = np.arange(_VOCABULARY, 0, -1.0), np.arange(_VOCABULARY)
+    start = start_parameters(config.network, totals, words, rng, dtype=np.float64)
     # Zeros and identities hide mistakes; random numbers of a size that saturates nothing do not.
     return Parameters(
         *(rng.normal(0.0, 1.0 / np.sqrt(array.shape[-1]), array.shape) for array in start)

@@ -29,8 +29,9 @@ _RANDOM_DEVIATION = 0.1
 class Parameters(NamedTuple):
     """What is learned.
 
-    ``E (V, D)``, ``W1 (D, H)``, ``b1 (H,)``, ``W2 (V, H)``, ``b2 (V,)``
-        W2 is stored a row a word; with direct connections its rows have H + D entries.
+    ``E (V, D)``, ``W1 (D, H)``, ``b1 (H,)``, ``W2 (C, H)``, ``b2 (C,)``
+        W2 is stored a row a context (see `embedder.cooccurrence`), the words in any place first;
+        with direct connections its rows have H + D entries.
     """
 
     E: Array
@@ -43,6 +44,7 @@ class Parameters(NamedTuple):
 def start_parameters(
     config: NetworkConfig,
     totals: Array,
+    words: Array,
     rng: np.random.Generator,
     factors: tuple[Array, Array] | None = None,
     dtype: type = np.float32,
@@ -56,8 +58,10 @@ def start_parameters(
     ----------
     config
         The sizes.
-    totals : (V,)
-        Σ_w C[w, c] for every context word.
+    totals : (C,)
+        Σ_w C[w, c] for every context.
+    words : (C,) int64
+        The word of every context.
     rng
         Draws what starts random.
     factors : ((V, k), (V, k)), optional
@@ -65,17 +69,17 @@ def start_parameters(
     dtype
         Of all parameters.
     """
-    vocabulary = len(totals)
+    vocabulary = int(words.max()) + 1
     D, H = config.dimension, config.hidden
     features = H + D if config.direct else H
-    W2: Array = np.zeros((vocabulary, features), dtype)
+    W2: Array = np.zeros((len(words), features), dtype)
     if factors is None:
         E: Array = rng.normal(0.0, _RANDOM_DEVIATION, (vocabulary, D)).astype(dtype)
     else:
         left, right = factors
         scale = _START_DEVIATION / max(float(left[:, :D].std()), 1e-30)
         E = (left[:, :D] * scale).astype(dtype)
-        W2[:, :H] = right[:, :H] / scale
+        W2[:, :H] = right[words, :H] / scale
         W2[:, min(D, H) : H] = 0.0  # no input reaches these hidden units yet
     shares = np.maximum(totals, 1e-3 * totals[totals > 0].min()) / totals.sum()
     W1: Array = (np.eye(D, H) / _SLOPES[config.activation]).astype(dtype)
@@ -107,7 +111,7 @@ class Network:
         self.parameters = parameters
         self.parts = parts
         self._activation = _ACTIVATIONS.index(config.activation)
-        V, features = parameters.W2.shape
+        C, features = parameters.W2.shape
         dtype = parameters.E.dtype.type
         D, H = parameters.W1.shape
         self._features = np.empty((batch_size, features), dtype)
@@ -115,7 +119,7 @@ class Network:
         self._d_x = np.empty((batch_size, D), dtype)
         self._d_W1 = np.empty((D, H), dtype)
         self._d_b1 = np.empty(H, dtype)
-        self._workspace = new_workspace(V, features, batch_size, parts, dtype)
+        self._workspace = new_workspace(C, features, batch_size, parts, dtype)
 
     def loss(self, rows: Array, targets: "Targets") -> float:
         """Return J in nats, summed over the batch and weighted by the targets' scales.
@@ -228,27 +232,42 @@ def word_vectors(parameters: Parameters, activation: str, kind: VectorKind) -> A
     """Return one vector a word.
 
     ``input`` (V, D): rows of E. ``hidden`` (V, H): a(x W1 + b1) − c. ``output`` (V, H): rows of W2.
-    ``sum`` (V, H): hidden vectors turned to lie on the output vectors, plus these, both normalised.
+    ``sum`` (V, H): hidden vectors plus the mean of the output vectors, normalised, these turned to
+    lie on the hidden ones. Where words have contexts apart, so that there are several output
+    vectors, ``output`` is the sum of those, normalised, the others turned to lie on the first.
     """
     E, W1, b1, W2, _ = parameters
     if kind == "input":
         return E
-    output = np.ascontiguousarray(W2[:, : len(b1)])
+    outputs = _split_outputs(W2[:, : len(b1)], len(E))
     if kind == "output":
-        return output
+        first, *others = outputs
+        return _sum_turned(first, others, 1.0) if others else np.ascontiguousarray(first)
     hidden = activate(E @ W1 + b1, activation)
-    return hidden if kind == "hidden" else _aligned_sum(normalised(hidden), normalised(output))
+    return hidden if kind == "hidden" else _sum_turned(hidden, outputs, 1 / len(outputs))
 
 
-def _aligned_sum(hidden: Array, output: Array) -> Array:
-    """Return hidden·R + output, R the orthogonal matrix that brings them closest.
+def _split_outputs(W2: Array, vocabulary: int) -> list[Array]:
+    """Return the rows for words in any place, and those just before and after where there are."""
+    near = (len(W2) - vocabulary) // 2
+    cuts = [vocabulary, vocabulary + near] if near else []
+    return list(np.split(W2, cuts))
+
+
+def _sum_turned(base: Array, others: list[Array], factor: float) -> Array:
+    """Return base + factor · Σ other·R, rows normalised, R the orthogonal matrix that fits best.
 
     A word and its own context vector need not point the same way: an axis on which words avoid
     their likes (a negative eigenvalue of the PMI matrix) has opposite signs in the two. R is the
-    solution of the orthogonal Procrustes problem (Schönemann 1966).
+    solution of the orthogonal Procrustes problem (Schönemann 1966). The others may have vectors for
+    the first words only.
     """
-    left, _, right = np.linalg.svd(hidden.T @ output)
-    return np.asarray(hidden @ (left @ right) + output)
+    base = normalised(base)
+    total = base.copy()
+    for other in map(normalised, others):
+        left, _, right = np.linalg.svd(other.T @ base[: len(other)])
+        total[: len(other)] += factor * (other @ (left @ right))
+    return total
 
 
 def activate(r: Array, activation: str) -> Array:

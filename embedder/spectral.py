@@ -15,7 +15,7 @@ _POWER_ITERATIONS = 2
 
 
 def factorise_pmi(
-    counts: Cooccurrences, rank: int, rng: np.random.Generator, threads: int
+    counts: Cooccurrences, words: Array, rank: int, rng: np.random.Generator, threads: int
 ) -> tuple[Array, Array]:
     """Return L and R with L Rᵀ ≈ the positive PMI matrix, the best of this rank, nearly.
 
@@ -26,7 +26,9 @@ def factorise_pmi(
     Parameters
     ----------
     counts
-        Symmetric.
+        C.
+    words : (C,) int64
+        The word of every context; counts that are added up by it must be symmetric.
     rank
         Columns of L and R; those beyond the vocabulary's size are zero.
     rng
@@ -41,6 +43,7 @@ def factorise_pmi(
     from embedder.kernels.sparse import positive_pmi, sparse_times_dense
 
     totals = counts.row_totals()
+    counts = _fold(counts, words, threads)
     vocabulary = len(totals)
     log_shares = np.log(np.maximum(totals, 1e-300) / totals.sum())
     values = np.empty(len(counts.columns), np.float32)
@@ -65,3 +68,18 @@ def factorise_pmi(
     signs = np.ones(rank, np.float32)
     signs[: len(order)] = np.where(eigenvalues[order] < 0, -1, 1)
     return left, left * signs
+
+
+def _fold(counts: Cooccurrences, words: Array, threads: int) -> Cooccurrences:
+    """Return the counts of words in any place; columns in no order."""
+    from embedder.kernels.counts import close_gaps, fold_rows
+
+    offsets, columns, weights = counts
+    vocabulary = len(offsets) - 1
+    if len(words) == vocabulary:
+        return counts
+    folded = np.empty_like(columns), np.empty_like(weights)
+    used = np.empty(vocabulary, np.int64)
+    fold_rows(offsets, columns, weights, words, threads, *folded, used)
+    cells = close_gaps(*folded, offsets, used)
+    return Cooccurrences(np.concatenate([[0], np.cumsum(used)]), *(a[:cells] for a in folded))

@@ -24,7 +24,7 @@ from embedder.checkpoint import (
     save_model_somewhere,
 )
 from embedder.config import Config
-from embedder.cooccurrence import Cooccurrences, count_cooccurrences
+from embedder.cooccurrence import Cooccurrences, context_words, count_cooccurrences
 from embedder.corpus import read_text
 from embedder.errors import RunError
 from embedder.network import Network, Parameters, start_parameters, target_rows
@@ -203,11 +203,13 @@ class Trainer:
     def _start(self, threads: int) -> Parameters:
         network = self._config.network
         rng = np.random.default_rng(self._config.training.seed)
+        words = context_words(len(self._totals), self._config.examples)
         factors = None
         if network.initialisation == "spectral":
             rank = max(network.dimension, network.hidden)
-            factors = factorise_pmi(self._counts, rank, rng, threads)
-        return start_parameters(network, self._totals, rng, factors)
+            factors = factorise_pmi(self._counts, words, rank, rng, threads)
+        totals = self._counts.column_totals(len(words))
+        return start_parameters(network, totals, words, rng, factors)
 
     def metadata(self) -> dict[str, Any]:
         """Return what is saved beside the arrays."""

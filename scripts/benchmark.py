@@ -57,7 +57,9 @@ def median_seconds(call: Callable[[], object], least: float = 2.0) -> float:
 def matrix_product_rate(threads: int) -> float:
     """Return GFLOP/s of a 4096³ product through the BLAS that the kernels call, SciPy's."""
     n = 4096
-    a, b, c = (np.asfortranarray(np.random.default_rng(0).random((n, n), np.float32)) for _ in "abc")
+    a, b, c = (
+        np.asfortranarray(np.random.default_rng(0).random((n, n), np.float32)) for _ in "abc"
+    )
 
     def product() -> None:
         scipy.linalg.blas.sgemm(1.0, a, b, c=c, overwrite_c=True)
@@ -81,7 +83,7 @@ class Case:
         self.totals = np.zeros(V)
         self.totals[:B] = weights.reshape(B, -1).sum(1)
         self.config = NetworkConfig(dimension=H, hidden=H)
-        self.parameters = start_parameters(self.config, np.ones(V), rng)
+        self.parameters = start_parameters(self.config, np.ones(V), np.arange(V), rng)
         self.rows = np.arange(B)
 
 
@@ -160,7 +162,7 @@ def torch_step(case: Case, threads: int) -> Callable[[], object] | None:
         loss.backward()
         dense.step()
         sparse.step()
-        return loss.item()
+        return float(loss.item())
 
     return step
 
@@ -280,7 +282,9 @@ def plot(results: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     """Run everything and write what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--plot", type=Path, help="draw them here, PNG or SVG (needs matplotlib)")
     parser.add_argument("--corpus", type=Path, help="a text file instead of made-up text")

@@ -212,7 +212,9 @@ def main() -> None:
                 row[stem] = evaluate_similarity(vectors, pairs, options.words).spearman
             rows.append(row)
             scores = [f"{row[name]:.3f}" for name in ("analogies", *judgements)]
-            print(f"| {system.name} | {epochs} | {seconds:.1f} | {' | '.join(scores)} |", flush=True)
+            print(
+                f"| {system.name} | {epochs} | {seconds:.1f} | {' | '.join(scores)} |", flush=True
+            )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     if options.plot:

@@ -38,18 +38,23 @@ def count_words(text):
 
 
 def windows(sentences, distance_weights):
-    """(centre, context, weight) for every pair of positions in one window."""
+    """(centre, neighbour, weight, offset) for every pair of positions in one window."""
     for sentence in sentences:
         for i, centre in enumerate(sentence):
             for d, weight in enumerate(distance_weights, start=1):
                 for j in (i - d, i + d):
                     if 0 <= j < len(sentence):
-                        yield centre, sentence[j], weight
+                        yield centre, sentence[j], weight, j - i
 
 
-def cooccurrences(sentences, vocabulary, distance_weights):
-    counts = np.zeros((vocabulary, vocabulary))
-    for centre, context, weight in windows(sentences, distance_weights):
+def cooccurrences(sentences, vocabulary, distance_weights, near=0, near_contexts=0):
+    """Counts (V, C): contexts in any place, then the first words just before, then just after."""
+    apart = min(near_contexts, vocabulary) if near else 0
+    counts = np.zeros((vocabulary, vocabulary + 2 * apart))
+    for centre, neighbour, weight, offset in windows(sentences, distance_weights):
+        context = neighbour
+        if neighbour < apart and abs(offset) <= near:
+            context += vocabulary if offset < 0 else vocabulary + apart
         counts[centre, context] += weight
     return counts
 

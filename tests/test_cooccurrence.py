@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from embedder import cooccurrence
 from embedder.config import ExamplesConfig
-from embedder.cooccurrence import count_cooccurrences, distance_weights
+from embedder.cooccurrence import context_words, count_cooccurrences, distance_weights
 from embedder.errors import CorpusError
 
 KEEP_ALL = np.ones(6)
@@ -21,9 +21,9 @@ def count(sentences, folder, keep=KEEP_ALL, threads=2, seed=1, **options):
     return count_cooccurrences(stream(sentences), keep, config, seed, threads, folder)
 
 
-def dense(counts):
+def dense(counts, contexts=18):
     V = len(counts.offsets) - 1
-    out = np.zeros((V, V))
+    out = np.zeros((V, contexts))
     for row in range(V):
         here = slice(counts.offsets[row], counts.offsets[row + 1])
         assert (np.diff(counts.columns[here]) > 0).all()
@@ -37,18 +37,25 @@ def dense(counts):
     st.integers(1, 7),
     st.sampled_from(["linear", "uniform", "harmonic"]),
     st.integers(1, 3),
+    st.sampled_from([(0, 5), (1, 6), (2, 4), (3, 100)]),
 )
-def test_counts_agree_with_naive_windows(tmp_path_factory, sentences, window, shape, threads):
+def test_counts_agree_with_naive_windows(tmp_path_factory, sentences, window, shape, threads, near):
     folder = tmp_path_factory.mktemp("cells")
-    config = ExamplesConfig(window=window, window_weights=shape)
-    expected = naive.cooccurrences(sentences, 6, distance_weights(config))
+    options = dict(zip(("near", "near_contexts"), near, strict=True))
+    config = ExamplesConfig(window=window, window_weights=shape, **options)
+    expected = naive.cooccurrences(sentences, 6, distance_weights(config), *near)
+    contexts = len(context_words(6, config))
+    assert expected.shape == (6, contexts)
     if expected.sum() == 0:
         with pytest.raises(CorpusError, match="No two words"):
-            count(sentences, folder, window=window, window_weights=shape)
+            count(sentences, folder, window=window, window_weights=shape, **options)
         return
-    found = count(sentences, folder, threads=threads, window=window, window_weights=shape)
-    np.testing.assert_allclose(dense(found), expected, rtol=1e-6)
+    found = count(
+        sentences, folder, threads=threads, window=window, window_weights=shape, **options
+    )
+    np.testing.assert_allclose(dense(found, contexts), expected, rtol=1e-6)
     np.testing.assert_allclose(found.row_totals(), expected.sum(1), rtol=1e-6)
+    np.testing.assert_allclose(found.column_totals(contexts), expected.sum(0), rtol=1e-6)
 
 
 def test_the_shapes_of_windows():
@@ -85,7 +92,7 @@ def test_dropping_depends_on_the_seed_and_not_on_threads(tmp_path, rng):
 def test_words_are_dropped_at_their_rate_and_windows_close_over_them(tmp_path):
     sentence = [[0, 1, 2] * 4000]
     keep = np.array([1.0, 0.25, 1.0, 1.0, 1.0, 1.0])
-    found = dense(count(sentence, tmp_path, keep, window=1))
+    found = dense(count(sentence, tmp_path, keep, window=1, near=0))
     # Between 0 and 2 there is a 1 in a quarter of the cases; else they are neighbours twice over.
     assert found[0, 1] / 4000 == pytest.approx(0.25, abs=0.03)
     assert found[0, 2] / 4000 == pytest.approx(1.75, abs=0.03)

@@ -44,7 +44,7 @@ def test_window_gradients_sum_to_the_cooccurrence_gradient(rng):
     parameters = random_parameters(rng)
 
     total_loss, totals = 0.0, {}
-    for centre, context, weight in naive.windows(sentences, weights):
+    for centre, context, weight, _ in naive.windows(sentences, weights):
         one_hot = np.zeros((1, V))
         one_hot[0, context] = weight
         loss, found = naive_gradients(parameters, np.array([centre]), one_hot)
@@ -79,7 +79,7 @@ def test_target_rows_are_the_counts_scaled(rng):
 
 def test_an_untrained_random_network_predicts_the_unigram_distribution(rng):
     totals = rng.uniform(1, 100, V)
-    parameters = start_parameters(CONFIG, totals, rng)
+    parameters = start_parameters(CONFIG, totals, np.arange(V), rng)
     h = naive.hidden_forward(parameters.E, parameters.W1, parameters.b1, "sigmoid")
     logits = h @ parameters.W2.T + parameters.b2
     np.testing.assert_allclose(np.exp(logits), np.tile(totals / totals.sum(), (V, 1)), rtol=1e-5)
@@ -90,10 +90,11 @@ def test_an_untrained_random_network_predicts_the_unigram_distribution(rng):
 def test_a_spectral_start_begins_at_the_factorisation(rng, activation, hidden):
     config = NetworkConfig(dimension=4, hidden=hidden, activation=activation)
     left, right = rng.normal(size=(2, V, max(4, hidden))) * 0.1
-    parameters = start_parameters(config, np.ones(V), rng, (left, right))
+    words = np.r_[np.arange(V), np.arange(3), np.arange(3)]
+    parameters = start_parameters(config, np.ones(len(words)), words, rng, (left, right))
     h = naive.hidden_forward(parameters.E, parameters.W1, parameters.b1, activation)
     k = min(4, hidden)
-    expected = left[:, :k] @ right[:, :k].T
+    expected = left[:, :k] @ right[words, :k].T
     # The activation bends what is not infinitely small.
     assert np.abs(h @ parameters.W2.T - expected).max() < 0.25 * np.abs(expected).max()
 
@@ -107,10 +108,28 @@ def test_the_four_kinds_of_vectors(rng):
     unit_hidden, unit_output = (
         a / np.linalg.norm(a, axis=1, keepdims=True) for a in (hidden, p.W2)
     )
-    turn, _ = orthogonal_procrustes(unit_hidden, unit_output)
+    turn, _ = orthogonal_procrustes(unit_output, unit_hidden)
     np.testing.assert_allclose(
-        word_vectors(p, "sigmoid", "sum"), unit_hidden @ turn + unit_output, rtol=1e-12
+        word_vectors(p, "sigmoid", "sum"), unit_hidden + unit_output @ turn, rtol=1e-12
     )
+
+
+def test_words_with_contexts_apart_have_their_outputs_added(rng):
+    p = random_parameters(rng)
+    near = 3
+    p = p._replace(W2=rng.normal(size=(V + 2 * near, H)), b2=np.zeros(V + 2 * near))
+    unit = [a / np.linalg.norm(a, axis=1, keepdims=True) for a in (p.E @ p.W1 + p.b1, p.W2)]
+    hidden, (anywhere, before, after) = unit[0], np.split(unit[1], [V, V + near])
+
+    def turned(vectors, base):
+        return vectors @ orthogonal_procrustes(vectors, base[: len(vectors)])[0]
+
+    expected = anywhere.copy()
+    expected[:near] += turned(before, anywhere) + turned(after, anywhere)
+    np.testing.assert_allclose(word_vectors(p, "identity", "output"), expected, rtol=1e-10)
+    expected = hidden + turned(anywhere, hidden) / 3
+    expected[:near] += (turned(before, hidden) + turned(after, hidden)) / 3
+    np.testing.assert_allclose(word_vectors(p, "identity", "sum"), expected, rtol=1e-10)
 
 
 def test_rows_outside_the_batch_do_not_move(rng):

@@ -45,9 +45,21 @@ def test_positive_pmi_agrees_with_numpy(rng):
 @pytest.mark.parametrize("rank", [1, 4, 60])
 def test_the_factors_are_nearly_as_close_as_the_best_of_their_rank(rng, rank):
     dense = symmetric_counts(rng, 50)
-    left, right = factorise_pmi(compressed(dense), rank, rng, 2)
+    left, right = factorise_pmi(compressed(dense), np.arange(50), rank, rng, 2)
     assert left.shape == right.shape == (50, rank)
     pmi = naive.positive_pmi(dense)
     best = np.linalg.svd(pmi, compute_uv=False)
     error = np.linalg.norm(pmi - left @ right.T)
     assert error <= 1.02 * np.sqrt((best[rank:] ** 2).sum()) + 1e-3
+
+
+def test_contexts_apart_are_added_up_by_word(rng):
+    dense = symmetric_counts(rng, 50)
+    before, after = np.floor(dense[:, :20] / 3), np.floor(dense[:, :20] / 4)
+    rest = dense.copy()
+    rest[:, :20] -= before + after
+    apart = np.hstack([rest, before, after])
+    words = np.r_[np.arange(50), np.arange(20), np.arange(20)]
+    whole = factorise_pmi(compressed(dense), np.arange(50), 4, np.random.default_rng(1), 2)
+    found = factorise_pmi(compressed(apart), words, 4, np.random.default_rng(1), 2)
+    np.testing.assert_allclose(found[0] @ found[1].T, whole[0] @ whole[1].T, rtol=1e-3, atol=1e-3)

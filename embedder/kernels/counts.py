@@ -92,7 +92,19 @@ def index_positions(ids, vocabulary, starts, positions):
 
 @njit(parallel=True, cache=True)
 def count_rows(
-    ids, positions, starts, first, last, distance_weights, threads, room, columns, weights, used
+    ids,
+    positions,
+    starts,
+    first,
+    last,
+    distance_weights,
+    near,
+    contexts,
+    threads,
+    room,
+    columns,
+    weights,
+    used,
 ):
     """Count the neighbours of words `first` … `last` − 1.
 
@@ -102,6 +114,9 @@ def count_rows(
         The stream and its index.
     distance_weights : (window,) float64
         The weight of a neighbour at distance 1, 2, …; windows end with the sentence.
+    near : int
+        Up to this distance the first (contexts − V)/2 words are counted apart, left and right.
+    contexts : int
     threads : int
     room : (last − first + 1,) int64
         Row w may be written from ``room[w − first]`` on.
@@ -113,9 +128,10 @@ def count_rows(
     vocabulary = len(starts) - 1
     window = len(distance_weights)
     n = len(ids)
+    apart = (contexts - vocabulary) // 2
     for thread in prange(threads):
-        sums = np.zeros(vocabulary, np.float64)
-        touched = np.zeros(vocabulary // 64 + 1, np.uint64)
+        sums = np.zeros(contexts, np.float64)
+        touched = np.zeros(contexts // 64 + 1, np.uint64)
         for word in range(first + thread, last, threads):
             for k in range(starts[word], starts[word + 1]):
                 place = np.int64(positions[k])
@@ -125,6 +141,8 @@ def count_rows(
                     neighbour = ids[place - d]
                     if neighbour < 0:
                         break
+                    if d <= near and neighbour < apart:
+                        neighbour += vocabulary
                     sums[neighbour] += distance_weights[d - 1]
                     touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
                 for d in range(1, window + 1):
@@ -133,6 +151,8 @@ def count_rows(
                     neighbour = ids[place + d]
                     if neighbour < 0:
                         break
+                    if d <= near and neighbour < apart:
+                        neighbour += vocabulary + apart
                     sums[neighbour] += distance_weights[d - 1]
                     touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
             cell = room[word - first]
@@ -162,3 +182,38 @@ def close_gaps(columns, weights, room, used):
             weights[end + k] = weights[start + k]
         end += used[row]
     return end
+
+
+@njit(parallel=True, cache=True)
+def fold_rows(offsets, columns, weights, words, threads, folded_columns, folded_weights, used):
+    """Add up the contexts of each word: a row's cells by the words that they are places of.
+
+    Parameters
+    ----------
+    offsets, columns, weights
+        The counts.
+    words : (C,) int64
+        The word of every context.
+    threads : int
+    folded_columns : (cells,) int32, folded_weights : (cells,) float32
+        Receive each row from ``offsets[row]`` on.
+    used : (V,) int64
+        Receives the number of cells of each row.
+    """
+    vocabulary = len(used)
+    for thread in prange(threads):
+        sums = np.zeros(vocabulary, np.float64)
+        for row in range(thread, vocabulary, threads):
+            start = offsets[row]
+            cell = start
+            # Words come in order within each kind of context: the marks keep those seen first.
+            for k in range(start, offsets[row + 1]):
+                word = words[columns[k]]
+                if sums[word] == 0.0:
+                    folded_columns[cell] = word
+                    cell += 1
+                sums[word] += weights[k]
+            for k in range(start, cell):
+                folded_weights[k] = sums[folded_columns[k]]
+                sums[folded_columns[k]] = 0.0
+            used[row] = cell - start

@@ -8,17 +8,20 @@ for targets y with row totals n_b = Σ_c y_bc (1 for one-hot targets):
 
     ∂J/∂θ = n ŷ − y        ∂J/∂h = (∂J/∂θ) W        ∂J/∂W = (∂J/∂θ)ᵀ h        ∂J/∂b = Σ_b ∂J/∂θ_b
 
-The vocabulary is cut into blocks whose logits fit the second-level cache; each of `parts` threads
+The vocabulary is cut into blocks whose logits fit the cache; each of `parts` threads
 owns a run of blocks. Blocks hold logits a row a *word* (block × B): a maximum or sum over the
 vocabulary then runs along rows, which vectorises, and ∂J/∂W needs no transposed operand.
 
-1. Every block: logits, the targets' logits (for the loss), the block's maximum and sum of
-   exponentials for each example; the exponentials stay in memory (V × B), which costs one write
-   and one read where computing them again would cost a third product.
-2. The blocks' shifts and sums merge into log Σ exp θ for each example.
-3. Every block: exponentials × (n/Σ) − targets = ∂J/∂θ; then the two products and the optimizer's
-   step on this block of W and b, in cache. Threads add ∂J/∂h up in memory of their own, and these
-   are summed in the order of the threads: the same bits for the same number of parts.
+1. Every block: logits, the targets' logits (for the loss), and exponentials of θ minus a shift for
+   each example, with their sums. The shift is the largest θ of the thread's first block: one pass
+   over a block then does, without looking for its maximum first. A block that finds its sums out of
+   range is computed again with its own largest θ. The exponentials stay in memory (V × B), which
+   costs one write and one read where computing them again would cost a third product.
+2. The blocks' sums merge into log Σ exp θ for each example, and n ŷ = f exp(θ − shift) defines f.
+3. Every block: exponentials − y/f = (∂J/∂θ)/f. The factors f are not multiplied into the block but
+   into the smaller sides of the two products, h and ∂J/∂h; then the optimizer's step on this block
+   of W and b, in cache. Threads add ∂J/∂h up in memory of their own, and these are summed in the
+   order of the threads: the same bits for the same number of parts.
 """
 
 from typing import NamedTuple
@@ -28,8 +31,8 @@ from numba import njit, prange
 
 from embedder.arrays import Array
 from embedder.kernels.exp import exp
-from embedder.kernels.prefetch import prefetch
 from embedder.kernels.optimizer import flat_rows, step
+from embedder.kernels.prefetch import prefetch
 
 BLOCK_ROWS = 512
 """Measured: 256 to 1,024 differ by a few per cent; 512 × 1,024 logits are 2 MB."""
@@ -192,7 +195,7 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
     bias : (V,)
     targets : Targets
     workspace : Workspace
-        Its `logits` hold exp(θ − block maximum) afterwards, `log_sums` log Σ exp θ.
+        Its `logits` hold exp(θ − shift) afterwards, `log_sums` log Σ exp θ.
 
     Returns
     -------

@@ -102,6 +102,17 @@ def test_large_logits_neither_overflow_nor_lose_the_loss(rng):
         assert np.abs(mine - true).max() < 1e-4 * np.abs(true).max()
 
 
+@pytest.mark.parametrize("raised", [30, 60, 300])
+def test_later_blocks_may_outweigh_the_first(rng, raised):
+    hidden, W, b, dense, scales = example(rng, 3 * BLOCK_ROWS, 6, 5, "soft", np.float32)
+    b[BLOCK_ROWS : BLOCK_ROWS + 7] += raised
+    b[:9] -= raised
+    found = gradients(hidden, W, b, sparse(dense, scales, np.float32), 1)
+    expected = naive.softmax(hidden.astype(float), W.astype(float), b.astype(float), dense)
+    for mine, true in zip(found, expected, strict=True):
+        assert np.abs(mine - true).max() < 1e-5 * np.abs(true).max()
+
+
 @pytest.mark.parametrize("kind", [SGD, ADAM])
 def test_the_fused_step_is_the_gradient_followed_by_the_optimizer(rng, kind):
     hidden, W, b, dense, scales = example(rng, BLOCK_ROWS + 9, 8, 6, "soft")
