@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 
 from embedder.errors import ConfigError
 
@@ -104,6 +104,9 @@ class TrainingConfig(_Section):
     """0: as many as the machine offers."""
     checkpoint_every: Annotated[int, Field(ge=0)] = 5
     """Passes between checkpoints; 0: only when interrupted."""
+    memory_limit: ByteSize | None = None
+    """Such as 2GB: counting keeps to it by going through the disk, and a network that does not fit
+    is refused; without it, what is refused is what the machine has no memory for."""
     engine: Literal["local"] = "local"
 
 

@@ -23,8 +23,9 @@ from embedder.arrays import Array
 from embedder.config import ExamplesConfig
 from embedder.errors import CorpusError
 
-_CELLS_A_SLAB = 1 << 25
+CELLS_A_SLAB = 1 << 25
 """Cells counted between two writes to disk: 256 MB."""
+BYTES_A_CELL = 8
 
 
 class Cooccurrences(NamedTuple):
@@ -80,6 +81,7 @@ def count_cooccurrences(
     folder: Path,
     held_out: float = 0.0,
     validation: bool = False,
+    memory_limit: int | None = None,
 ) -> Cooccurrences:
     """Count the neighbours of every word of the vocabulary.
 
@@ -99,11 +101,15 @@ def count_cooccurrences(
     threads
         How many words are counted at a time.
     folder
-        Where the files of cells are written: memory does not grow with their number.
+        Where the sampled ids and the cells are written: they are mapped, not held in memory.
     held_out
         The share of the sentences that validate.
     validation
         Count those instead of the rest.
+    memory_limit
+        Bytes for the places of words and the cells on their way to disk. Words are counted so many
+        at a time, and the stream is read again for each lot; the counts stay the same. One word's
+        places, and one row of cells a thread, are always held.
 
     Raises
     ------
@@ -113,39 +119,45 @@ def count_cooccurrences(
     from embedder.kernels.counts import (
         close_gaps,
         count_rows,
+        count_tokens,
         index_positions,
         sample_tokens,
     )
 
     vocabulary = len(keep)
     contexts = len(context_words(vocabulary, config))
-    sample = np.empty(len(ids), np.int32)
+    name = "validation" if validation else "cells"
+    sample: Array = np.memmap(folder / f"{name}.sample", np.int32, mode="w+", shape=len(ids))
     sample = sample[: sample_tokens(np.asarray(ids), keep, seed, held_out, validation, sample)]
-    starts = np.zeros(vocabulary + 1, np.int64)
-    positions = np.empty(len(sample), np.int32 if len(sample) < 2**31 else np.int64)
-    index_positions(sample, vocabulary, starts, positions)
+    tokens = np.zeros(vocabulary, np.int64)
+    count_tokens(sample, tokens)
 
     # A row has no more cells than contexts, nor than neighbours counted.
-    bound = np.minimum(np.diff(starts) * (2 * config.window), contexts)
-    room = np.concatenate([[0], np.cumsum(bound)])
-    slab = max(_CELLS_A_SLAB, int(bound.max()))
-    columns = np.empty(min(slab, room[-1]), np.int32)
-    weights = np.empty(min(slab, room[-1]), np.float32)
+    room = _cumulated(np.minimum(tokens * (2 * config.window), contexts))
+    starts = _cumulated(tokens)
+    place = np.dtype(np.int32 if len(sample) < 2**31 else np.int64)
+    cells_a_slab, tokens_a_slab = _slab_sizes(memory_limit, place.itemsize)
     used = np.zeros(vocabulary, np.int64)
-    name = "validation" if validation else "cells"
     paths = folder / f"{name}.columns", folder / f"{name}.weights"
     first = 0
     with paths[0].open("wb") as columns_file, paths[1].open("wb") as weights_file:
         while first < vocabulary:
-            last = int(np.searchsorted(room, room[first] + slab, side="right")) - 1
-            last = max(first + 1, last)
+            last = min(
+                int(np.searchsorted(room, room[first] + cells_a_slab, side="right")),
+                int(np.searchsorted(starts, starts[first] + tokens_a_slab, side="right")),
+            )
+            last = max(first + 1, last - 1)
             here = room[first : last + 1] - room[first]
+            starts_here = starts[first : last + 1] - starts[first]
+            positions = np.empty(starts_here[-1], place)
+            index_positions(sample, first, starts_here, positions)
+            columns = np.empty(here[-1], np.int32)
+            weights = np.empty(here[-1], np.float32)
             count_rows(
                 sample,
                 positions,
-                starts,
-                first,
-                last,
+                starts_here,
+                vocabulary,
                 distance_weights(config),
                 config.near,
                 contexts,
@@ -159,7 +171,7 @@ def count_cooccurrences(
             columns_file.write(columns[:cells].data)
             weights_file.write(weights[:cells].data)
             first = last
-    offsets = np.concatenate([[0], np.cumsum(used)])
+    offsets = _cumulated(used)
     if offsets[-1] == 0:
         what = "validation.fraction holds out" if validation else "the corpus has"
         raise CorpusError(
@@ -171,3 +183,16 @@ def count_cooccurrences(
         np.asarray(np.memmap(paths[0], np.int32, mode="r")),
         np.asarray(np.memmap(paths[1], np.float32, mode="r")),
     )
+
+
+def _cumulated(lengths: Array) -> Array:
+    """Return where each of consecutive pieces begins, and the end of all."""
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
+def _slab_sizes(memory_limit: int | None, position_bytes: int) -> tuple[int, int]:
+    """Return how many cells and how many tokens are dealt with at a time."""
+    if memory_limit is None:
+        return CELLS_A_SLAB, np.iinfo(np.int64).max >> 1
+    half = memory_limit // 2
+    return min(CELLS_A_SLAB, half // BYTES_A_CELL), half // position_bytes

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from embedder.config import Config
 from embedder.cooccurrence import Cooccurrences, context_words, count_cooccurrences
 from embedder.corpus import read_text
 from embedder.errors import RunError
+from embedder.memory import estimate_needs, refuse_too_large
 from embedder.network import Network, Parameters, start_parameters, target_rows
 from embedder.optimizer import Optimizer, rate_at
 from embedder.spectral import factorise_pmi
@@ -119,6 +121,10 @@ def _prepare(
         blocks = read_text(config.corpus, bar.update)
         vocabulary, corpus = encode_corpus(blocks, config.vocabulary, work)
     seconds["reading"] = time.perf_counter() - started
+    needs = estimate_needs(config, len(vocabulary), corpus.tokens, threads)
+    refuse_too_large(needs, config.training.memory_limit)
+    if not quiet:
+        tqdm.write(needs.describe(), file=sys.stderr)
     started = time.perf_counter()
 
     def count(validation: bool) -> Cooccurrences:
@@ -131,6 +137,7 @@ def _prepare(
             work,
             config.validation.fraction,
             validation,
+            config.training.memory_limit,
         )
 
     counts = count(validation=False)

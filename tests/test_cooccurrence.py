@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 from embedder import cooccurrence
 from embedder.config import ExamplesConfig
-from embedder.cooccurrence import context_words, count_cooccurrences, distance_weights
+from embedder.cooccurrence import (
+    Cooccurrences,
+    context_words,
+    count_cooccurrences,
+    distance_weights,
+)
 from embedder.errors import CorpusError
 
 KEEP_ALL = np.ones(6)
@@ -74,8 +79,19 @@ def long_text(rng):
 def test_slabs_do_not_change_the_counts(tmp_path, rng, monkeypatch):
     sentences = long_text(rng)
     whole = dense(count(sentences, tmp_path))
-    monkeypatch.setattr(cooccurrence, "_CELLS_A_SLAB", 7)
+    monkeypatch.setattr(cooccurrence, "CELLS_A_SLAB", 7)
     np.testing.assert_array_equal(dense(count(sentences, tmp_path)), whole)
+
+
+@pytest.mark.parametrize("limit", [1, 100, 5000])
+def test_a_memory_limit_does_not_change_the_counts(tmp_path, rng, limit):
+    sentences = long_text(rng)
+    whole = Cooccurrences(*map(np.array, count(sentences, tmp_path)))
+    limited = count_cooccurrences(
+        stream(sentences), KEEP_ALL, ExamplesConfig(), 1, 2, tmp_path, memory_limit=limit
+    )
+    for one, other in zip(whole, limited, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_dropping_depends_on_the_seed_and_not_on_threads(tmp_path, rng):

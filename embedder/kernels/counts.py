@@ -64,28 +64,31 @@ def sample_tokens(ids, keep, seed, held_out, want_held_out, out):
 
 
 @njit(cache=True)
-def index_positions(ids, vocabulary, starts, positions):
-    """List the places of each word: word w stands at ``positions[starts[w]:starts[w + 1]]``.
+def count_tokens(ids, counts):
+    """Add up how often each word stands in ids (n,) int32; counts (V,) int64 begin at zero."""
+    for i in range(len(ids)):
+        if ids[i] >= 0:
+            counts[ids[i]] += 1
+
+
+@njit(cache=True)
+def index_positions(ids, first, starts, positions):
+    """List the places of some words, one word after the other.
 
     Parameters
     ----------
     ids : (n,) int32
-    vocabulary : int
-    starts : (V + 1,) int64
-        Receives where each word's list begins.
-    positions : (n,) int32 or int64
+    first : int
+        The first of these words.
+    starts : (words + 1,) int64
+        Word w stands at ``positions[starts[w − first]:starts[w − first + 1]]``.
+    positions : (starts[−1],) int32 or int64
         Receives the lists, ascending.
     """
-    starts[:] = 0
-    for i in range(len(ids)):
-        if ids[i] >= 0:
-            starts[ids[i] + 1] += 1
-    for word in range(vocabulary):
-        starts[word + 1] += starts[word]
     following = starts[:-1].copy()
     for i in range(len(ids)):
-        word = ids[i]
-        if word >= 0:
+        word = ids[i] - first
+        if 0 <= word < len(following):
             positions[following[word]] = i
             following[word] += 1
 
@@ -95,8 +98,7 @@ def count_rows(
     ids,
     positions,
     starts,
-    first,
-    last,
+    vocabulary,
     distance_weights,
     near,
     contexts,
@@ -106,33 +108,34 @@ def count_rows(
     weights,
     used,
 ):
-    """Count the neighbours of words `first` … `last` − 1.
+    """Count the neighbours of some words, those of `index_positions`.
 
     Parameters
     ----------
     ids, positions, starts
         The stream and its index.
+    vocabulary : int
+        V.
     distance_weights : (window,) float64
         The weight of a neighbour at distance 1, 2, …; windows end with the sentence.
     near : int
         Up to this distance the first (contexts − V)/2 words are counted apart, left and right.
     contexts : int
     threads : int
-    room : (last − first + 1,) int64
-        Row w may be written from ``room[w − first]`` on.
+    room : (words + 1,) int64
+        The row of the i-th word may be written from ``room[i]`` on.
     columns : int32, weights : float32
         Receive the rows.
-    used : (last − first,) int64
+    used : (words,) int64
         Receives the number of cells of each row.
     """
-    vocabulary = len(starts) - 1
     window = len(distance_weights)
     n = len(ids)
     apart = (contexts - vocabulary) // 2
     for thread in prange(threads):
         sums = np.zeros(contexts, np.float64)
         touched = np.zeros(contexts // 64 + 1, np.uint64)
-        for word in range(first + thread, last, threads):
+        for word in range(thread, len(used), threads):
             for k in range(starts[word], starts[word + 1]):
                 place = np.int64(positions[k])
                 for d in range(1, window + 1):
@@ -155,7 +158,7 @@ def count_rows(
                         neighbour += vocabulary + apart
                     sums[neighbour] += distance_weights[d - 1]
                     touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
-            cell = room[word - first]
+            cell = room[word]
             for group in range(len(touched)):
                 bits = touched[group]
                 if bits == 0:
@@ -168,7 +171,7 @@ def count_rows(
                         weights[cell] = sums[neighbour]
                         sums[neighbour] = 0.0
                         cell += 1
-            used[word - first] = cell - room[word - first]
+            used[word] = cell - room[word]
 
 
 @njit(cache=True)

@@ -1,0 +1,116 @@
+"""How much memory a run will need, said before it starts."""
+
+from typing import NamedTuple
+
+import psutil
+
+from embedder.config import Config
+from embedder.cooccurrence import BYTES_A_CELL, CELLS_A_SLAB, context_words
+from embedder.errors import RunError
+
+_FLOAT = 4
+_MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
+_LEAST_FREE = 0.05
+"""Share of what is available that a run leaves alone."""
+
+
+class Needs(NamedTuple):
+    """Bytes.
+
+    ``parameters``
+        E, W1, b1, W2, b2 and the optimizer's moments.
+    ``batch``
+        The exponentials of a batch, C × B, and its hidden vectors and gradients.
+    ``counting``
+        Places of words and cells on their way to disk; given back before training.
+    ``ids``, ``cells``
+        On disk, mapped: the corpus as ids; the counts, at most so many.
+    """
+
+    parameters: int
+    batch: int
+    counting: int
+    ids: int
+    cells: int
+
+    @property
+    def peak(self) -> int:
+        """What must be in memory at one time."""
+        return max(self.counting, self.parameters + self.batch)
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        return (
+            f"memory: parameters and optimizer {_size(self.parameters)}, batch "
+            f"{_size(self.batch)}, counting {_size(self.counting)}; on disk: corpus "
+            f"{_size(self.ids)}, counts at most {_size(self.cells)}"
+        )
+
+
+def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -> Needs:
+    """Return what a run needs.
+
+    Parameters
+    ----------
+    config
+        The run.
+    vocabulary
+        V.
+    tokens
+        The corpus's length.
+    threads
+        Parts that the work is cut into.
+    """
+    network, training = config.network, config.training
+    D, H = network.dimension, network.hidden
+    features = H + D if network.direct else H
+    C = len(context_words(vocabulary, config.examples))
+    B = min(training.batch_size, vocabulary)
+    parameters = vocabulary * D + D * H + H + C * features + C
+    batch = C * B + (2 * D + (2 + 3 * threads) * features) * B
+    cells = min(2 * config.examples.window * tokens, vocabulary * C)
+    places = 4 * tokens
+    slab = BYTES_A_CELL * min(CELLS_A_SLAB, cells)
+    if training.memory_limit is not None:
+        places, slab = (min(size, training.memory_limit // 2) for size in (places, slab))
+    return Needs(
+        parameters=_FLOAT * parameters * (1 + _MOMENTS[training.optimizer]),
+        batch=_FLOAT * batch,
+        counting=places + slab + 8 * C * threads,
+        ids=_FLOAT * 2 * tokens,
+        cells=BYTES_A_CELL * cells,
+    )
+
+
+def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
+    """Stop before a run that the machine, or the configured limit, has no memory for.
+
+    Raises
+    ------
+    RunError
+        With the sizes, and what to lower.
+    """
+    if memory_limit is None:
+        room = int(psutil.virtual_memory().available * (1 - _LEAST_FREE))
+        whose = f"this machine has {_size(room)} to spare"
+    else:
+        room = memory_limit
+        whose = f"training.memory_limit is {_size(room)}"
+    if needs.parameters + needs.batch > room:
+        raise RunError(
+            f"Training needs {_size(needs.parameters + needs.batch)} of memory (parameters and "
+            f"optimizer {_size(needs.parameters)}, batch {_size(needs.batch)}) and {whose}; lower "
+            "vocabulary.max_size, network.dimension, network.hidden or training.batch_size."
+        )
+    if memory_limit is None and needs.counting > room:
+        raise RunError(
+            f"Counting needs {_size(needs.counting)} of memory and {whose}; set "
+            "training.memory_limit, and it will go through the disk."
+        )
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 2**10:.0f} KiB"
