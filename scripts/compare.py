@@ -139,6 +139,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    peers = iter(("tab:blue", "tab:orange", "tab:green", "tab:purple"))
     for name in dict.fromkeys(row["system"] for row in rows):
         own = [row for row in rows if row["system"] == name]
         ours = name == "embedder"
@@ -147,7 +148,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
             [row["analogies"] for row in own],
             "o-",
             linewidth=2.5 if ours else 1.2,
-            color="tab:red" if ours else None,
+            color="tab:red" if ours else next(peers),
             label=name,
             zorder=3 if ours else 2,
         )
@@ -198,6 +199,8 @@ def main() -> None:
     header = ["system", "epochs", "seconds", "analogies", *judgements]
     print(f"| {' | '.join(header)} |\n|{' --- |' * len(header)}")
     rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:  # so that kernels compiled once are not timed
+        timed_training(systems[0], setting, 1, Path(name))
     for system in systems:
         for epochs in system.epochs:
             with tempfile.TemporaryDirectory() as name:
