@@ -8,9 +8,9 @@ for targets y with row totals n_b = Σ_c y_bc (1 for one-hot targets):
 
     ∂J/∂θ = n ŷ − y        ∂J/∂h = (∂J/∂θ) W        ∂J/∂W = (∂J/∂θ)ᵀ h        ∂J/∂b = Σ_b ∂J/∂θ_b
 
-The vocabulary is cut into blocks whose logits fit the cache; each of `parts` threads
-owns a run of blocks. Blocks hold logits a row a *word* (block × B): a maximum or sum over the
-vocabulary then runs along rows, which vectorises, and ∂J/∂W needs no transposed operand.
+The vocabulary is cut into blocks whose logits fit the cache; each of `parts` threads owns a run of
+blocks. Blocks hold logits a row a *word* (block × B): a maximum or sum over the vocabulary then runs
+along rows, which vectorises, and ∂J/∂W needs no transposed operand.
 
 1. Every block: logits, the targets' logits (for the loss), and exponentials of θ minus a shift for
    each example, with their sums. The shift is the largest θ of the thread's first block: one pass
@@ -184,6 +184,24 @@ def _subtract_targets(d_logits, low, targets, cursors, factors, d_bias):
         cursors[i] = k
 
 
+@njit(error_model="numpy", cache=True)
+def _merge_sums(part, workspace):
+    """Find log Σ exp θ of one thread's examples from the blocks' sums of exp(θ − shift)."""
+    sums, shifts, log_sums = workspace.sums, workspace.shifts, workspace.log_sums
+    blocks, batch = sums.shape
+    parts = len(workspace.cursors)
+    for i in range(part * batch // parts, (part + 1) * batch // parts):
+        largest = shifts[:, i].max()
+        total = 0.0
+        shift, factor = largest, 1.0  # neighbouring blocks mostly share a shift
+        for k in range(blocks):
+            if shifts[k, i] != shift:
+                shift = shifts[k, i]
+                factor = np.exp(np.float64(shift - largest))
+            total += sums[k, i] * factor
+        log_sums[i] = largest + np.log(total)
+
+
 @njit(parallel=True, error_model="numpy", cache=True)
 def softmax_loss(hidden, weights, bias, targets, workspace):
     """Return J and leave what `softmax_step` needs in the workspace.
@@ -195,7 +213,8 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
     bias : (V,)
     targets : Targets
     workspace : Workspace
-        Its `logits` hold exp(θ − shift) afterwards, `log_sums` log Σ exp θ.
+        Its `logits` hold exp(θ − shift) afterwards, `log_sums` log Σ exp θ, and its `cursors`
+        point behind each thread's last targets.
 
     Returns
     -------
@@ -228,13 +247,10 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
                 np.dot(weights[low:high], hidden_transposed, logits)
                 _largest(logits, bias[low:high], shift)
                 _exponentiate(logits, bias[low:high], shift, workspace.sums[k])
+    for part in prange(parts):
+        _merge_sums(part, workspace)
     loss = 0.0
     for i in range(batch):
-        largest = workspace.shifts[:, i].max()
-        total = 0.0
-        for k in range(blocks):
-            total += workspace.sums[k, i] * np.exp(np.float64(workspace.shifts[k, i] - largest))
-        workspace.log_sums[i] = largest + np.log(total)
         loss += targets.totals[i] * workspace.log_sums[i]
         for part in range(parts):
             loss -= workspace.target_logits[part, i]
@@ -282,8 +298,9 @@ def _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, m
         low = k * BLOCK_ROWS
         high = min(vocabulary, low + BLOCK_ROWS)
         d_logits = workspace.logits[low:high]
-        _probability_factors(workspace.shifts[k], targets, workspace.log_sums, factors)
-        _scale_rows(hidden, factors, scaled)
+        if k == last - 1 or (workspace.shifts[k] != workspace.shifts[k + 1]).any():
+            _probability_factors(workspace.shifts[k], targets, workspace.log_sums, factors)
+            _scale_rows(hidden, factors, scaled)
         # First the sequential read, which brings the block into the cache for the scattered one.
         d_bias = workspace.d_bias[part, : high - low]
         np.dot(d_logits, factors, d_bias)
