@@ -9,8 +9,8 @@ for targets y with row totals n_b = Σ_c y_bc (1 for one-hot targets):
     ∂J/∂θ = n ŷ − y        ∂J/∂h = (∂J/∂θ) W        ∂J/∂W = (∂J/∂θ)ᵀ h        ∂J/∂b = Σ_b ∂J/∂θ_b
 
 The vocabulary is cut into blocks whose logits fit the cache; each of `parts` threads owns a run of
-blocks. Blocks hold logits a row a *word* (block × B): a maximum or sum over the vocabulary then runs
-along rows, which vectorises, and ∂J/∂W needs no transposed operand.
+blocks. Blocks hold logits a row a *word* (block × B): a maximum or sum over the vocabulary then
+runs along rows, which vectorises, and ∂J/∂W needs no transposed operand.
 
 1. Every block: logits, the targets' logits (for the loss), and exponentials of θ minus a shift for
    each example, with their sums. The shift is the largest θ of the thread's first block: one pass
