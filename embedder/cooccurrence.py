@@ -26,6 +26,7 @@ from embedder.errors import CorpusError
 CELLS_A_SLAB = 1 << 25
 """Cells counted between two writes to disk: 256 MB."""
 BYTES_A_CELL = 8
+_CELLS_A_SUM = 1 << 20
 
 
 class Cooccurrences(NamedTuple):
@@ -52,7 +53,12 @@ class Cooccurrences(NamedTuple):
 
     def column_totals(self, contexts: int) -> Array:
         """Return Σ_w C[w, c] for every context, (C,) float64."""
-        return np.bincount(self.columns, self.weights, contexts)
+        totals = np.zeros(contexts)
+        # In pieces: bincount makes wide copies of what it is given.
+        for start in range(0, len(self.columns), _CELLS_A_SUM):
+            piece = slice(start, start + _CELLS_A_SUM)
+            totals += np.bincount(self.columns[piece], self.weights[piece], contexts)
+        return totals
 
 
 def distance_weights(config: ExamplesConfig) -> Array:
@@ -133,8 +139,8 @@ def count_cooccurrences(
     count_tokens(sample, tokens)
 
     # A row has no more cells than contexts, nor than neighbours counted.
-    room = _cumulated(np.minimum(tokens * (2 * config.window), contexts))
-    starts = _cumulated(tokens)
+    room = cumulated(np.minimum(tokens * (2 * config.window), contexts))
+    starts = cumulated(tokens)
     place = np.dtype(np.int32 if len(sample) < 2**31 else np.int64)
     cells_a_slab, tokens_a_slab = _slab_sizes(memory_limit, place.itemsize)
     used = np.zeros(vocabulary, np.int64)
@@ -171,7 +177,7 @@ def count_cooccurrences(
             columns_file.write(columns[:cells].data)
             weights_file.write(weights[:cells].data)
             first = last
-    offsets = _cumulated(used)
+    offsets = cumulated(used)
     if offsets[-1] == 0:
         what = "validation.fraction holds out" if validation else "the corpus has"
         raise CorpusError(
@@ -185,7 +191,7 @@ def count_cooccurrences(
     )
 
 
-def _cumulated(lengths: Array) -> Array:
+def cumulated(lengths: Array) -> Array:
     """Return where each of consecutive pieces begins, and the end of all."""
     return np.concatenate([[0], np.cumsum(lengths)])
 

@@ -33,11 +33,6 @@ class Needs(NamedTuple):
     ids: int
     cells: int
 
-    @property
-    def peak(self) -> int:
-        """What must be in memory at one time."""
-        return max(self.counting, self.parameters + self.batch)
-
     def describe(self) -> str:
         """Return one line for people."""
         return (

@@ -8,7 +8,7 @@ solve the network approximately before the first step (Levy and Goldberg 2014 fo
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.cooccurrence import Cooccurrences
+from embedder.cooccurrence import Cooccurrences, cumulated
 
 _EXTRA_COLUMNS = 20
 _POWER_ITERATIONS = 2
@@ -82,4 +82,4 @@ def _fold(counts: Cooccurrences, words: Array, threads: int) -> Cooccurrences:
     used = np.empty(vocabulary, np.int64)
     fold_rows(offsets, columns, weights, words, threads, *folded, used)
     cells = close_gaps(*folded, offsets, used)
-    return Cooccurrences(np.concatenate([[0], np.cumsum(used)]), *(a[:cells] for a in folded))
+    return Cooccurrences(cumulated(used), *(a[:cells] for a in folded))

@@ -209,7 +209,7 @@ def fold_rows(offsets, columns, weights, words, threads, folded_columns, folded_
         for row in range(thread, vocabulary, threads):
             start = offsets[row]
             cell = start
-            # Words come in order within each kind of context: the marks keep those seen first.
+            # Counts are positive: a sum of zero marks a word that the row has not had yet.
             for k in range(start, offsets[row + 1]):
                 word = words[columns[k]]
                 if sums[word] == 0.0:
