@@ -52,6 +52,10 @@ class RowSampler:
         """Steps in which as many rows are drawn as there are words."""
         return -(-len(self.words) // self.batch_size)
 
+    def mean_of(self, values: Array) -> float:
+        """Return the expected mean of a word's value (V,) over the words of a batch."""
+        return float(self._probabilities @ values[self.words]) / self.batch_size
+
     def draw(self, step: int) -> Batch:
         """Return the minibatch of a step, counted from 0."""
         rng = np.random.default_rng([self._seed, step])

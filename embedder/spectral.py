@@ -12,6 +12,7 @@ from embedder.cooccurrence import Cooccurrences, cumulated
 
 _EXTRA_COLUMNS = 20
 _POWER_ITERATIONS = 2
+_ROWS_A_PRODUCT = 1 << 14
 
 
 def factorise_pmi(
@@ -57,8 +58,8 @@ def factorise_pmi(
     columns = min(vocabulary, rank + _EXTRA_COLUMNS)
     basis = multiply(rng.standard_normal((vocabulary, columns), np.float32))
     for _ in range(_POWER_ITERATIONS):
-        basis = multiply(np.linalg.qr(basis).Q)
-    basis = np.linalg.qr(basis).Q
+        basis = multiply(_orthonormal(basis))
+    basis = _orthonormal(basis)
     projection = basis.T @ multiply(basis)
     eigenvalues, eigenvectors = np.linalg.eigh((projection + projection.T) / 2)
     order = np.argsort(-np.abs(eigenvalues))[:rank]
@@ -68,6 +69,27 @@ def factorise_pmi(
     signs = np.ones(rank, np.float32)
     signs[: len(order)] = np.where(eigenvalues[order] < 0, -1, 1)
     return left, left * signs
+
+
+def _orthonormal(basis: Array) -> Array:
+    """Return an orthonormal basis (V, k) of the columns' span, in the input's precision.
+
+    Through the eigenvectors of the Gram matrix rather than Householder reflections: matrix products
+    use all threads and read the basis a few times only. Twice, because the first time leaves what
+    rounding makes of small eigenvalues (as in CholeskyQR2, Yamamoto et al. 2015). Directions that
+    are lost in rounding become zero columns.
+    """
+    for _ in range(2):
+        gram = np.zeros((basis.shape[1],) * 2)
+        for start in range(0, len(basis), _ROWS_A_PRODUCT):
+            rows = basis[start : start + _ROWS_A_PRODUCT].astype(np.float64)
+            gram += rows.T @ rows
+        eigenvalues, eigenvectors = np.linalg.eigh(gram)
+        kept = eigenvalues > len(basis) * np.finfo(np.float64).eps * eigenvalues[-1]
+        scales = np.zeros(len(kept))
+        scales[kept] = eigenvalues[kept] ** -0.5
+        basis = basis @ (eigenvectors * scales).astype(basis.dtype)
+    return basis
 
 
 def _fold(counts: Cooccurrences, words: Array, threads: int) -> Cooccurrences:

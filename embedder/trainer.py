@@ -28,7 +28,7 @@ from embedder.config import Config
 from embedder.cooccurrence import Cooccurrences, context_words, count_cooccurrences
 from embedder.corpus import read_text
 from embedder.errors import RunError
-from embedder.memory import estimate_needs, refuse_too_large
+from embedder.forecast import estimate_needs, refuse_too_large, time_step
 from embedder.network import Network, Parameters, start_parameters, target_rows
 from embedder.optimizer import Optimizer, rate_at
 from embedder.spectral import factorise_pmi
@@ -244,6 +244,18 @@ class Trainer:
                 "--overwrite."
             ) from None
 
+    def _predict(self) -> str:
+        """Return one line for people on how long training will take."""
+        sampler = self._sampler
+        cells = sampler.mean_of(np.diff(self._counts.offsets))
+        C = len(self.network.parameters.W2)
+        step = time_step(self._config, C, cells, sampler.batch_size, self.network.parts)
+        steps = self.steps - self.number
+        return (
+            f"time: about {_minutes(step * sampler.steps_a_pass)} a pass "
+            f"({sampler.steps_a_pass:,} steps), {_minutes(step * steps)} of training to go"
+        )
+
     def step(self) -> tuple[float, float]:
         """Take one step; return the batch's loss in nats and the weight it is a sum over."""
         rows, scales = self._sampler.draw(self.number)
@@ -276,6 +288,8 @@ class Trainer:
             After a signal, once the state is saved.
         """
         every = self._config.training.checkpoint_every * self._sampler.steps_a_pass
+        if not quiet:
+            tqdm.write(self._predict(), file=sys.stderr)
         metrics = _Metrics(folder.metrics, self._sampler, self.number)
         bar = tqdm(
             total=self.steps * self._sampler.batch_size,
@@ -311,6 +325,10 @@ class Trainer:
                         f"step {self.number:,} of {self.steps:,}"
                     )
         self._seconds["training"] = time.perf_counter() - started
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def _padded_batches(rows: Array, size: int) -> Iterator[Array]:

@@ -242,7 +242,7 @@ def measure_training(corpus: Path | None, tokens: int) -> dict[str, float]:
         peak //= 1024  # bytes there
     seconds = {name: float(value) for name, value in metadata["seconds"].items()}
     tokens = int(metadata["tokens"])
-    print(f"\none pass over {tokens:,} tokens, 30,000 words, H = 100, B = 256:")
+    print(f"one pass over {tokens:,} tokens, 30,000 words, H = 100, B = 256:")
     for name, value in seconds.items():
         print(f"  {name:15} {value:6.2f} s")
     print(f"  {'whole process':15} {whole:6.2f} s")
@@ -292,15 +292,17 @@ def main() -> None:
     options = parser.parse_args()
 
     threads = available_threads()
-    peak = matrix_product_rate(threads)
     print(f"{platform.processor() or platform.machine()}, {threads} threads")
-    print(f"4096³ matrix product: {peak:.0f} GFLOP/s; on one thread {matrix_product_rate(1):.0f}")
+    # First: a process's peak memory begins with that of the process which started it.
+    training = measure_training(options.corpus, 2_000_000 if options.quick else 20_000_000)
+    peak = matrix_product_rate(threads)
+    print(f"\n4096³ matrix product: {peak:.0f} GFLOP/s; on one thread {matrix_product_rate(1):.0f}")
     results: dict[str, Any] = {
         "threads": threads,
         "matrix_product_gflops": peak,
         "steps": measure_steps(QUICK_SHAPES if options.quick else SHAPES, peak),
         "scaling": measure_scaling(),
-        "training": measure_training(options.corpus, 2_000_000 if options.quick else 20_000_000),
+        "training": training,
     }
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -1,17 +1,24 @@
-"""How much memory a run will need, said before it starts."""
+"""How much memory and time a run will need, said before it starts."""
 
+import statistics
+import time
 from typing import NamedTuple
 
+import numpy as np
 import psutil
 
 from embedder.config import Config
-from embedder.cooccurrence import BYTES_A_CELL, CELLS_A_SLAB, context_words
+from embedder.cooccurrence import BYTES_A_CELL, CELLS_A_SLAB, Cooccurrences, context_words
 from embedder.errors import RunError
+from embedder.network import Network, start_parameters, target_rows
+from embedder.optimizer import Optimizer
 
 _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
 _LEAST_FREE = 0.05
 """Share of what is available that a run leaves alone."""
+_TIMED_CONTEXTS = 1 << 14
+_TIMED_STEPS = 3
 
 
 class Needs(NamedTuple):
@@ -102,6 +109,43 @@ def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
             f"Counting needs {_size(needs.counting)} of memory and {whose}; set "
             "training.memory_limit, and it will go through the disk."
         )
+
+
+def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads: int) -> float:
+    """Return how many seconds a training step will take.
+
+    A few steps are timed of a network with the run's sizes but fewer contexts, made-up parameters
+    and made-up targets, and scaled up: a step's work is proportional to the contexts.
+
+    Parameters
+    ----------
+    config
+        The run.
+    contexts
+        C.
+    cells_a_row
+        How many targets an example has in the mean.
+    B
+        Examples a step.
+    threads
+        Parts that the work is cut into.
+    """
+    rng = np.random.default_rng(0)
+    timed = min(contexts, max(_TIMED_CONTEXTS, B))
+    cells = max(1, round(cells_a_row * timed / contexts))
+    columns = np.sort(rng.integers(0, timed, (B, cells), np.int32)).reshape(-1)
+    counts = Cooccurrences(np.arange(B + 1) * cells, columns, np.ones(B * cells, np.float32))
+    rows = np.arange(B)
+    targets = target_rows(counts, counts.row_totals(), rows, np.ones(B))
+    parameters = start_parameters(config.network, np.ones(timed), np.arange(timed), rng)
+    network = Network(config.network, parameters, B, threads)
+    optimizer = Optimizer(parameters, config.training)
+    seconds = []
+    for number in range(1 + _TIMED_STEPS):  # the first compiles and touches new memory
+        started = time.perf_counter()
+        network.step(rows, targets, optimizer, number, 1e-3)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:]) * contexts / timed
 
 
 def _size(count: int) -> str:

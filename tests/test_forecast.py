@@ -3,7 +3,7 @@ import pytest
 from embedder.checkpoint import load_model
 from embedder.config import make_config
 from embedder.errors import ConfigError, RunError
-from embedder.memory import Needs, estimate_needs, refuse_too_large
+from embedder.forecast import Needs, estimate_needs, refuse_too_large, time_step
 from embedder.trainer import Trainer, train
 
 
@@ -47,6 +47,20 @@ def test_what_does_not_fit_is_refused_before_it_starts(make_toy_config):
     refuse_too_large(needs, 100)
     with pytest.raises(RunError, match=r"this machine has"):
         refuse_too_large(needs._replace(parameters=2**60), None)
+
+
+def test_the_time_of_a_step_is_found_by_taking_steps(make_toy_config, monkeypatch):
+    times = iter(range(1000))
+    monkeypatch.setattr("embedder.forecast.time.perf_counter", lambda: next(times))
+    config = make_toy_config()
+    # By this clock each step takes a second, of as many contexts as are timed at most.
+    assert time_step(config, 100, 5.0, 20, 2) == 1.0
+    assert time_step(config, 10 * 2**14, 5.0, 20, 2) == 10.0
+
+
+def test_a_run_says_how_long_it_will_take(make_toy_config, capsys):
+    train(make_toy_config(training={"passes": 1}))
+    assert "time: about 0." in capsys.readouterr().err
 
 
 def test_limits_are_written_with_or_without_a_unit():
