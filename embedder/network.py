@@ -170,7 +170,6 @@ class Network:
         first, second = optimizer.first, optimizer.second
         rules = optimizer.rules(number, rate)
         softmax_step(
-            self._features,
             W2,
             b2,
             targets,

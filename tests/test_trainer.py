@@ -68,9 +68,9 @@ def test_a_flipped_sign_in_the_output_weights_gradient_is_noticed(make_toy_confi
     # By the loss: analogies do not change when all output vectors point the other way.
     original = softmax.softmax_step
 
-    def flipped(features, W2, b2, targets, workspace, rule, moments, d_features):
+    def flipped(W2, b2, targets, workspace, rule, moments, d_features):
         rule = rule._replace(rate=-rule.rate)
-        original(features, W2, b2, targets, workspace, rule, moments, d_features)
+        original(W2, b2, targets, workspace, rule, moments, d_features)
 
     monkeypatch.setattr(softmax, "softmax_step", flipped)
     config = make_toy_config(network=RANDOM_START, training={"passes": 20})

@@ -39,6 +39,10 @@ BLOCK_ROWS = 512
 LARGEST_SUM = 1e15
 """Exponentials that add up to more were taken from too small a shift."""
 _SMALLEST_FACTOR = 1e-30
+_ALIASING_BYTES = 4096
+_PADDING = 16
+"""Rows of logits that are multiples of 4,096 bytes apart would have all of a column, where an
+example's targets lie, compete for the same few lines of the cache; empty examples move them."""
 _EXAMPLES_AHEAD = 8
 """How far ahead targets are fetched: they lie anywhere in the corpus's counts."""
 
@@ -76,6 +80,7 @@ class OutputMoments(NamedTuple):
 class Workspace(NamedTuple):
     """Memory that every step uses again; see `new_workspace`."""
 
+    hidden: Array
     logits: Array
     shifts: Array
     sums: Array
@@ -94,7 +99,10 @@ def new_workspace(
 ) -> Workspace:
     """Allocate for V words, H features, B examples and so many threads."""
     blocks = -(-vocabulary // BLOCK_ROWS)
+    if batch * np.dtype(dtype).itemsize % _ALIASING_BYTES == 0:
+        batch += _PADDING
     return Workspace(
+        hidden=np.zeros((batch, features), dtype),
         logits=np.empty((vocabulary, batch), dtype),
         shifts=np.empty((blocks, batch), dtype),
         sums=np.empty((blocks, batch), dtype),
@@ -112,7 +120,7 @@ def new_workspace(
 @njit(inline="always")
 def _find_first_targets(targets, low, cursors):
     """Point each example's cursor at its first target from word `low` on."""
-    for i in range(len(cursors)):
+    for i in range(len(targets.starts)):
         row = targets.columns[targets.starts[i] : targets.ends[i]]
         cursors[i] = targets.starts[i] + np.searchsorted(row, np.int32(low))
 
@@ -145,7 +153,7 @@ def _add_target_logits(logits, bias, low, targets, cursors, out):
     """Add the block's part of Σ_c y_bc θ_bc to each example's."""
     _, ends, columns, weights, scales, _ = targets
     high = low + logits.shape[0]
-    batch = logits.shape[1]
+    batch = len(ends)
     for i in range(batch):
         ahead = cursors[min(i + _EXAMPLES_AHEAD, batch - 1)]
         prefetch(columns, ahead)
@@ -165,7 +173,7 @@ def _add_target_logits(logits, bias, low, targets, cursors, out):
 def _subtract_targets(d_logits, low, targets, cursors, factors, d_bias):
     """Subtract y / f from a block, and y from the bias's gradient; cursors run backwards."""
     starts, _, columns, weights, scales, _ = targets
-    batch = d_logits.shape[1]
+    batch = len(starts)
     for i in range(batch):
         ahead = cursors[min(i + _EXAMPLES_AHEAD, batch - 1)] - 1
         prefetch(columns, ahead)
@@ -209,6 +217,7 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
     Parameters
     ----------
     hidden : (B, H)
+        B is at most that of the workspace.
     weights : (V, H)
     bias : (V,)
     targets : Targets
@@ -222,9 +231,11 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
         J in nats, summed over the batch.
     """
     vocabulary = weights.shape[0]
-    blocks, batch = workspace.shifts.shape
+    blocks = len(workspace.shifts)
+    batch = len(hidden)
     parts = len(workspace.cursors)
-    hidden_transposed = hidden.T
+    workspace.hidden[:batch] = hidden
+    hidden_transposed = workspace.hidden.T
     for part in prange(parts):
         first = part * blocks // parts
         last = (part + 1) * blocks // parts
@@ -260,7 +271,8 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
 @njit(error_model="numpy", cache=True)
 def _probability_factors(shift, targets, log_sums, factors):
     """Find the f with n ŷ = f exp(θ − shift), (B,); none so small that y / f overflows."""
-    for i in range(len(factors)):
+    factors[:] = 0
+    for i in range(len(targets.totals)):
         f = targets.totals[i] * np.exp(np.float64(shift[i]) - log_sums[i])
         factors[i] = max(f, _SMALLEST_FACTOR)
 
@@ -280,7 +292,7 @@ def _add_scaled_columns(array, factors, total):
 
 
 @njit(error_model="numpy", cache=True)
-def _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, moments):
+def _differentiate_part(part, weights, bias, targets, workspace, rule, moments):
     """Do step 3 of the module's text for one thread's blocks."""
     vocabulary = weights.shape[0]
     blocks = len(workspace.shifts)
@@ -300,7 +312,7 @@ def _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, m
         d_logits = workspace.logits[low:high]
         if k == last - 1 or (workspace.shifts[k] != workspace.shifts[k + 1]).any():
             _probability_factors(workspace.shifts[k], targets, workspace.log_sums, factors)
-            _scale_rows(hidden, factors, scaled)
+            _scale_rows(workspace.hidden, factors, scaled)
         # First the sequential read, which brings the block into the cache for the scattered one.
         d_bias = workspace.d_bias[part, : high - low]
         np.dot(d_logits, factors, d_bias)
@@ -326,14 +338,14 @@ def _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, m
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def softmax_step(hidden, weights, bias, targets, workspace, rule, moments, d_hidden):
+def softmax_step(weights, bias, targets, workspace, rule, moments, d_hidden):
     """Compute ∂J/∂h and, block by block, ∂J/∂W and ∂J/∂b and the optimizer's step with them.
 
-    To be called after `softmax_loss` on the same arguments.
+    To be called after `softmax_loss` on the same arguments; it left h in the workspace.
 
     Parameters
     ----------
-    hidden, weights, bias, targets, workspace
+    weights, bias, targets, workspace
         As in `softmax_loss`; `weights` and `bias` are changed.
     rule : Rule
         With kind `GRADIENT`, `weights` and `bias` stay and their gradients are left in the moments.
@@ -343,8 +355,8 @@ def softmax_step(hidden, weights, bias, targets, workspace, rule, moments, d_hid
     """
     parts = len(workspace.cursors)
     for part in prange(parts):
-        _differentiate_part(part, hidden, weights, bias, targets, workspace, rule, moments)
+        _differentiate_part(part, weights, bias, targets, workspace, rule, moments)
     total = workspace.d_hidden_parts[0]
     for part in range(1, parts):
         total += workspace.d_hidden_parts[part]
-    d_hidden[:] = total.T
+    d_hidden[:] = total.T[: len(d_hidden)]

@@ -50,7 +50,7 @@ def gradients(hidden, W, b, targets, parts):
     workspace = new_workspace(*W.shape, len(hidden), parts, W.dtype.type)
     loss = softmax_loss(hidden, W, b, targets, workspace)
     rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
-    softmax_step(hidden, W, b, targets, workspace, rule, moments, d_hidden)
+    softmax_step(W, b, targets, workspace, rule, moments, d_hidden)
     return loss, d_hidden, moments.weights_first, moments.bias_first
 
 
@@ -62,6 +62,22 @@ def test_loss_and_gradients_agree_with_numpy_in_float64(rng, kind, V, B, H, part
     found = gradients(hidden, W, b, sparse(dense, scales), parts)
     for mine, expected in zip(found, naive.softmax(hidden, W, b, dense), strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_workspace_serves_any_smaller_batch(rng):
+    W, b = rng.normal(size=(700, 6)), rng.normal(size=700)
+    workspace = new_workspace(700, 6, 512, 2, np.float64)  # rows of 4,096 bytes, so padded
+    rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
+    for B in (512, 3, 100):
+        hidden, _, _, dense, scales = example(rng, 700, B, 6, "soft")
+        moments = OutputMoments(np.zeros_like(W), W[:0], np.zeros_like(b), b[:0])
+        d_hidden = np.empty_like(hidden)
+        targets = sparse(dense, scales)
+        loss = softmax_loss(hidden, W, b, targets, workspace)
+        softmax_step(W, b, targets, workspace, rule, moments, d_hidden)
+        found = loss, d_hidden, moments.weights_first, moments.bias_first
+        for mine, expected in zip(found, naive.softmax(hidden, W, b, dense), strict=True):
+            np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_float32_agrees_to_its_precision(rng):
@@ -132,7 +148,7 @@ def test_the_fused_step_is_the_gradient_followed_by_the_optimizer(rng, kind):
         correction = np.sqrt(1 - 0.999**t) / (1 - 0.9**t) if kind == ADAM else 1.0
         rule = Rule(kind, 0.05 * correction, 0.9, 0.999, 1e-8)
         softmax_loss(hidden, found_W, found_b, targets, workspace)
-        softmax_step(hidden, found_W, found_b, targets, workspace, rule, moments, d_hidden)
+        softmax_step(found_W, found_b, targets, workspace, rule, moments, d_hidden)
     np.testing.assert_allclose(found_W, W, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(found_b, b, rtol=1e-9, atol=1e-11)
 
