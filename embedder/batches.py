@@ -1,13 +1,58 @@
-"""Which rows of the co-occurrence matrix make the minibatch of each step."""
+"""Minibatches: of rows of the co-occurrence matrix, and of windows."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from embedder.arrays import Array
+from embedder.config import Config
+from embedder.cooccurrence import Cooccurrences
+
+if TYPE_CHECKING:
+    from embedder.kernels.softmax import Targets
 
 
 class Batch(NamedTuple):
+    """What one step trains on.
+
+    ``inputs (B, K) int``
+        Rows of the embedding table; −1 for none.
+    ``targets``
+        What they predict.
+    ``progress``
+        The share of the whole training before this step, for the schedule.
+    ``passes``
+        How many passes are done after this step: a whole number at the end of each.
+    """
+
+    inputs: Array
+    targets: "Targets"
+    progress: float
+    passes: float
+
+
+class Stream(Protocol):
+    """Batches from some position on to the end of the training."""
+
+    words: int
+    """In a pass: rows drawn, or words of the text."""
+    batch_size: int
+    """The most examples in a batch."""
+    steps_a_pass: int
+    """Batches; of windows, roughly."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield them."""
+
+    def position(self) -> list[int]:
+        """Return where the next batch is, for a checkpoint."""
+
+    def seek(self, position: list[int]) -> None:
+        """Go on from there."""
+
+
+class Draw(NamedTuple):
     """Distinct words, and the factor on each one's loss.
 
     ``rows (B,) int64``
@@ -56,7 +101,7 @@ class RowSampler:
         """Return the expected mean of a word's value (V,) over the words of a batch."""
         return float(self._probabilities @ values[self.words]) / self.batch_size
 
-    def draw(self, step: int) -> Batch:
+    def draw(self, step: int) -> Draw:
         """Return the minibatch of a step, counted from 0."""
         rng = np.random.default_rng([self._seed, step])
         order = rng.permutation(len(self.words))
@@ -64,7 +109,7 @@ class RowSampler:
         # The sum is B up to rounding; stretching it to B keeps the last pick in range.
         picks = (rng.random() + np.arange(self.batch_size)) * (ends[-1] / self.batch_size)
         places = order[np.searchsorted(ends, picks, side="right").clip(max=len(order) - 1)]
-        return Batch(self.words[places], self._scales[places])
+        return Draw(self.words[places], self._scales[places])
 
 
 def _inclusion_probabilities(sizes: Array, count: int) -> Array:
@@ -78,3 +123,85 @@ def _inclusion_probabilities(sizes: Array, count: int) -> Array:
         if not above.any():
             return probabilities
         certain |= above
+
+
+class RowStream:
+    """Batches of rows of the counts.
+
+    Parameters
+    ----------
+    counts
+        C.
+    config
+        The run: passes, batch size, sampling and seed.
+    """
+
+    def __init__(self, counts: Cooccurrences, config: Config) -> None:
+        training = config.training
+        self.counts = counts
+        self._totals = counts.row_totals()
+        self.sampler = RowSampler(
+            self._totals, training.batch_size, training.row_sampling, training.seed
+        )
+        self._passes = training.passes
+        self._number = 0
+        self.batch_size = self.sampler.batch_size
+        self.steps_a_pass = self.sampler.steps_a_pass
+        self.words = self.steps_a_pass * self.batch_size
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Stream`."""
+        a_pass = self.steps_a_pass
+        steps = a_pass * self._passes
+        while self._number < steps:
+            number = self._number
+            rows, scales = self.sampler.draw(number)
+            self._number += 1
+            yield Batch(
+                rows[:, None],
+                target_rows(self.counts, self._totals, rows, scales),
+                number / max(1, steps - 1),
+                self._number / a_pass,
+            )
+
+    def position(self) -> list[int]:
+        """See `Stream`."""
+        return [self._number]
+
+    def seek(self, position: list[int]) -> None:
+        """See `Stream`."""
+        (self._number,) = position
+
+
+def target_rows(counts: Cooccurrences, totals: Array, rows: Array, scales: Array) -> "Targets":
+    """Return rows of the counts as targets for float32 parameters.
+
+    Parameters
+    ----------
+    counts
+        C.
+    totals : (V,) float64
+        Its row totals.
+    rows : (B,) int64
+    scales : (B,) float64
+        The factor on each row.
+    """
+    from embedder.kernels.softmax import Targets
+
+    return Targets(
+        counts.offsets[rows],
+        counts.offsets[rows + 1],
+        counts.columns,
+        counts.weights,
+        scales.astype(np.float32),
+        (totals[rows] * scales).astype(np.float32),
+    )
+
+
+def one_hot(words: Array, dtype: type = np.float32) -> "Targets":
+    """Return one word (B,) int32 an example as targets."""
+    from embedder.kernels.softmax import Targets
+
+    places = np.arange(len(words) + 1)
+    ones: Array = np.ones(len(words), dtype)
+    return Targets(places[:-1], places[1:], words, ones, ones, ones)

@@ -5,6 +5,7 @@ vocabulary.tsv           words and counts, most frequent first
 metrics.jsonl            a line every few seconds, and one a pass
 model.safetensors        E, W1, b1, W2, b2 and metadata
 checkpoint.safetensors   the same and the optimizer's state, while training goes on
+best.safetensors         the best model by the validation so far, while training goes on
 """
 
 import contextlib
@@ -45,6 +46,7 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.model = path / "model.safetensors"
         self.checkpoint = path / "checkpoint.safetensors"
+        self.best = path / "best.safetensors"
 
     def claim(self, overwrite: bool) -> None:
         """Make the folder, refusing one that holds a run or anything else.
@@ -82,7 +84,14 @@ class RunFolder:
 
     def begin(self, config: Config, vocabulary: Vocabulary) -> None:
         """Remove the files of a run that is being replaced and write what is known already."""
-        for file in (self.model, self.checkpoint, self.metrics, self.vocabulary, self.config):
+        for file in (
+            self.model,
+            self.checkpoint,
+            self.best,
+            self.metrics,
+            self.vocabulary,
+            self.config,
+        ):
             file.unlink(missing_ok=True)
         write_atomically(self.config, config.to_yaml().encode())
         vocabulary.save(self.vocabulary)
@@ -170,6 +179,17 @@ def load_checkpoint(path: Path) -> SavedState:
     return SavedState(_parameters(path, arrays), optimizer, metadata)
 
 
+def load_parameters(path: Path) -> Parameters:
+    """Read the parameters of a model or checkpoint.
+
+    Raises
+    ------
+    RunError
+        If the file is missing or damaged.
+    """
+    return _parameters(path, _load(path)[0])
+
+
 def load_model(path: Path) -> Model:
     """Read a run folder's model; of an unfinished run, its checkpoint.
 
@@ -237,12 +257,12 @@ def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 def _parameters(path: Path, arrays: dict[str, Array]) -> Parameters:
     try:
         parameters = Parameters(*(arrays[name] for name in Parameters._fields))
-        (V, D), (inputs, H) = parameters.E.shape, parameters.W1.shape
+        (V, D), (length, H) = parameters.E.shape, parameters.W1.shape
         C, features = parameters.W2.shape
         consistent = (
-            inputs == D
+            length % D == 0
             and parameters.b1.shape == (H,)
-            and features in (H, H + D)
+            and features in (H, H + length)
             and C >= V
             and (C - V) % 2 == 0
             and parameters.b2.shape == (C,)

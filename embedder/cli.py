@@ -114,7 +114,8 @@ def _summarise(run: Path) -> None:
             words_count, dimension, model.metadata["tokens"], model.metadata["seconds"]
         )
     )
-    click.echo(f"\n{tables.neighbor_table(vectors, words)}\n")
+    click.echo(tables.held_out_table(model.metadata))
+    click.echo(f"{tables.neighbor_table(vectors, words)}\n")
     evaluation = model.config.evaluation
     if evaluation.analogies or evaluation.similarity:
         try:
@@ -161,6 +162,9 @@ class _FileLists(click.Command):
 @_RUN
 @click.option("--analogies", type=click.Path(path_type=Path), multiple=True, metavar="FILE")
 @click.option("--similarity", type=click.Path(path_type=Path), multiple=True, metavar="FILE")
+@click.option(
+    "--perplexity", multiple=True, metavar="FILE", help="Text for the network to predict."
+)
 @_VECTORS
 @click.option(
     "--method", type=click.Choice(["3CosAdd", "3CosMul"]), default="3CosAdd", show_default=True
@@ -176,23 +180,30 @@ def evaluate(
     run: Path,
     analogies: tuple[Path, ...],
     similarity: tuple[Path, ...],
+    perplexity: tuple[str, ...],
     vectors: Any,
     method: Any,
     restrict_vocab: int | None,
     out: Path | None,
 ) -> None:
-    """Measure RUN's vectors on analogy questions and word similarities.
+    """Measure RUN's vectors on analogies and similarities, and its network on text.
 
-    Several files may follow one --analogies or --similarity.
+    Several files may follow one --analogies, --similarity or --perplexity.
     """
     from embedder.storage import write_atomically
     from embedder.vectors import load_vectors
 
-    if not analogies and not similarity:
-        raise click.UsageError("nothing to evaluate: give --analogies FILE or --similarity FILE.")
-    figures = _evaluate(
-        load_vectors(run, vectors), list(analogies), list(similarity), method, restrict_vocab
-    )
+    if not analogies and not similarity and not perplexity:
+        raise click.UsageError(
+            "nothing to evaluate: give --analogies FILE, --similarity FILE or --perplexity FILE."
+        )
+    figures: dict[str, Any] = {}
+    if analogies or similarity:
+        figures = _evaluate(
+            load_vectors(run, vectors), list(analogies), list(similarity), method, restrict_vocab
+        )
+    if perplexity:
+        figures["perplexity"] = _perplexities(run, perplexity)
     if out is not None:
         text = json.dumps(figures, indent=2, ensure_ascii=False)
         write_atomically(out, (text + "\n").encode())
@@ -229,6 +240,17 @@ def _evaluate(
         click.echo(tables.similarity_table(results) + "\n")
         figures["similarity"] = {name: result._asdict() for name, result in results.items()}
     return figures
+
+
+def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
+    from embedder import tables
+    from embedder.checkpoint import load_model
+    from embedder.evaluation.perplexity import evaluate_perplexity
+
+    model = load_model(run)
+    results = {file: evaluate_perplexity(model, file) for file in files}
+    click.echo(tables.perplexity_table(results) + "\n")
+    return {file: result._asdict() for file, result in results.items()}
 
 
 def _score_figures(score: Any) -> dict[str, Any]:

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from embedder.errors import ConfigError
 
@@ -47,12 +55,16 @@ class VocabularyConfig(_Section):
     max_size: Positive | None = None
     subsample: Annotated[float, Field(ge=0.0)] = 1e-3
     """Threshold t of Mikolov et al. 2013 above which frequent words are dropped; 0 keeps all."""
+    unknown: Annotated[str, Field(pattern=r"^\S+$")] | None = None
+    """A symbol, such as <unk>, that stands for all other words; without it they are left out."""
 
 
 class ExamplesConfig(_Section):
     """How the token stream becomes training targets."""
 
-    source: Literal["cooccurrence"] = "cooccurrence"
+    source: Literal["cooccurrence", "windows"] = "cooccurrence"
+    """All windows of a word at once, from counts (network.input: word), or each window by itself,
+    from the text."""
     window: Positive = 5
     """Words on each side."""
     window_weights: Literal["linear", "uniform", "harmonic"] = "linear"
@@ -61,26 +73,47 @@ class ExamplesConfig(_Section):
     """Up to this distance, neighbours to the left and to the right have outputs of their own."""
     near_contexts: Positive = 10_000
     """Only so many of the most frequent words have them; rarer neighbours count as all others."""
+    sides: Literal["both", "left"] = "both"
+    """For source windows, as are the following: the words around, or the previous words only."""
+    dynamic: bool = False
+    """Draw each window's size from 1 … window, which weights near words more (word2vec's way)."""
+    across_sentences: bool = False
+    """Let windows reach over the ends of sentences."""
+    shuffle_tokens: Positive = 1 << 20
+    """Held in memory and shuffled at a time: pieces from all over the corpus."""
 
 
 class NetworkConfig(_Section):
     """The network's shape and how it starts."""
 
-    input: Literal["word"] = "word"
+    input: Literal["word", "mean", "concat"] = "word"
+    """x: the centre word's vector, which predicts its neighbours; the mean of the window's vectors
+    (CBOW), or these one after the other (Bengio et al. 2003), which predict the centre word."""
     dimension: Positive = 100
     hidden: Positive = 100
     activation: Literal["sigmoid", "tanh", "relu", "identity"] = "sigmoid"
     direct: bool = False
     """Connect the input vector to the logits as well (Bengio et al. 2003)."""
+    tied: bool = False
+    """W2 is E: a word has one vector, to read and to be predicted by (Press and Wolf 2017)."""
     initialisation: Literal["spectral", "random"] = "spectral"
     vectors: VectorKind = "sum"
     """The vectors that `eval`, `neighbors` and `export` use unless told otherwise."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the entries of x and h that are zero in a step (Srivastava et al. 2014)."""
 
 
 class LossConfig(_Section):
     """What is minimised."""
 
-    name: Literal["softmax"] = "softmax"
+    name: Literal["softmax", "sampled-softmax", "negative-sampling", "nce"] = "softmax"
+    samples: Positive = 256
+    """Candidates that a batch shares, for all but softmax."""
+    negatives: Annotated[float, Field(gt=0.0)] = 5.0
+    """Noise words to an example, for negative-sampling and nce: the weight of all samples."""
+    proposal: Literal["unigram", "log-uniform"] = "unigram"
+    """What candidates are drawn from: counts^power, or log(1 + 1/rank)."""
+    power: Fraction = 0.75
 
 
 class TrainingConfig(_Section):
@@ -99,6 +132,8 @@ class TrainingConfig(_Section):
     """The rate falls linearly to this fraction of itself."""
     row_sampling: Fraction = 0.5
     """Rows are drawn with probability ∝ count^row_sampling, and weighted to keep the gradient."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Every step takes learning rate × this of each weight moved (Loshchilov and Hutter 2019)."""
     seed: Annotated[int, Field(ge=0)] = 1
     threads: Annotated[int, Field(ge=0)] = 0
     """0: as many as the machine offers."""
@@ -115,6 +150,14 @@ class ValidationConfig(_Section):
 
     fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the sentences kept out of training, to report the loss on them."""
+    files: list[str] = []
+    """Text of its own, instead."""
+    split: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    """Instead: so many tokens train, the next so many validate, and the rest is a test."""
+    every: Annotated[int, Field(ge=0)] = 0
+    """Steps between two looks at it; 0: at the end of each pass."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Stop after so many looks without a better one, and keep the best parameters; 0: never."""
 
 
 class EvaluationConfig(_Section):
@@ -125,6 +168,9 @@ class EvaluationConfig(_Section):
     analogies: list[str] = []
     similarity: list[str] = []
     restrict_vocab: Positive | None = None
+    ngram: Annotated[int, Field(ge=0, le=9)] = 0
+    """Order of a Kneser–Ney model of the training text, whose perplexity on held-out text is shown
+    beside the network's, and that of their mixture; 0 for none. It is made in memory."""
 
 
 class Config(_Section):
@@ -139,6 +185,51 @@ class Config(_Section):
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     output: str = "runs/embedder"
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> "Config":
+        source, network = self.examples.source, self.network
+        validation = self.validation
+        if source == "cooccurrence":
+            if network.input != "word":
+                raise ValueError(
+                    f"examples.source: expected windows for network.input {network.input}; "
+                    "counts know no window's words"
+                )
+            if self.loss.name != "softmax":
+                raise ValueError(
+                    f"loss.name: expected softmax for examples.source cooccurrence, got "
+                    f"{self.loss.name}"
+                )
+            if network.dropout or network.tied:
+                raise ValueError("network.dropout and tied: need examples.source windows")
+            if validation.split or validation.files:
+                raise ValueError(
+                    "validation: expected fraction alone for examples.source cooccurrence"
+                )
+        elif network.input == "concat" and network.vectors in ("hidden", "sum"):
+            raise ValueError(
+                "network.vectors: expected input or output for network.input concat, whose hidden "
+                "layer sees several words at once"
+            )
+        elif network.initialisation == "spectral":
+            raise ValueError("network.initialisation: expected random for examples.source windows")
+        if self.evaluation.ngram and (source, network.input) not in (
+            ("windows", "mean"),
+            ("windows", "concat"),
+        ):
+            raise ValueError(
+                "evaluation.ngram: expected examples.source windows and network.input mean or "
+                "concat, so that both models predict the same words"
+            )
+        if network.tied and (network.direct or network.hidden != network.dimension):
+            raise ValueError(
+                "network.tied: expected network.hidden as large as network.dimension, and no "
+                "direct connections"
+            )
+        if (validation.fraction > 0) + bool(validation.files) + (validation.split is not None) > 1:
+            raise ValueError("validation: expected one of fraction, files and split")
+        return self
 
     def to_yaml(self) -> str:
         """Return the resolved configuration, every key present."""
@@ -198,9 +289,45 @@ def load_config(path: Path, overrides: typing.Sequence[str] = ()) -> Config:
 def make_config(tree: dict[str, Any], origin: str) -> Config:
     """Check a nested dictionary and return it as a `Config`; `origin` names it in errors."""
     try:
-        return Config.model_validate(tree)
+        return Config.model_validate(_with_defaults_of_windows(tree))
     except ValidationError as error:
         raise ConfigError(f"{origin}: {_describe(error)}") from None
+
+
+_OF_WINDOWS: dict[str, dict[str, Any]] = {
+    "network": {"initialisation": "random", "vectors": "hidden"},
+    "training": {
+        "passes": 5,
+        "batch_size": 1024,
+        "learning_rate": 2e-3,
+        "hidden_rate_factor": 1.0,
+        "embedding_rate_factor": 1.0,
+    },
+}
+_OF_LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+    "vocabulary": {"subsample": 0.0},
+    "network": {"vectors": "input"},
+}
+
+
+def _with_defaults_of_windows(tree: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what windows want otherwise than counts: a row of E then gets many small steps."""
+
+    def section(name: str) -> dict[str, Any]:
+        found = tree.get(name)
+        return found if isinstance(found, dict) else {}
+
+    if section("examples").get("source") != "windows":
+        return tree
+    layers = [_OF_WINDOWS]
+    if section("network").get("input") == "concat":
+        layers.append(_OF_LANGUAGE_MODELS)
+    filled = dict(tree)
+    for name in ("vocabulary", "network", "training"):
+        if isinstance(tree.get(name, {}), dict):
+            own = {key: value for layer in layers for key, value in layer.get(name, {}).items()}
+            filled[name] = own | section(name)
+    return filled
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -260,6 +387,8 @@ def _describe(error: ValidationError) -> str:
             sentences.append(f"{where}: unknown key.{_nearest_key(fault['loc'])}")
         elif fault["type"] == "missing":
             sentences.append(f"{where}: required, but not given.")
+        elif fault["type"] == "value_error":
+            sentences.append(f"{fault['msg'].removeprefix('Value error, ')}.")
         elif fault["type"] == "model_type":
             sentences.append(f"{where}: expected a section with keys, got {fault['input']!r}.")
         else:

@@ -7,11 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
+from embedder.batches import target_rows
 from embedder.config import Config
 from embedder.cooccurrence import BYTES_A_CELL, CELLS_A_SLAB, Cooccurrences, context_words
 from embedder.errors import RunError
-from embedder.network import Network, start_parameters, target_rows
+from embedder.losses import make_loss
+from embedder.network import Network, start_parameters
 from embedder.optimizer import Optimizer
+from embedder.windows import window_width
 
 _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
@@ -65,11 +68,24 @@ def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -
     """
     network, training = config.network, config.training
     D, H = network.dimension, network.hidden
-    features = H + D if network.direct else H
-    C = len(context_words(vocabulary, config.examples))
-    B = min(training.batch_size, vocabulary)
-    parameters = vocabulary * D + D * H + H + C * features + C
-    batch = C * B + (2 * D + (2 + 3 * threads) * features) * B
+    windows = config.examples.source == "windows"
+    length = D * window_width(config.examples, network) if network.input == "concat" else D
+    features = H + length if network.direct else H
+    C = vocabulary if windows else len(context_words(vocabulary, config.examples))
+    B = training.batch_size if windows else min(training.batch_size, vocabulary)
+    parameters = vocabulary * D + length * H + H + C * features + C
+    batch = C * B + (2 * length + (2 + 3 * threads) * features) * B
+    if windows:
+        return Needs(
+            parameters=_FLOAT * parameters * (1 + _MOMENTS[training.optimizer]),
+            batch=_FLOAT * batch,
+            counting=_FLOAT
+            * 2
+            * (window_width(config.examples, network) + 1)
+            * min(tokens, config.examples.shuffle_tokens),
+            ids=_FLOAT * 2 * tokens,
+            cells=0,
+        )
     cells = min(2 * config.examples.window * tokens, vocabulary * C)
     places = 4 * tokens
     slab = BYTES_A_CELL * min(CELLS_A_SLAB, cells)
@@ -115,7 +131,8 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
     """Return how many seconds a training step will take.
 
     A few steps are timed of a network with the run's sizes but fewer contexts, made-up parameters
-    and made-up targets, and scaled up: a step's work is proportional to the contexts.
+    and made-up targets, and scaled up: the softmax's work is proportional to the contexts, that of
+    sampled losses does not depend on them.
 
     Parameters
     ----------
@@ -137,15 +154,21 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
     counts = Cooccurrences(np.arange(B + 1) * cells, columns, np.ones(B * cells, np.float32))
     rows = np.arange(B)
     targets = target_rows(counts, counts.row_totals(), rows, np.ones(B))
-    parameters = start_parameters(config.network, np.ones(timed), np.arange(timed), rng)
-    network = Network(config.network, parameters, B, threads)
-    optimizer = Optimizer(parameters, config.training)
+    K = window_width(config.examples, config.network)
+    inputs = rows[:, None] if K == 1 else rng.integers(0, timed, (B, K), np.int32)
+    width = K if config.network.input == "concat" else 1
+    ones, words = np.ones(timed), np.arange(timed)
+    parameters = start_parameters(config.network, ones, words, rng, width=width)
+    loss = make_loss(config.loss, ones, parameters, B, threads, 0)
+    network = Network(config.network, parameters, B, threads, loss)
+    optimizer = Optimizer(parameters, config.training, config.examples.source)
     seconds = []
     for number in range(1 + _TIMED_STEPS):  # the first compiles and touches new memory
         started = time.perf_counter()
-        network.step(rows, targets, optimizer, number, 1e-3)
+        network.step(inputs, targets, optimizer, number, 1e-3)
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:]) * contexts / timed
+    scale = contexts / timed if config.loss.name == "softmax" else 1.0
+    return statistics.median(seconds[1:]) * scale
 
 
 def _size(count: int) -> str:

@@ -9,9 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
+from embedder.batches import one_hot
 from embedder.config import Config
+from embedder.losses import Loss, Sampled, make_loss
 from embedder.network import Network, Parameters, activate, start_parameters
 from embedder.optimizer import Optimizer
+from embedder.windows import window_width
 
 _VOCABULARY = 41
 _BATCH = 5
@@ -19,6 +22,7 @@ _STEP = 1e-5
 _ENTRIES = 300
 """Finite differences are taken for so many entries of each parameter, chosen at random."""
 TOLERANCE = 1e-5
+_EXACT = {"dropout": 0.0}
 
 
 class Comparison(NamedTuple):
@@ -44,21 +48,31 @@ def check_gradients(config: Config) -> list[Comparison]:
         Its network section decides sizes, activation and direct connections; its seed the numbers.
     """
     rng = np.random.default_rng(config.training.seed)
+    config = config.model_copy(update={"network": config.network.model_copy(update=_EXACT)})
     parameters = _random_parameters(config, rng)
-    rows = rng.choice(_VOCABULARY, _BATCH, replace=False)
-    dense = rng.random((_BATCH, _VOCABULARY)) * (rng.random((_BATCH, _VOCABULARY)) < 0.4)
-    dense[:, 0] += 0.1  # no empty row
-    targets = _sparse(dense, rng.uniform(0.5, 2.0, _BATCH))
-    network = Network(config.network, parameters, _BATCH, parts=2)
-    recorder = Optimizer(parameters, config.training, gradients_only=True)
-    network.step(rows, targets, recorder, 0, 0.0)
+    K = window_width(config.examples, config.network)
+    if config.examples.source == "windows":
+        # Words that repeat within and between windows, and gaps.
+        inputs = rng.integers(-1 if K > 1 else 0, _VOCABULARY // 3, (_BATCH, K)).astype(np.int32)
+        targets = one_hot(rng.integers(0, _VOCABULARY, _BATCH).astype(np.int32), np.float64)
+        dense = np.eye(_VOCABULARY)[targets.columns]
+    else:
+        inputs = rng.choice(_VOCABULARY, _BATCH, replace=False).astype(np.int32)[:, None]
+        dense = rng.random((_BATCH, _VOCABULARY)) * (rng.random((_BATCH, _VOCABULARY)) < 0.4)
+        dense[:, 0] += 0.1  # no empty row
+        targets = _sparse(dense, rng.uniform(0.5, 2.0, _BATCH))
+    counts = np.arange(_VOCABULARY, 0, -1)
+    loss = make_loss(config.loss, counts, parameters, _BATCH, 2, config.training.seed)
+    network = Network(config.network, parameters, _BATCH, 2, loss)
+    recorder = Optimizer(parameters, config.training, config.examples.source, gradients_only=True)
+    network.step(inputs, targets, recorder, 0, 0.0)
     weighted = dense * targets.scales[:, None]
-    by_jacobians = _jacobian_gradients(config, parameters, rows, weighted)
+    by_jacobians = _jacobian_gradients(config, parameters, inputs, weighted, loss)
     return [
         Comparison(
             name,
             array.shape,
-            _deviation_from_differences(network, rows, targets, array, recorder.first[name], rng),
+            _deviation_from_differences(network, inputs, targets, array, recorder.first[name], rng),
             _deviation(recorder.first[name], by_jacobians[name]),
         )
         for name, array in parameters._asdict().items()
@@ -67,7 +81,9 @@ def check_gradients(config: Config) -> list[Comparison]:
 
 def _random_parameters(config: Config, rng: np.random.Generator) -> Parameters:
     totals, words = np.arange(_VOCABULARY, 0, -1.0), np.arange(_VOCABULARY)
-    start = start_parameters(config.network, totals, words, rng, dtype=np.float64)
+    K = window_width(config.examples, config.network)
+    width = K if config.network.input == "concat" else 1
+    start = start_parameters(config.network, totals, words, rng, dtype=np.float64, width=width)
     # Zeros and identities hide mistakes; random numbers of a size that saturates nothing do not.
     return Parameters(
         *(rng.normal(0.0, 1.0 / np.sqrt(array.shape[-1]), array.shape) for array in start)
@@ -91,7 +107,7 @@ def _sparse(dense: Array, scales: Array):  # type: ignore[no-untyped-def]
 
 def _deviation_from_differences(  # type: ignore[no-untyped-def]
     network: Network,
-    rows: Array,
+    inputs: Array,
     targets,
     array: Array,
     gradient: Array,
@@ -103,9 +119,9 @@ def _deviation_from_differences(  # type: ignore[no-untyped-def]
     for k, i in enumerate(chosen):
         value = flat[i]
         flat[i] = value + _STEP
-        above = network.loss(rows, targets)
+        above = network.training_loss(inputs, targets, 0)
         flat[i] = value - _STEP
-        below = network.loss(rows, targets)
+        below = network.training_loss(inputs, targets, 0)
         flat[i] = value
         differences[k] = (above - below) / (2 * _STEP)
     return _deviation(expected[chosen], differences)
@@ -117,36 +133,66 @@ def _deviation(found: Array, expected: Array) -> float:
 
 
 def _jacobian_gradients(
-    config: Config, parameters: Parameters, rows: Array, targets: Array
+    config: Config, parameters: Parameters, inputs: Array, targets: Array, loss: Loss
 ) -> dict[str, Array]:
     """Multiply gradient × Jacobian, each Jacobian written out as a matrix, example by example.
 
-    ∂J/∂θ (1 × V) · ∂θ/∂h (V × H) · ∂h/∂r (H × H, diagonal) · ∂r/∂x (H × D).
+    ∂J/∂θ (1 × V) · ∂θ/∂h (V × H) · ∂h/∂r (H × H, diagonal) · ∂r/∂x (H × I) · ∂x/∂E[w] (I × D).
     """
     E, W1, b1, W2, b2 = parameters
-    H = len(b1)
+    H, D = len(b1), E.shape[1]
+    concat = config.network.input == "concat"
     gradients = {name: np.zeros_like(array) for name, array in parameters._asdict().items()}
-    for row, y in zip(rows, targets, strict=True):
-        x = E[row]
+    for window, y in zip(inputs, targets, strict=True):
+        words = [(k, word) for k, word in enumerate(window) if word >= 0]
+        x_by_rows = np.zeros((len(words), len(W1), D))
+        for g, (k, _) in enumerate(words):
+            if concat:
+                x_by_rows[g, k * D : (k + 1) * D] = np.eye(D)
+            else:
+                x_by_rows[g] = np.eye(D) / len(words)
+        x = np.zeros(len(W1))
+        for jacobian, (_, word) in zip(x_by_rows, words, strict=True):
+            x += jacobian @ E[word]
         r = x @ W1 + b1
         h = activate(r, config.network.activation)
         features = np.concatenate([h, x]) if config.network.direct else h
-        theta = W2 @ features + b2
-        probabilities = np.exp(theta - theta.max())
-        probabilities /= probabilities.sum()
-        d_theta = y.sum() * probabilities - y
+        d_theta = _output_gradient(config, W2 @ features + b2, y, loss)
         theta_by_h = W2[:, :H]
         h_by_r = np.diag(_slopes(r, config.network.activation))
         r_by_x = W1.T
         d_r = d_theta @ theta_by_h @ h_by_r
-        gradients["E"][row] += d_r @ r_by_x
+        d_x = d_r @ r_by_x
         if config.network.direct:
-            gradients["E"][row] += d_theta @ W2[:, H:]
+            d_x = d_x + d_theta @ W2[:, H:]
+        for jacobian, (_, word) in zip(x_by_rows, words, strict=True):
+            gradients["E"][word] += d_x @ jacobian
         gradients["W1"] += np.outer(x, d_r)
         gradients["b1"] += d_r
         gradients["W2"] += np.outer(d_theta, features)
         gradients["b2"] += d_theta
     return gradients
+
+
+def _output_gradient(config: Config, theta: Array, y: Array, loss: Loss) -> Array:
+    """Return ∂J/∂θ (V,); of the sampled losses, with each candidate's entry as often as drawn."""
+    if not isinstance(loss, Sampled):
+        probabilities = np.exp(theta - theta.max())
+        probabilities /= probabilities.sum()
+        return np.asarray(y.sum() * probabilities - y)
+    target = int(y.argmax())
+    drawn = np.bincount(loss.draw(0), minlength=len(theta)).astype(float)
+    name, S, k = config.loss.name, config.loss.samples, config.loss.negatives
+    if name != "nce":
+        drawn[target] = 0.0  # an accidental hit
+    if name == "sampled-softmax":
+        scores = np.exp(theta) * drawn / (S * loss.proposal)
+        scores[target] = np.exp(theta[target])
+        return np.asarray(y[target] * (scores / scores.sum() - (y > 0)))
+    if name == "nce":
+        theta = theta - np.log(k * loss.proposal)
+    sigma = 1.0 / (1.0 + np.exp(-theta))
+    return np.asarray(y[target] * (drawn * k / S * sigma + (y > 0) * (sigma - 1.0)))
 
 
 def _slopes(r: Array, activation: str) -> Array:

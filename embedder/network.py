@@ -2,8 +2,9 @@
 
     r = x W1 + b1      h = a(r) − c      θ = [h, x?] W2ᵀ + b2      ŷ = softmax(θ)
 
-x is a row of the embedding table E. `Network.step` does the whole of one training step; the
-derivations stand in `embedder.kernels.hidden` and `embedder.kernels.softmax`.
+x is a row of the embedding table E, or the mean of several, or several side by side.
+`Network.step` does the whole of one training step; the derivations stand in
+`embedder.kernels.gather`, `embedder.kernels.hidden` and the kernels of `embedder.losses`.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,9 +13,10 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import NetworkConfig, VectorKind
-from embedder.cooccurrence import Cooccurrences
+from embedder.losses import Loss, Softmax
 
 if TYPE_CHECKING:
+    from embedder.kernels.optimizer import Rule
     from embedder.kernels.softmax import Targets
     from embedder.optimizer import Optimizer
 
@@ -29,9 +31,10 @@ _RANDOM_DEVIATION = 0.1
 class Parameters(NamedTuple):
     """What is learned.
 
-    ``E (V, D)``, ``W1 (D, H)``, ``b1 (H,)``, ``W2 (C, H)``, ``b2 (C,)``
-        W2 is stored a row a context (see `embedder.cooccurrence`), the words in any place first;
-        with direct connections its rows have H + D entries.
+    ``E (V, D)``, ``W1 (I, H)``, ``b1 (H,)``, ``W2 (C, H)``, ``b2 (C,)``
+        I, the length of x, is D, or K·D where K words stand side by side. W2 is stored a row a
+        context (see `embedder.cooccurrence`), the words in any place first; with direct connections
+        its rows have H + I entries.
     """
 
     E: Array
@@ -48,11 +51,13 @@ def start_parameters(
     rng: np.random.Generator,
     factors: tuple[Array, Array] | None = None,
     dtype: type = np.float32,
+    width: int = 1,
 ) -> Parameters:
     """Return the parameters before training.
 
     b2 is log p(c), so that an untrained network predicts the unigram distribution. W1 is the
-    identity over the activation's slope at 0, so that h ≈ x.
+    identity over the activation's slope at 0, so that h ≈ x; where x is several vectors, it is
+    random, with a variance that lets h vary as x does (LeCun et al. 1998, section 4.6).
 
     Parameters
     ----------
@@ -68,10 +73,13 @@ def start_parameters(
         A factorisation with k ≥ max(D, H) for a spectral start; without it E is random, W2 zero.
     dtype
         Of all parameters.
+    width
+        K, how many vectors stand side by side in x.
     """
     vocabulary = int(words.max()) + 1
     D, H = config.dimension, config.hidden
-    features = H + D if config.direct else H
+    length = width * D
+    features = H + length if config.direct else H
     W2: Array = np.zeros((len(words), features), dtype)
     if factors is None:
         E: Array = rng.normal(0.0, _RANDOM_DEVIATION, (vocabulary, D)).astype(dtype)
@@ -82,8 +90,11 @@ def start_parameters(
         W2[:, :H] = right[words, :H] / scale
         W2[:, min(D, H) : H] = 0.0  # no input reaches these hidden units yet
     shares = np.maximum(totals, 1e-3 * totals[totals > 0].min()) / totals.sum()
-    W1: Array = (np.eye(D, H) / _SLOPES[config.activation]).astype(dtype)
-    if min(D, H) < H:
+    slope = _SLOPES[config.activation]
+    W1: Array = (np.eye(length, H) / slope).astype(dtype)
+    if width > 1:
+        W1[:] = rng.normal(0.0, 1.0 / (slope * np.sqrt(length)), W1.shape)
+    elif D < H:
         W1[:, D:] = rng.normal(0.0, 1.0 / np.sqrt(D), (D, H - D))
     return Parameters(E, W1, np.zeros(H, dtype), W2, np.log(shares).astype(dtype))
 
@@ -94,65 +105,100 @@ class Network:
     Parameters
     ----------
     config
-        Activation and direct connections.
+        Input, activation, direct connections and dropout.
     parameters
         Changed in place by `step`.
     batch_size
-        B, at most V.
+        The largest B.
     parts
         How many threads share the work; with the seed it decides every bit of the result.
+    loss
+        Of the output layer; by default the exact softmax.
+    seed
+        With the step's number it decides what dropout drops.
     """
 
     def __init__(
-        self, config: NetworkConfig, parameters: Parameters, batch_size: int, parts: int
+        self,
+        config: NetworkConfig,
+        parameters: Parameters,
+        batch_size: int,
+        parts: int,
+        loss: Loss | None = None,
+        seed: int = 0,
     ) -> None:
-        from embedder.kernels.softmax import new_workspace
+        from embedder.kernels.gather import new_groups
 
         self.parameters = parameters
         self.parts = parts
+        self.output = loss or Softmax(parameters, batch_size, parts)
         self._activation = _ACTIVATIONS.index(config.activation)
-        C, features = parameters.W2.shape
+        self._dropout = config.dropout
+        self._seed = seed
+        self._concat = config.input == "concat"
+        features = parameters.W2.shape[1]
         dtype = parameters.E.dtype.type
-        D, H = parameters.W1.shape
+        length, H = parameters.W1.shape
+        self._x = np.empty((batch_size, length), dtype)
         self._features = np.empty((batch_size, features), dtype)
         self._d_features = np.empty((batch_size, features), dtype)
-        self._d_x = np.empty((batch_size, D), dtype)
-        self._d_W1 = np.empty((D, H), dtype)
+        self._d_x = np.empty((batch_size, length), dtype)
+        self._d_W1 = np.empty((length, H), dtype)
         self._d_b1 = np.empty(H, dtype)
-        self._workspace = new_workspace(C, features, batch_size, parts, dtype)
+        self._new_groups = new_groups
+        self._groups = new_groups(len(parameters.E), batch_size)
 
-    def loss(self, rows: Array, targets: "Targets") -> float:
-        """Return J in nats, summed over the batch and weighted by the targets' scales.
+    def loss(self, inputs: Array, targets: "Targets") -> float:
+        """Return the cross-entropy in nats, summed over the batch and weighted by the targets.
 
         Parameters
         ----------
-        rows : (B,) int64
-            Whose input vectors are x.
+        inputs : (B, K) int
+            Whose vectors make x; −1 for none.
         targets
             B sparse rows.
         """
-        from embedder.kernels.hidden import hidden_forward
-        from embedder.kernels.softmax import softmax_loss
+        return -float(self.log_likelihoods(inputs, targets).sum())
 
-        E, W1, b1, W2, b2 = self.parameters
-        hidden_forward(E[rows], W1, b1, self._activation, self.parts, self._features)
-        return float(softmax_loss(self._features, W2, b2, targets, self._workspace))
+    def log_likelihoods(self, inputs: Array, targets: "Targets") -> Array:
+        """Return Σ_c y_bc log ŷ_bc for each example, (B,) float64; the parameters as for `loss`."""
+        self._gather(inputs)
+        features = self._forward(len(inputs))
+        return self.output.log_likelihoods(features, self.parameters, targets)
+
+    def training_loss(self, inputs: Array, targets: "Targets", number: int) -> float:
+        """Return what step `number` would minimise, without dropout; see `loss`."""
+        self._gather(inputs)
+        features = self._forward(len(inputs))
+        return self.output.training_loss(features, self.parameters, targets, number)
+
+    def _gather(self, inputs: Array) -> None:
+        from embedder.kernels.gather import gather_concat, gather_mean
+
+        gather = gather_concat if self._concat else gather_mean
+        gather(self.parameters.E, inputs, self.parts, self._x[: len(inputs)])
+
+    def _forward(self, B: int) -> Array:
+        from embedder.kernels.hidden import hidden_forward
+
+        _, W1, b1, _, _ = self.parameters
+        features = self._features[:B]
+        hidden_forward(self._x[:B], W1, b1, self._activation, self.parts, features)
+        return features
 
     def step(
         self,
-        rows: Array,
+        inputs: Array,
         targets: "Targets",
         optimizer: "Optimizer",
         number: int,
         rate: float,
     ) -> float:
-        """Take one training step and return the loss before it.
+        """Take one training step and return the batch's loss before it, in nats.
 
         Parameters
         ----------
-        rows : (B,) int64
-            Distinct.
-        targets
+        inputs, targets
             As for `loss`.
         optimizer
             Holds the moments.
@@ -162,69 +208,87 @@ class Network:
             The schedule's learning rate.
         """
         from embedder.kernels.hidden import hidden_backward
-        from embedder.kernels.optimizer import Moments, step, step_rows
-        from embedder.kernels.softmax import OutputMoments, softmax_step
+        from embedder.kernels.optimizer import step
 
-        loss = self.loss(rows, targets)
-        E, W1, b1, W2, b2 = self.parameters
-        first, second = optimizer.first, optimizer.second
-        rules = optimizer.rules(number, rate)
-        softmax_step(
-            W2,
-            b2,
-            targets,
-            self._workspace,
-            rules["W2"],
-            OutputMoments(first["W2"], second["W2"], first["b2"], second["b2"]),
-            self._d_features,
+        B = len(inputs)
+        _, W1, b1, _, _ = self.parameters
+        x, d_features, d_x = self._x[:B], self._d_features[:B], self._d_x[:B]
+        rng = np.random.default_rng([self._seed, number, 1]) if self._dropout else None
+        self._gather(inputs)
+        x_mask = self._drop(x, rng)
+        features = self._forward(B)
+        hidden = features[:, : len(b1)]
+        kept = hidden.copy() if rng else hidden
+        mask = self._drop(hidden, rng)
+        loss = self.output.step(
+            features, self.parameters, targets, optimizer, number, rate, d_features
         )
+        if mask is not None and x_mask is not None:
+            hidden[:] = kept
+            d_features[:, : len(b1)] *= mask
         hidden_backward(
-            E[rows],
+            x,
             W1,
-            self._features,
-            self._d_features,
+            features,
+            d_features,
             self._activation,
             self.parts,
-            self._d_x,
+            d_x,
             self._d_W1,
             self._d_b1,
         )
-        moments = Moments(first["E"], second["E"])
-        step_rows(E, rows, self._d_x, moments, optimizer.visits, rules["E"])
+        if x_mask is not None:
+            d_x *= x_mask
+        rules = optimizer.rules(number, rate)
+        self._step_inputs(inputs, d_x, optimizer, rules["E"])
         for name, array, gradient in (("W1", W1, self._d_W1), ("b1", b1, self._d_b1)):
             step(
                 array.reshape(-1),
                 gradient.reshape(-1),
-                first[name].reshape(-1),
-                second[name].reshape(-1),
+                optimizer.first[name].reshape(-1),
+                optimizer.second[name].reshape(-1),
                 rules[name],
             )
         return loss
 
+    def _drop(self, values: Array, rng: np.random.Generator | None) -> Array | None:
+        """Zero a share of the values (B, n) in place, scaling the rest; return the factors."""
+        if rng is None:
+            return None
+        kept = rng.random(values.shape, np.float32) >= self._dropout
+        mask = kept / values.dtype.type(1.0 - self._dropout)
+        values *= mask
+        return np.asarray(mask)
 
-def target_rows(counts: Cooccurrences, totals: Array, rows: Array, scales: Array) -> "Targets":
-    """Return rows of the counts as targets for float32 parameters.
+    def _step_inputs(self, inputs: Array, d_x: Array, optimizer: "Optimizer", rule: "Rule") -> None:
+        """Take ∂J/∂x back to the rows of E that made x."""
+        from embedder.kernels.gather import (
+            count_visits,
+            divide_by_window_sizes,
+            group_places,
+            step_rows,
+        )
+        from embedder.kernels.optimizer import Moments
 
-    Parameters
-    ----------
-    counts
-        C.
-    totals : (V,) float64
-        Its row totals.
-    rows : (B,) int64
-    scales : (B,) float64
-        The factor on each row.
-    """
-    from embedder.kernels.softmax import Targets
-
-    return Targets(
-        counts.offsets[rows],
-        counts.offsets[rows + 1],
-        counts.columns,
-        counts.weights,
-        scales.astype(np.float32),
-        (totals[rows] * scales).astype(np.float32),
-    )
+        E = self.parameters.E
+        B, K = inputs.shape
+        if len(self._groups.order) < B * K:
+            self._groups = self._new_groups(len(E), len(self._x) * K)
+        found = group_places(inputs.reshape(-1), self._groups)
+        count_visits(self._groups, found, optimizer.visits["E"])
+        if not self._concat:
+            divide_by_window_sizes(inputs, self.parts, d_x)
+        step_rows(
+            E,
+            self._groups,
+            found,
+            d_x.reshape(-1, E.shape[1]),
+            1 if self._concat else K,
+            Moments(optimizer.first["E"], optimizer.second["E"]),
+            optimizer.visits["E"],
+            rule,
+            self.parts,
+        )
 
 
 def word_vectors(parameters: Parameters, activation: str, kind: VectorKind) -> Array:

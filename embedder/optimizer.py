@@ -13,18 +13,17 @@ if TYPE_CHECKING:
 
 _ADAM_DECAYS = (0.9, 0.999)
 _ADAM_ROW_DECAYS = (0.5, 0.9)
-"""A row of the embedding table gets few steps, often one a pass: its averages must be short."""
+"""From counts a row of the embedding table gets few steps, often one a pass: short averages."""
 _EPSILON = 1e-8
 
 
-def rate_at(step: int, steps: int, config: TrainingConfig) -> float:
-    """Return the learning rate of a step, counted from 0.
+def rate_at(step: int, progress: float, config: TrainingConfig) -> float:
+    """Return the learning rate of a step, counted from 0, with so much of the training done.
 
     Linear warm-up from 1/(w + 1) over the first w steps, times linear decay from 1 to
     `final_rate_fraction` over all of them.
     """
     warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
-    progress = step / max(1, steps - 1)
     decay = 1.0 - progress * (1.0 - config.final_rate_fraction)
     return config.learning_rate * warmup * decay
 
@@ -38,12 +37,18 @@ class Optimizer:
         What is trained; the moments take its shapes.
     config
         The kind of optimizer and the factors on the rate.
+    source
+        `examples.source`: from counts, a row of E gets few steps and each is a good one.
     gradients_only
         Leave the parameters alone and the gradients in `moments`' first half, for checks.
     """
 
     def __init__(
-        self, parameters: "Parameters", config: TrainingConfig, gradients_only: bool = False
+        self,
+        parameters: "Parameters",
+        config: TrainingConfig,
+        source: str = "cooccurrence",
+        gradients_only: bool = False,
     ) -> None:
         from embedder.kernels import optimizer as kernels
 
@@ -54,29 +59,47 @@ class Optimizer:
         with_second = self.kind in (kernels.ADAM, kernels.ADAGRAD)
         self.first = _moments(parameters, with_first)
         self.second = _moments(parameters, with_second)
-        self.visits = np.zeros(len(parameters.E), np.int32)
+        self.visits = {
+            name: np.zeros(len(table), np.int32)
+            for name, table in (("E", parameters.E), ("W2", parameters.W2))
+        }
+        windows = source == "windows"
+        self._row_decays = _ADAM_DECAYS if windows else _ADAM_ROW_DECAYS
 
     def rules(self, step: int, rate: float) -> dict[str, "Rule"]:
-        """Return each parameter's rule at a step, counted from 0, whose schedule says `rate`."""
+        """Return each parameter's rule at a step, counted from 0, whose schedule says `rate`.
+
+        "W2 rows" and "b2 rows" are for losses that move some rows only, each by its own count of
+        steps.
+        """
         from embedder.kernels.optimizer import ADAM, Rule
 
         first, second = _ADAM_DECAYS
         correction = 1.0
         if self.kind == ADAM:
             correction = float(np.sqrt(1.0 - second ** (step + 1)) / (1.0 - first ** (step + 1)))
-        output = Rule(self.kind, rate * correction, first, second, _EPSILON)
-        hidden = output._replace(rate=output.rate * self._config.hidden_rate_factor)
+        decay = self._config.weight_decay
+        output = Rule(self.kind, rate * correction, first, second, _EPSILON, rate * decay)
+        factor = self._config.hidden_rate_factor
+        hidden = output._replace(rate=output.rate * factor, shrink=output.shrink * factor)
         # Rows correct by their own count of steps, in the kernel.
-        rows = Rule(
-            self.kind, rate * self._config.embedding_rate_factor, *_ADAM_ROW_DECAYS, _EPSILON
-        )
-        return {"E": rows, "W1": hidden, "b1": hidden, "W2": output, "b2": output}
+        factor = self._config.embedding_rate_factor
+        inputs = Rule(self.kind, rate * factor, *self._row_decays, _EPSILON, rate * factor * decay)
+        return {
+            "E": inputs,
+            "W1": hidden,
+            "b1": hidden._replace(shrink=0.0),
+            "W2": output,
+            "b2": output._replace(shrink=0.0),
+            "W2 rows": output._replace(rate=rate),
+            "b2 rows": output._replace(rate=rate, shrink=0.0),
+        }
 
     def state(self) -> dict[str, Array]:
         """Return every array that a resumed run needs, by name; they are not copied."""
         arrays = {f"first.{name}": array for name, array in self.first.items()}
         arrays |= {f"second.{name}": array for name, array in self.second.items()}
-        return arrays | {"visits": self.visits}
+        return arrays | {f"visits.{name}": array for name, array in self.visits.items()}
 
     def restore(self, arrays: dict[str, Array]) -> None:
         """Take over what `state` returned.

@@ -1,11 +1,13 @@
 """Results as tables for a terminal."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from embedder.config import Config
 from embedder.evaluation.analogies import AnalogyResult, Score
+from embedder.evaluation.perplexity import Perplexity
 from embedder.evaluation.similarity import SimilarityResult
 from embedder.vectors import WordVectors
 
@@ -57,6 +59,33 @@ def similarity_table(results: dict[str, SimilarityResult]) -> str:
         for name, result in results.items()
     ]
     return table(("similarity", "Spearman", "pairs found", "of"), rows)
+
+
+def perplexity_table(results: dict[str, Perplexity]) -> str:
+    """Return a row a file."""
+    compared = any(result.ngram is not None for result in results.values())
+    rows = []
+    for name, result in results.items():
+        row = [name, f"{result.perplexity:,.1f}", f"{result.nats:.4f}"]
+        if compared:
+            row += [f"{value or 0:,.1f}" for value in (result.ngram, result.mixture)]
+        rows.append([*row, f"{result.tokens:,}", f"{result.unknown:,}"])
+    more = ["n-gram", "mixture"] if compared else []
+    return table(["text", "perplexity", "nats", *more, "words", "unknown"], rows)
+
+
+def held_out_table(metadata: dict[str, Any]) -> str:
+    """Return the perplexities of held-out text that training took; empty without any."""
+    texts = [name for name in ("validation", "test") if f"{name}_loss" in metadata]
+    models = {"network": "", "n-gram": "ngram_"}
+    if "mixture_weight" in metadata:
+        models[f"mixture, {metadata['mixture_weight']:.2f} network"] = "mixture_"
+    rows = [
+        [name, *(f"{math.exp(metadata[f'{prefix}{text}_loss']):,.1f}" for text in texts)]
+        for name, prefix in models.items()
+        if f"{prefix}validation_loss" in metadata
+    ]
+    return table(["perplexity", *texts], rows) + "\n" if rows else ""
 
 
 def neighbor_table(vectors: WordVectors, words: Sequence[str], count: int = 5) -> str:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from embedder.arrays import Array
 from embedder.config import VocabularyConfig
 from embedder.errors import RunError, VocabularyError
 from embedder.storage import write_atomically
+
+if TYPE_CHECKING:
+    from embedder.kernels.tokens import Lexicon
 
 SMALLEST_VOCABULARY = 2
 _HEADER = "word\tcount\n"
@@ -134,7 +137,7 @@ def encode_corpus(
     blocks
         Words between ASCII whitespace, as `embedder.corpus.read_text` yields them.
     config
-        `min_count` and `max_size`.
+        `min_count`, `max_size` and `unknown`.
     folder
         Where the file of ids is written.
 
@@ -143,10 +146,84 @@ def encode_corpus(
     VocabularyError
         If the text has no words, or fewer than two that are frequent enough.
     """
+    path = folder / "ids.int32"
+    lexicon = _encode_blocks(blocks, path)
+    words = int(lexicon.used[0])
+    counts = lexicon.counts[:words]
+    chosen = _choose(lexicon.letters, lexicon.starts, counts, config)
+    kept = [(word, int(counts[old]), old) for word, old in chosen]
+    tokens = int(counts.sum())
+    if config.unknown is not None:
+        kept = _with_unknown(kept, config.unknown, tokens)
+    vocabulary = Vocabulary(
+        [word for word, _, _ in kept], np.array([count for _, count, _ in kept], np.int64)
+    )
+    others = -1 if config.unknown is None else vocabulary.ids[config.unknown]
+    new_ids = np.full(words, others, np.int32)
+    for new, (_, _, old) in enumerate(kept):
+        if old >= 0:
+            new_ids[old] = new
+    return vocabulary, EncodedCorpus(_renumber_file(path, new_ids), tokens)
+
+
+def _with_unknown(
+    kept: list[tuple[str, int, int]], symbol: str, tokens: int
+) -> list[tuple[str, int, int]]:
+    """Add the symbol for all other words, in its place by count; the text may hold it already."""
+    own = next((old for word, _, old in kept if word == symbol), -1)
+    kept = [entry for entry in kept if entry[0] != symbol]
+    count = tokens - sum(count for _, count, _ in kept)
+    return sorted([*kept, (symbol, max(count, 1), own)], key=lambda entry: (-entry[1], entry[0]))
+
+
+def encode_text(
+    blocks: Iterable[bytes],
+    vocabulary: Vocabulary,
+    unknown: str | None,
+    folder: Path,
+    name: str = "text",
+) -> tuple[EncodedCorpus, int]:
+    """Return more text as ids of a vocabulary, and how many of its tokens are unknown.
+
+    Parameters
+    ----------
+    blocks
+        As for `encode_corpus`.
+    vocabulary
+        Of a trained network.
+    unknown
+        The word that stands for those outside the vocabulary; None leaves them out.
+    folder
+        Where the file of ids is written.
+    name
+        Of that file.
+
+    Raises
+    ------
+    VocabularyError
+        If the text has no words, or none that the vocabulary has.
+    """
+    path = folder / f"{name}.int32"
+    lexicon = _encode_blocks(blocks, path)
+    words = int(lexicon.used[0])
+    text, starts = lexicon.letters.tobytes(), lexicon.starts
+    names = [text[starts[i] : starts[i + 1]].decode("utf-8") for i in range(words)]
+    others = -1 if unknown is None else vocabulary.ids.get(unknown, -1)
+    new_ids = np.array([vocabulary.ids.get(name, others) for name in names], np.int32)
+    known = np.array([name in vocabulary.ids for name in names], np.bool_)
+    counts = lexicon.counts[:words]
+    if not (new_ids >= 0).any():
+        raise VocabularyError("The text has no word of the vocabulary.")
+    return EncodedCorpus(_renumber_file(path, new_ids), int(counts.sum())), int(
+        counts[~known].sum()
+    )
+
+
+def _encode_blocks(blocks: Iterable[bytes], path: Path) -> "Lexicon":
+    """Write the ids of words in the order of their first appearance, and return the words."""
     from embedder.kernels.tokens import encode_block, grown_lexicon, new_lexicon
 
     lexicon = new_lexicon()
-    path = folder / "ids.int32"
     with path.open("wb") as file:
         for block in blocks:
             text = np.frombuffer(block, np.uint8)
@@ -157,13 +234,7 @@ def encode_corpus(
                 file.write(ids[:written].data)
                 if position < len(text):
                     lexicon = grown_lexicon(lexicon, len(text))
-    words = int(lexicon.used[0])
-    counts = lexicon.counts[:words]
-    chosen = _choose(lexicon.letters, lexicon.starts, counts, config)
-    new_ids = np.full(words, -1, np.int32)
-    new_ids[[old for _, old in chosen]] = np.arange(len(chosen), dtype=np.int32)
-    vocabulary = Vocabulary([word for word, _ in chosen], counts[[old for _, old in chosen]])
-    return vocabulary, EncodedCorpus(_renumber_file(path, new_ids), int(counts.sum()))
+    return lexicon
 
 
 def _choose(

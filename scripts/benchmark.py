@@ -27,11 +27,12 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from embedder.arrays import Array
+from embedder.batches import target_rows
 from embedder.checkpoint import load_model
 from embedder.config import NetworkConfig, TrainingConfig
 from embedder.cooccurrence import Cooccurrences
 from embedder.kernels.threads import available_threads, kernel_threads
-from embedder.network import Network, Parameters, start_parameters, target_rows
+from embedder.network import Network, Parameters, start_parameters
 from embedder.optimizer import Optimizer
 
 CELLS_A_ROW = 1000
@@ -93,7 +94,8 @@ def embedder_step(case: Case, threads: int) -> Callable[[], object]:
     network = Network(case.config, parameters, case.B, threads)
     optimizer = Optimizer(parameters, TrainingConfig())
     targets = target_rows(case.counts, case.totals, case.rows, np.ones(case.B))
-    return lambda: network.step(case.rows, targets, optimizer, 10, 1e-3)
+    inputs = case.rows[:, None]
+    return lambda: network.step(inputs, targets, optimizer, 10, 1e-3)
 
 
 def numpy_step(case: Case) -> Callable[[], object]:

@@ -101,6 +101,102 @@ def softmax(hidden, W, b, targets):
     return loss, d_theta @ W, d_theta.T @ hidden, d_theta.sum(0)
 
 
+def gather(table, ids, combine):
+    """x (B, D) or (B, K D) of rows named by ids (B, K); −1 is no word."""
+    rows = np.where((ids >= 0)[:, :, None], table[ids], 0.0)
+    if combine == "concat":
+        return rows.reshape(len(ids), -1)
+    return rows.sum(1) / np.maximum((ids >= 0).sum(1), 1)[:, None]
+
+
+def scatter(d_table, ids, d_x, combine):
+    """Add ∂J/∂x to the gradient of the table, a place at a time."""
+    D = d_table.shape[1]
+    for b, row in enumerate(ids):
+        for k, word in enumerate(row):
+            if word >= 0:
+                if combine == "concat":
+                    d_table[word] += d_x[b, k * D : (k + 1) * D]
+                else:
+                    d_table[word] += d_x[b] / (row >= 0).sum()
+    return d_table
+
+
+def sampled(kind, hidden, W, b, targets, weights, candidates, q, k):
+    """J, ∂J/∂h, ∂J/∂W, ∂J/∂b of sampled softmax, negative sampling or NCE, an example at a time."""
+    S = len(candidates)
+    correction = {"sampled-softmax": np.log(S * q), "nce": np.log(k * q)}.get(kind, 0 * q)
+    loss, d_hidden, d_W, d_b = 0.0, np.zeros_like(hidden), np.zeros_like(W), np.zeros_like(b)
+    for i, (h, target, weight) in enumerate(zip(hidden, targets, weights, strict=True)):
+        noise = [c for c in candidates if kind == "nce" or c != target]
+        words = np.array([target, *noise])
+        theta = W[words] @ h + b[words] - correction[words]
+        if kind == "sampled-softmax":
+            theta[0] += correction[target]
+            p = np.exp(theta) / np.exp(theta).sum()
+            loss -= weight * np.log(p[0])
+            d_theta = weight * (p - np.eye(len(words))[0])
+        else:
+            share = np.r_[1.0, np.full(len(noise), k / S)]
+            label = np.eye(len(words))[0]
+            sigma = 1 / (1 + np.exp(-theta))
+            loss -= weight * (share * np.log(np.where(label == 1, sigma, 1 - sigma))).sum()
+            d_theta = weight * share * (sigma - label)
+        d_hidden[i] = d_theta @ W[words]
+        for word, d in zip(words, d_theta, strict=True):
+            d_W[word] += d * h
+            d_b[word] += d
+    return loss, d_hidden, d_W, d_b
+
+
+def window_examples(ids, window, left_only):
+    """(context, centre) of every token, −1 for what is missing."""
+    for i, centre in enumerate(ids):
+        if centre < 0:
+            continue
+        slots = []
+        for side in [-1] if left_only else [-1, 1]:
+            words, alive = [], True
+            for d in range(1, window + 1):
+                j = i + side * d
+                alive = alive and 0 <= j < len(ids) and ids[j] >= 0
+                words.append(int(ids[j]) if alive else -1)
+            slots += words[::-1] if side < 0 else words
+        yield slots, centre
+
+
+def kneser_ney(contexts, words, vocabulary):
+    """p(context, word) of an interpolated modified Kneser–Ney model, from dictionaries."""
+    n = len(contexts[0]) + 1
+    counts = {n: Counter((*c, w) for c, w in zip(contexts, words, strict=True))}
+    for order in range(n - 1, 0, -1):
+        counts[order] = Counter(gram[1:] for gram in counts[order + 1])
+
+    def discount(order, count):
+        have = Counter(min(c, 5) for c in counts[order].values())
+        if not all(have[k] for k in (1, 2, 3, 4)):
+            return 0.5
+        y = have[1] / (have[1] + 2 * have[2])
+        k = min(count, 3)
+        return min(max(k - (k + 1) * y * have[k + 1] / have[k], 0), k)
+
+    def probability(context, word):
+        if context is None:
+            return 1 / vocabulary
+        order = len(context) + 1
+        shorter = probability(context[1:] if context else None, word)
+        following = {g[-1]: c for g, c in counts[order].items() if g[:-1] == context}
+        total = sum(following.values())
+        if total == 0:
+            return shorter
+        taken = sum(discount(order, c) for c in following.values())
+        own = following.get(word, 0)
+        kept = own - discount(order, own) if own else 0
+        return kept / total + taken / total * shorter
+
+    return probability
+
+
 def optimizer_step(kind, p, g, m, s, t, rate, decays, epsilon):
     """p, m, s after step t (from 1)."""
     if kind == "sgd":

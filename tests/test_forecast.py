@@ -20,7 +20,7 @@ def test_the_estimate_is_what_is_allocated(make_toy_config, monkeypatch):
     original = Trainer.run
 
     def run(self, folder, quiet):
-        workspace = self.network._workspace
+        workspace = self.network.output.workspace
         found["parameters"] = sum(a.nbytes for a in self.network.parameters) + sum(
             a.nbytes
             for moments in (self.optimizer.first, self.optimizer.second)

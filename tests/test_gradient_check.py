@@ -5,9 +5,10 @@ from embedder.gradient_check import check_gradients
 from embedder.kernels import hidden
 
 
-def config(**network):
+def config(loss=None, examples=None, **network):
     sizes = {"dimension": 7, "hidden": 5}
-    return make_config({"corpus": {"files": ["a"]}, "network": sizes | network}, "test")
+    tree = {"corpus": {"files": ["a"]}, "network": sizes | network}
+    return make_config(tree | {"loss": loss or {}, "examples": examples or {}}, "test")
 
 
 @pytest.mark.parametrize("direct", [False, True])
@@ -17,6 +18,18 @@ def test_kernels_differences_and_jacobians_agree(activation, direct):
     assert [comparison.name for comparison in comparisons] == ["E", "W1", "b1", "W2", "b2"]
     assert all(comparison.passed for comparison in comparisons)
     # Both are the exact derivative: to rounding, not just to the tolerance.
+    assert max(comparison.against_jacobians for comparison in comparisons) < 1e-12
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "negative-sampling", "nce"])
+@pytest.mark.parametrize("inputs", ["word", "mean", "concat"])
+@pytest.mark.parametrize("direct", [False, True])
+def test_every_loss_and_input_agrees(loss, inputs, direct):
+    windows = {"source": "windows", "window": 2}
+    # Candidates repeat and hit targets: the vocabulary is small.
+    losses = {"name": loss, "samples": 40, "negatives": 3.0}
+    comparisons = check_gradients(config(losses, windows, input=inputs, direct=direct))
+    assert all(comparison.passed for comparison in comparisons)
     assert max(comparison.against_jacobians for comparison in comparisons) < 1e-12
 
 

@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 
+from embedder.batches import target_rows
 from embedder.config import NetworkConfig, TrainingConfig
 from embedder.cooccurrence import Cooccurrences
 from embedder.kernels.softmax import Targets
-from embedder.network import Network, Parameters, start_parameters, target_rows, word_vectors
+from embedder.network import Network, Parameters, start_parameters, word_vectors
 from embedder.optimizer import Optimizer
 
 V, D, H = 11, 4, 6
@@ -21,7 +22,7 @@ def random_parameters(rng, dtype=np.float64):
 def gradients(parameters, rows, targets, batch):
     network = Network(CONFIG, parameters, batch, parts=2)
     optimizer = Optimizer(parameters, TrainingConfig(), gradients_only=True)
-    loss = network.step(rows, targets, optimizer, 0, 0.0)
+    loss = network.step(rows[:, None], targets, optimizer, 0, 0.0)
     return loss, optimizer.first
 
 
@@ -141,6 +142,7 @@ def test_rows_outside_the_batch_do_not_move(rng):
     )
     rows = np.array([3, 8])
     optimizer = Optimizer(p, TrainingConfig())
-    network.step(rows, target_rows(counts, np.ones(V), rows, np.ones(2)), optimizer, 0, 0.1)
+    targets = target_rows(counts, np.ones(V), rows, np.ones(2))
+    network.step(rows[:, None], targets, optimizer, 0, 0.1)
     moved = (before != p.E).any(axis=1)
     assert np.flatnonzero(moved).tolist() == [3, 8]

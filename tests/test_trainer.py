@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedder import network as network_module
-from embedder import trainer as trainer_module
+from embedder import examples as examples_module
 from embedder.checkpoint import RunFolder, load_model
 from embedder.config import Config
 from embedder.errors import CorpusError, RunError
@@ -130,9 +129,9 @@ def test_the_float32_loss_of_a_pass_agrees_with_float64(make_toy_config, monkeyp
     for dtype in (np.float32, np.float64):
         config = make_toy_config(f"{dtype.__name__}", training={"passes": 2})
         if dtype is np.float64:
-            start = network_module.start_parameters
+            start = examples_module.start_parameters
             monkeypatch.setattr(
-                trainer_module, "start_parameters", lambda *a, s=start: s(*a, dtype=np.float64)
+                examples_module, "start_parameters", lambda *a, s=start: s(*a, dtype=np.float64)
             )
         train(config, quiet=True)
         losses.append([line["loss"] for line in lines(config.output)][-1])
@@ -143,12 +142,12 @@ def stop_after(steps, monkeypatch, how):
     original = Trainer.step
     count = 0
 
-    def step(self):
+    def step(self, batch):
         nonlocal count
         count += 1
         if count == steps:
             how()
-        return original(self)
+        return original(self, batch)
 
     monkeypatch.setattr(Trainer, "step", step)
 
@@ -160,7 +159,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(make_toy_config, monkeypatc
     config = make_toy_config("stopped")
     with monkeypatch.context() as patch:
         stop_after(33, patch, lambda: os.kill(os.getpid(), number))
-        with pytest.raises(Interrupted, match="step 33 of"):
+        with pytest.raises(Interrupted, match=r"step 33$"):
             train(config, quiet=True)
     folder = RunFolder(Path(config.output))
     assert folder.checkpoint.exists()
@@ -251,6 +250,89 @@ def test_training_works_outside_the_main_thread(make_toy_config):
     thread.start()
     thread.join()
     assert load_model(Path(config.output))
+
+
+WINDOWS = {"source": "windows", "window": 3}
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "negative-sampling", "nce"])
+@pytest.mark.parametrize("inputs", ["mean", "word", "concat"])
+def test_windows_of_the_text_lower_the_loss(make_toy_config, loss, inputs):
+    config = make_toy_config(
+        examples=WINDOWS,
+        network={"input": inputs, "initialisation": "random", "vectors": "input"},
+        loss={"name": loss, "samples": 64},
+        training={"passes": 2, "batch_size": 256, "learning_rate": 0.01},
+        validation={"fraction": 0.1},
+    )
+    train(config, quiet=True)
+    ends = [line["validation_loss"] for line in lines(config.output) if line.get("end_of_pass")]
+    if loss in ("softmax", "sampled-softmax", "nce"):
+        assert ends[-1] < ends[0] < np.log(700)  # probabilities
+    losses = [line["loss"] for line in lines(config.output) if line.get("end_of_pass")]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("inputs", ["mean", "word"])
+def test_windows_find_the_toy_worlds_analogies(make_toy_config, toy_files, inputs):
+    config = make_toy_config(
+        examples=WINDOWS | {"window": 5},
+        network={"input": inputs, "initialisation": "random", "vectors": "hidden"},
+        training={"passes": 6, "batch_size": 256, "learning_rate": 0.01},
+    )
+    train(config, quiet=True)
+    assert analogy_accuracy(config.output, toy_files[1], "output") > 0.8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"network": {"input": "mean", "dropout": 0.3}, "vocabulary": {"subsample": 1e-2}},
+        {"network": {"input": "concat", "tied": True}, "loss": {"name": "sampled-softmax"}},
+        {"network": {"input": "word"}, "validation": {"fraction": 0.1, "patience": 5}},
+    ],
+)
+def test_an_interrupted_run_of_windows_resumes_to_the_same_bits(
+    make_toy_config, monkeypatch, options
+):
+    common = {
+        "examples": WINDOWS | {"shuffle_tokens": 50_000, "dynamic": True},
+        "training": {"passes": 2, "batch_size": 512},
+    }
+    options = options | {"network": {"vectors": "input"} | options["network"]}
+    whole = make_toy_config("whole", **common, **options)
+    train(whole, quiet=True)
+    config = make_toy_config("stopped", **common, **options)
+    with monkeypatch.context() as patch:
+        stop_after(313, patch, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted):
+            train(config, quiet=True)
+    train(config, resume=True, quiet=True)
+    assert_same_bits(whole, config)
+
+
+def test_training_stops_when_held_out_text_gets_worse_and_keeps_the_best(make_toy_config):
+    config = make_toy_config(
+        examples=WINDOWS,
+        network={"input": "concat"},
+        training={"passes": 50, "batch_size": 64, "learning_rate": 0.03},
+        validation={"split": [2000, 20_000], "every": 20, "patience": 3},
+    )
+    train(config, quiet=True)
+    looks = [line["validation_loss"] for line in lines(config.output) if "validation_loss" in line]
+    assert lines(config.output)[-1]["pass"] < 50
+    assert looks.index(min(looks)) == len(looks) - 4
+    assert load_model(Path(config.output)).metadata["validation_loss"] == min(looks)
+    assert not RunFolder(Path(config.output)).best.exists()
+
+
+def test_tied_weights_stay_one_table(make_toy_config):
+    config = make_toy_config(
+        examples=WINDOWS, network={"input": "concat", "tied": True}, training={"passes": 1}
+    )
+    train(config, quiet=True)
+    found = parameters(config)
+    np.testing.assert_array_equal(found.E, found.W2)
 
 
 @pytest.mark.parametrize(

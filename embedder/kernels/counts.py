@@ -15,7 +15,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @njit(inline="always")
-def _uniform(seed, counter):
+def uniform(seed, counter):
     """Return a number in [0, 1) that depends on its arguments only (SplitMix64, Steele 2014)."""
     z = (np.uint64(seed) + np.uint64(counter)) * _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -48,16 +48,16 @@ def sample_tokens(ids, keep, seed, held_out, want_held_out, out):
     """
     written = 0
     sentence = 0
-    wanted = (_uniform(seed + 1, sentence) < held_out) == want_held_out
+    wanted = (uniform(seed + 1, sentence) < held_out) == want_held_out
     for i in range(len(ids)):
         word = ids[i]
         if word == _SENTENCE_END:
             sentence += 1
-            wanted = (_uniform(seed + 1, sentence) < held_out) == want_held_out
+            wanted = (uniform(seed + 1, sentence) < held_out) == want_held_out
             if written > 0 and out[written - 1] != _SENTENCE_END:
                 out[written] = word
                 written += 1
-        elif wanted and (keep[word] >= 1.0 or _uniform(seed, i) < keep[word]):
+        elif wanted and (keep[word] >= 1.0 or uniform(seed, i) < keep[word]):
             out[written] = word
             written += 1
     return written

@@ -7,12 +7,15 @@ With g the gradient, at step t:
     Adam      m ← β₁ m + (1 − β₁) g;  s ← β₂ s + (1 − β₂) g²          Kingma and Ba 2015,
               p ← p − α √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√s + ε)           section 2, last paragraph
     Gradient  m ← g;  p stays                                         for checks
+
+and before each but the last, p ← (1 − κ) p: weight decay apart from the gradient (Loshchilov and
+Hutter 2019), with κ the step's learning rate times the decay.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from embedder.arrays import Array
 
@@ -20,13 +23,14 @@ SGD, ADAGRAD, ADAM, GRADIENT = range(4)
 
 
 class Rule(NamedTuple):
-    """One optimizer step's constants; `rate` holds Adam's bias correction already."""
+    """One optimizer step's constants; `rate` holds Adam's bias correction, `shrink` is κ."""
 
     kind: int
     rate: float
     decay1: float
     decay2: float
     epsilon: float
+    shrink: float = 0.0
 
 
 class Moments(NamedTuple):
@@ -48,6 +52,10 @@ def step(parameters, gradient, first, second, rule):
     number = parameters.dtype.type
     rate = number(rule.rate)
     epsilon = number(rule.epsilon)
+    if rule.shrink > 0.0 and rule.kind != GRADIENT:
+        kept = number(1.0 - rule.shrink)
+        for i in range(len(parameters)):
+            parameters[i] *= kept
     if rule.kind == ADAM:
         decay1 = number(rule.decay1)
         decay2 = number(rule.decay2)
@@ -70,35 +78,3 @@ def step(parameters, gradient, first, second, rule):
             parameters[i] -= rate * gradient[i]
     else:
         first[:] = gradient
-
-
-@njit(parallel=True, error_model="numpy", cache=True)
-def step_rows(table, rows, gradient, moments, visits, rule):
-    """Move some rows of a table, each as if it alone were being trained.
-
-    A row's Adam counts that row's own steps: rows are drawn at different rates, and a rare one's
-    first step needs the correction of a first step.
-
-    Parameters
-    ----------
-    table : (V, D)
-        Changed in place.
-    rows : (B,) int64
-        Distinct, so that no two threads write one row.
-    gradient : (B, D)
-    moments : Moments of (V, D)
-    visits : (V,) int32
-        Steps that each row has had; incremented.
-    rule : Rule
-        Its rate without bias correction.
-    """
-    for i in prange(len(rows)):
-        row = rows[i]
-        visits[row] += 1
-        rate = rule.rate
-        if rule.kind == ADAM:
-            rate *= np.sqrt(1.0 - rule.decay2 ** visits[row]) / (1.0 - rule.decay1 ** visits[row])
-        own = Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon)
-        first = flat_rows(moments.first, row, row + 1)
-        second = flat_rows(moments.second, row, row + 1)
-        step(table[row], gradient[i], first, second, own)

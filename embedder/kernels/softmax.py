@@ -31,7 +31,7 @@ from numba import njit, prange
 
 from embedder.arrays import Array
 from embedder.kernels.exp import exp
-from embedder.kernels.optimizer import flat_rows, step
+from embedder.kernels.optimizer import Rule, flat_rows, step
 from embedder.kernels.prefetch import prefetch
 
 BLOCK_ROWS = 512
@@ -305,6 +305,7 @@ def _differentiate_part(part, weights, bias, targets, workspace, rule, moments):
     total[:] = 0
     scaled = workspace.scaled_hidden[part]
     factors = np.empty_like(workspace.shifts[0])
+    bias_rule = Rule(rule.kind, rule.rate, rule.decay1, rule.decay2, rule.epsilon, 0.0)
     # Backwards: the last blocks' exponentials are still in the cache, and the cursors point there.
     for k in range(last - 1, first - 1, -1):
         low = k * BLOCK_ROWS
@@ -333,7 +334,7 @@ def _differentiate_part(part, weights, bias, targets, workspace, rule, moments):
             d_bias,
             flat_rows(moments.bias_first, low, high),
             flat_rows(moments.bias_second, low, high),
-            rule,
+            bias_rule,
         )
 
 
@@ -348,7 +349,8 @@ def softmax_step(weights, bias, targets, workspace, rule, moments, d_hidden):
     weights, bias, targets, workspace
         As in `softmax_loss`; `weights` and `bias` are changed.
     rule : Rule
-        With kind `GRADIENT`, `weights` and `bias` stay and their gradients are left in the moments.
+        Of W; that of b is the same without weight decay. With kind `GRADIENT`, both stay and their
+        gradients are left in the moments.
     moments : OutputMoments
     d_hidden : (B, H)
         Receives ∂J/∂h, taken at the weights before the step.

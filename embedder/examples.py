@@ -1,0 +1,157 @@
+"""From a corpus of ids to what a network trains on: counts, or windows of the text."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.batches import RowStream, Stream
+from embedder.config import Config
+from embedder.cooccurrence import Cooccurrences, context_words, count_cooccurrences
+from embedder.evaluation.perplexity import (
+    compare_with_ngram,
+    cooccurrence_loss,
+    window_log_likelihoods,
+)
+from embedder.network import Network, Parameters, start_parameters
+from embedder.spectral import factorise_pmi
+from embedder.vocabulary import EncodedCorpus, Vocabulary
+from embedder.windows import WindowStream, split_text, window_width
+
+HeldOut = Callable[[Network], float]
+"""Cross-entropy of held-out text in nats a word."""
+
+
+class Examples(NamedTuple):
+    """What a network trains on, and how it starts.
+
+    ``stream``
+        Batches.
+    ``start``
+        Makes the parameters before training.
+    ``targets``
+        How many targets an example has in the mean.
+    ``validation``
+        None where no text is held out.
+    ``test``
+        The same for the text that is kept for the end.
+    ``ngram``
+        Returns the losses of an n-gram model, and of its mixture with the network.
+    """
+
+    stream: Stream
+    start: Callable[[], Parameters]
+    targets: float
+    validation: HeldOut | None
+    test: HeldOut | None = None
+    ngram: Callable[[Network], dict[str, float]] | None = None
+
+
+def prepare_examples(
+    config: Config, vocabulary: Vocabulary, corpus: EncodedCorpus, threads: int, folder: Path
+) -> Examples:
+    """Return what `examples.source` says.
+
+    Parameters
+    ----------
+    config
+        The run.
+    vocabulary, corpus
+        As `embedder.vocabulary.encode_corpus` returns them.
+    threads
+        Parts that the work is cut into.
+    folder
+        Where counts, or the parts of a text that is split, are written.
+
+    Raises
+    ------
+    CorpusError
+        If there is nothing to train on, or to validate with.
+    """
+    prepare = _count if config.examples.source == "cooccurrence" else _lay_windows
+    return prepare(config, vocabulary, corpus, threads, folder)
+
+
+def _count(
+    config: Config, vocabulary: Vocabulary, corpus: EncodedCorpus, threads: int, folder: Path
+) -> Examples:
+    """Make examples of co-occurrence counts."""
+    seed = config.training.seed
+
+    def count(validation: bool) -> Cooccurrences:
+        return count_cooccurrences(
+            corpus.ids,
+            vocabulary.keep_probabilities(config.vocabulary.subsample),
+            config.examples,
+            seed,
+            threads,
+            folder,
+            config.validation.fraction,
+            validation,
+            config.training.memory_limit,
+        )
+
+    counts = count(validation=False)
+    stream = RowStream(counts, config)
+
+    def start() -> Parameters:
+        network = config.network
+        rng = np.random.default_rng(seed)
+        words = context_words(len(vocabulary), config.examples)
+        factors = None
+        if network.initialisation == "spectral":
+            rank = max(network.dimension, network.hidden)
+            factors = factorise_pmi(counts, words, rank, rng, threads)
+        return start_parameters(network, counts.column_totals(len(words)), words, rng, factors)
+
+    validation: HeldOut | None = None
+    if config.validation.fraction > 0:
+        held_out = count(validation=True)
+        size = stream.sampler.batch_size
+        validation = lambda network: cooccurrence_loss(network, held_out, size)  # noqa: E731
+    cells = stream.sampler.mean_of(np.diff(counts.offsets))
+    return Examples(stream, start, cells, validation)
+
+
+def _lay_windows(
+    config: Config, vocabulary: Vocabulary, corpus: EncodedCorpus, threads: int, folder: Path
+) -> Examples:
+    """Make examples of the windows of the text."""
+    seed = config.training.seed
+    split = split_text(corpus.ids, vocabulary, config, folder)
+
+    def start() -> Parameters:
+        network = config.network
+        width = window_width(config.examples, network) if network.input == "concat" else 1
+        rng = np.random.default_rng(seed)
+        words = np.arange(len(vocabulary))
+        return start_parameters(network, vocabulary.counts, words, rng, width=width)
+
+    def loss_of(ids: Array | None) -> HeldOut | None:
+        if ids is None:
+            return None
+        return lambda network: (
+            -float(window_log_likelihoods(network, ids, config, config.training.batch_size).mean())
+        )
+
+    stream = WindowStream(split.training, vocabulary, config)
+    held_out = {
+        name: ids
+        for name, ids in (("validation", split.validation), ("test", split.test))
+        if ids is not None
+    }
+
+    def ngram(network: Network) -> dict[str, float]:
+        return compare_with_ngram(network, config, split.training, held_out, len(vocabulary))
+
+    with_ngram = config.evaluation.ngram and split.validation is not None
+    return Examples(
+        stream,
+        start,
+        1.0,
+        loss_of(split.validation),
+        loss_of(split.test),
+        ngram if with_ngram else None,
+    )

@@ -1,0 +1,177 @@
+"""Rows of the embedding table → the network's input, and its gradient → steps of those rows.
+
+A batch names rows of E, `ids` (B × K), −1 where a window has no word:
+
+    mean      x_b = (1/n_b) Σ_k E[ids_bk]          ∂J/∂E[w] = Σ_bk [ids_bk = w] (∂J/∂x_b)/n_b
+    concat    x_b = [E[ids_b1], …, E[ids_bK]]      ∂J/∂E[w] = Σ_bk [ids_bk = w] (∂J/∂x_b)_k
+
+with n_b the words of the window; a missing word is a vector of zeros. One row may stand many times
+in a batch. For the sum, places are grouped by row (a counting sort, which keeps their order), and a
+thread owns whole rows: no races, and the same bits for any number of threads.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from embedder.arrays import Array
+from embedder.kernels.optimizer import ADAM, Rule, flat_rows, step
+
+
+class Groups(NamedTuple):
+    """Places 0 … n − 1 grouped by the row that they name; see `new_groups`.
+
+    ``tally (R + 1,) int64``
+        Work space, a number for each row of the table.
+    ``rows (n,) int64``
+        The distinct rows, ascending.
+    ``starts (n + 1,) int64``
+        Row ``rows[g]`` is named by places ``order[starts[g]:starts[g + 1]]``, ascending.
+    ``order (n,) int64``
+    """
+
+    tally: Array
+    rows: Array
+    starts: Array
+    order: Array
+
+
+def new_groups(table_rows: int, places: int) -> Groups:
+    """Allocate for a table of so many rows and batches that name so many of them."""
+    return Groups(
+        np.zeros(table_rows + 1, np.int64),
+        np.empty(places, np.int64),
+        np.empty(places + 1, np.int64),
+        np.empty(places, np.int64),
+    )
+
+
+@njit(cache=True)
+def group_places(ids, groups):
+    """Group the places of ids (n,) by id, leaving out negative ones; return how many groups."""
+    tally, rows, starts, order = groups
+    tally[:] = 0
+    for i in range(len(ids)):
+        tally[ids[i] + 1] += 1
+    found = 0
+    place = 0
+    for row in range(len(tally) - 1):
+        count = tally[row + 1]
+        if count:
+            rows[found] = row
+            starts[found] = place
+            tally[row + 1] = place  # from here on: where this row's next place goes
+            place += count
+            found += 1
+    starts[found] = place
+    for i in range(len(ids)):
+        if ids[i] >= 0:
+            order[tally[ids[i] + 1]] = i
+            tally[ids[i] + 1] += 1
+    return found
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def gather_mean(table, ids, parts, x):
+    """Set x (B, D) to the means of rows of a table (V, D) by ids (B, K); no word gives zeros."""
+    batch, width = ids.shape
+    for part in prange(parts):
+        for b in range(part * batch // parts, (part + 1) * batch // parts):
+            out = x[b]
+            out[:] = 0
+            count = 0
+            for k in range(width):
+                if ids[b, k] >= 0:
+                    row = table[ids[b, k]]
+                    for j in range(len(out)):
+                        out[j] += row[j]
+                    count += 1
+            if count > 1:
+                out *= table.dtype.type(1.0 / count)
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def gather_concat(table, ids, parts, x):
+    """Set x (B, K·D) to rows of a table (V, D) by ids (B, K), side by side; no word is zeros."""
+    batch, width = ids.shape
+    dimension = table.shape[1]
+    for part in prange(parts):
+        for b in range(part * batch // parts, (part + 1) * batch // parts):
+            for k in range(width):
+                out = x[b, k * dimension : (k + 1) * dimension]
+                if ids[b, k] >= 0:
+                    out[:] = table[ids[b, k]]
+                else:
+                    out[:] = 0
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def divide_by_window_sizes(ids, parts, d_x):
+    """Divide ∂J/∂x (B, D) by each window's number of words, ids (B, K) ≥ 0, in place."""
+    batch, width = ids.shape
+    for part in prange(parts):
+        for b in range(part * batch // parts, (part + 1) * batch // parts):
+            count = 0
+            for k in range(width):
+                count += ids[b, k] >= 0
+            if count > 1:
+                d_x[b] *= d_x.dtype.type(1.0 / count)
+
+
+@njit(cache=True)
+def count_visits(groups, found, visits):
+    """Add one to the visits (V,) of each row in the groups."""
+    for g in range(found):
+        visits[groups.rows[g]] += 1
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def step_rows(table, groups, found, gradient, places_a_row, moments, visits, rule, parts):
+    """Move the rows of a table that a batch names, each as if it alone were being trained.
+
+    A row's Adam counts that row's own steps: rows are drawn at different rates, and a rare one's
+    first step needs the correction of a first step.
+
+    Parameters
+    ----------
+    table : (V, D)
+        Changed in place.
+    groups : Groups
+        Of places.
+    found : int
+        How many groups.
+    gradient : (n, D)
+        What each place adds to its row's gradient is row ``place // places_a_row`` of this.
+    places_a_row : int
+    moments : Moments of (V, D)
+    visits : (V,) int32
+        Steps that each row has had, this one included (`count_visits`).
+    rule : Rule
+        Its rate without bias correction.
+    parts : int
+    """
+    dimension = table.shape[1]
+    total = groups.starts[found]
+    for part in prange(parts):
+        # Rows are frequent words first: parts of equal places, not of equal rows.
+        first = np.searchsorted(groups.starts[:found], part * total // parts)
+        last = np.searchsorted(groups.starts[:found], (part + 1) * total // parts)
+        summed = np.empty(dimension, table.dtype)
+        for g in range(first, last):
+            row = groups.rows[g]
+            start, end = groups.starts[g], groups.starts[g + 1]
+            summed[:] = gradient[groups.order[start] // places_a_row]
+            for k in range(start + 1, end):
+                added = gradient[groups.order[k] // places_a_row]
+                for j in range(dimension):
+                    summed[j] += added[j]
+            rate = rule.rate
+            if rule.kind == ADAM:
+                rate *= np.sqrt(1.0 - rule.decay2 ** visits[row]) / (
+                    1.0 - rule.decay1 ** visits[row]
+                )
+            own = Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink)
+            first_moments = flat_rows(moments.first, row, row + 1)
+            second_moments = flat_rows(moments.second, row, row + 1)
+            step(table[row], summed, first_moments, second_moments, own)

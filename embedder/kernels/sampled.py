@@ -1,0 +1,198 @@
+r"""Losses over a few sampled words instead of the whole vocabulary, and their gradients.
+
+A batch shares S candidates, drawn with replacement from a proposal q, so that their logits are a
+matrix product. With θ_t an example's logit for its target t, θ_s those for the candidates, and
+w the example's weight:
+
+    sampled softmax     θ'_s = θ_s − log(S q_s)    J = w (log(exp θ_t + Σ_s exp θ'_s) − θ_t)
+    negative sampling   θ' = θ                     J = −w (log σ(θ'_t) + (k/S) Σ_s log σ(−θ'_s))
+    NCE                 θ' = θ − log(k q)          the same
+
+(Jean et al. 2015, section 3, and Bengio and Senécal 2008; Mikolov et al. 2013, equation 4, with the
+k noise words of an example replaced by S shared ones of weight k/S; Gutmann and Hyvärinen 2012 with
+Mnih and Teh 2012, equation 5.) In sampled softmax and negative sampling a candidate that is an
+example's own target counts nothing for it; in NCE it is noise like any other. Sampled softmax
+leaves the target's own logit as it is: the sum then estimates Σ exp θ without bias, and the gradient
+tends to the exact one as S grows, which it would not with log(S q) taken off there too.
+
+    ∂J/∂θ_t = −w (1 − p_t)       ∂J/∂θ'_s = w p_s               p the softmax of θ_t and the θ'_s
+    ∂J/∂θ'_t = −w σ(−θ'_t)       ∂J/∂θ'_s = w (k/S) σ(θ'_s)
+
+Logits lie a row a candidate (S × examples of a thread), so that sums over candidates vectorise.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from embedder.kernels.exp import exp
+
+SAMPLED_SOFTMAX, NEGATIVE_SAMPLING, NCE = range(3)
+_REMOVED = -1e30
+"""The logit of a candidate that counts nothing."""
+_LARGEST_PRODUCT = 1e200
+
+
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
+def _prepare(logits, shifts, candidates, targets, remove):
+    """Add b − correction to the logits (S × b), and remove accidental hits."""
+    removed = logits.dtype.type(_REMOVED)
+    for s in range(len(logits)):
+        row = logits[s]
+        for i in range(len(row)):
+            row[i] += shifts[s]
+        if remove:
+            for i in range(len(row)):
+                row[i] = removed if targets[i] == candidates[s] else row[i]
+
+
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
+def _softmax_of_candidates(logits, target_logits, weights, d_targets):
+    """Turn logits into ∂J/∂θ', set those of the targets, and return J."""
+    largest = target_logits.copy()
+    for s in range(len(logits)):
+        row = logits[s]
+        for i in range(len(row)):
+            largest[i] = max(largest[i], row[i])
+    sums = np.empty_like(largest)
+    for i in range(len(sums)):
+        sums[i] = exp(target_logits[i] - largest[i])
+    own = sums.copy()
+    for s in range(len(logits)):
+        row = logits[s]
+        for i in range(len(row)):
+            e = exp(row[i] - largest[i])
+            row[i] = e
+            sums[i] += e
+    factors = np.empty_like(sums)
+    loss = 0.0
+    for i in range(len(sums)):
+        factors[i] = weights[i] / sums[i]
+        d_targets[i] = own[i] * factors[i] - weights[i]
+        loss += weights[i] * (
+            np.log(np.float64(sums[i])) + np.float64(largest[i]) - np.float64(target_logits[i])
+        )
+    for s in range(len(logits)):
+        row = logits[s]
+        for i in range(len(row)):
+            row[i] *= factors[i]
+    return loss
+
+
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
+def _logistic_of_candidates(logits, target_logits, weights, share, d_targets):
+    """Turn logits into ∂J/∂θ' with noise of weight `share` each; see `_softmax_of_candidates`."""
+    number = logits.dtype.type
+    one = number(1.0)
+    highest = number(40.0)  # σ is 1 to the last bit, and products of 1 + e^θ stay finite
+    batch = logits.shape[1]
+    noise = np.zeros(batch)
+    product = np.ones(batch)
+    for s in range(len(logits)):
+        row = logits[s]
+        for i in range(batch):
+            e = exp(min(row[i], highest))
+            product[i] *= np.float64(one + e)
+            row[i] = share * weights[i] * (e / (one + e))
+        if s % 8 == 7 or s + 1 == len(logits):  # (1 + e⁴⁰)⁸ is far below the largest double
+            for i in range(batch):
+                noise[i] += np.log(product[i])
+                product[i] = 1.0
+    loss = 0.0
+    for i in range(batch):
+        e = exp(min(-target_logits[i], highest))
+        d_targets[i] = -weights[i] * (e / (one + e))
+        loss += weights[i] * (np.log1p(np.float64(e)) + share * noise[i])
+    return loss
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def sampled_gradients(
+    kind,
+    features,
+    W,
+    b,
+    targets,
+    weights,
+    candidates,
+    target_corrections,
+    corrections,
+    share,
+    parts,
+    d_features,
+    d_rows,
+    d_bias,
+):
+    """Return a sampled loss of a batch, summed, with its gradients.
+
+    Parameters
+    ----------
+    kind : int
+        `SAMPLED_SOFTMAX`, `NEGATIVE_SAMPLING` or `NCE`.
+    features : (B, H)
+    W : (V, H)
+    b : (V,)
+    targets : (B,) int32
+    weights : (B,)
+    candidates : (S,) int32
+    target_corrections : (B,)
+    corrections : (S,)
+        What is taken off the logits of targets and candidates.
+    share : float
+        The weight k/S of a noise word; nothing to sampled softmax.
+    parts : int
+        Into how many parts the examples are cut.
+    d_features : (B, H)
+        Receives ∂J/∂h.
+    d_rows : (B + S, H)
+        Receives what each target and then each candidate adds to the gradient of its row of W.
+    d_bias : (B + S, 1)
+        The same for b.
+    """
+    batch, size = features.shape
+    samples = len(candidates)
+    number = features.dtype.type
+    rows = np.empty((samples, size), features.dtype)
+    shifts = np.empty(samples, features.dtype)
+    for s in range(samples):
+        rows[s] = W[candidates[s]]
+        shifts[s] = b[candidates[s]] - corrections[s]
+    d_candidates = np.empty((parts, samples, size), features.dtype)
+    d_shifts = np.zeros((parts, samples), features.dtype)
+    losses = np.zeros(parts)
+    for part in prange(parts):
+        low = part * batch // parts
+        high = (part + 1) * batch // parts
+        own = features[low:high]
+        own_targets = targets[low:high]
+        own_weights = weights[low:high]
+        target_logits = np.empty(high - low, features.dtype)
+        for i in range(high - low):
+            target = own_targets[i]
+            target_logits[i] = np.dot(own[i], W[target]) + b[target] - target_corrections[low + i]
+        logits = np.dot(rows, own.T)
+        _prepare(logits, shifts, candidates, own_targets, kind != NCE)
+        d_targets = np.empty(high - low, features.dtype)
+        if kind == SAMPLED_SOFTMAX:
+            losses[part] = _softmax_of_candidates(logits, target_logits, own_weights, d_targets)
+        else:
+            losses[part] = _logistic_of_candidates(
+                logits, target_logits, own_weights, number(share), d_targets
+            )
+        np.dot(logits, own, d_candidates[part])
+        for s in range(samples):
+            d_shifts[part, s] = logits[s].sum()
+        own_d_features = d_features[low:high]
+        np.dot(logits.T, rows, own_d_features)
+        for i in range(high - low):
+            row = W[own_targets[i]]
+            d = d_targets[i]
+            for j in range(size):
+                own_d_features[i, j] += d * row[j]
+                d_rows[low + i, j] = d * own[i, j]
+            d_bias[low + i, 0] = d
+    d_rows[batch:] = d_candidates[0]
+    d_bias[batch:, 0] = d_shifts[0]
+    for part in range(1, parts):
+        d_rows[batch:] += d_candidates[part]
+        d_bias[batch:, 0] += d_shifts[part]
+    return losses.sum()

@@ -1,0 +1,117 @@
+"""Windows of a token stream: which words stand around, or before, each token."""
+
+from numba import njit
+
+from embedder.kernels.counts import uniform
+from embedder.kernels.tokens import SENTENCE_END
+
+
+@njit(nogil=True, cache=True)
+def drop_tokens(ids, keep, seed, first, drop_ends, out):
+    """Copy ids (n,), dropping occurrences of frequent words; return how many stay.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        Word ids, −1 at sentence ends.
+    keep : (V,) float64
+        The probability of keeping an occurrence of each word.
+    seed, first : int
+        Decide which occurrences; `first` is the place of ids[0] in the corpus.
+    drop_ends : bool
+        Whether to drop the ends of sentences as well.
+    out : (≥ n,) int32
+    """
+    written = 0
+    for i in range(len(ids)):
+        word = ids[i]
+        if word == SENTENCE_END:
+            if drop_ends:
+                continue
+        elif keep[word] < 1.0 and uniform(seed, first + i) >= keep[word]:
+            continue
+        out[written] = word
+        written += 1
+    return written
+
+
+@njit(nogil=True, inline="always")
+def _reach(ids, i, step, window):
+    """Return how many words stand on one side of place i within the window and the sentence."""
+    count = 0
+    j = i + step
+    while count < window and 0 <= j < len(ids) and ids[j] != SENTENCE_END:
+        count += 1
+        j += step
+    return count
+
+
+@njit(nogil=True, inline="always")
+def _window_of(seed, i, window, dynamic):
+    """Return a window's size: `window`, or a number from 1 to that."""
+    return 1 + int(uniform(seed, i) * window) if dynamic else window
+
+
+@njit(nogil=True, cache=True)
+def windows_around(ids, first, last, window, left_only, dynamic, seed, contexts, centres):
+    """List the window of every word at places first … last of ids (n,) int32.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        Word ids, −1 at sentence ends, which no window crosses.
+    first, last : int
+        Where the centres stand; their windows may reach beyond.
+    window : int
+        Words on a side.
+    left_only : bool
+        Leave out the right side.
+    dynamic : bool
+        Draw each window's size from 1 … window.
+    seed : int
+        Decides these.
+    contexts : (≥ last − first, K) int32
+        Receives each window's words, in order: K is the window or twice that; −1 where none is.
+    centres : (≥ last − first,) int32
+        Receives the words in the middle.
+
+    Returns
+    -------
+    int
+        How many windows: a place with nothing around it has one, of K times −1.
+    """
+    found = 0
+    for i in range(first, last):
+        if ids[i] == SENTENCE_END:
+            continue
+        size = _window_of(seed, i, window, dynamic)
+        left = _reach(ids, i, -1, size)
+        row = contexts[found]
+        row[:] = -1
+        for d in range(1, left + 1):
+            row[window - d] = ids[i - d]
+        if not left_only:
+            right = _reach(ids, i, 1, size)
+            for d in range(1, right + 1):
+                row[window + d - 1] = ids[i + d]
+        centres[found] = ids[i]
+        found += 1
+    return found
+
+
+@njit(nogil=True, cache=True)
+def pairs_around(ids, first, last, window, left_only, dynamic, seed, centres, neighbours):
+    """List every (centre, neighbour) of the windows of `windows_around`, into (n, 1) and (n,)."""
+    found = 0
+    for i in range(first, last):
+        if ids[i] == SENTENCE_END:
+            continue
+        size = _window_of(seed, i, window, dynamic)
+        left = _reach(ids, i, -1, size)
+        right = 0 if left_only else _reach(ids, i, 1, size)
+        for j in range(i - left, i + right + 1):
+            if j != i:
+                centres[found, 0] = ids[i]
+                neighbours[found] = ids[j]
+                found += 1
+    return found

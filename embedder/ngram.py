@@ -1,0 +1,138 @@
+"""An interpolated modified Kneser–Ney n-gram model: what a network's perplexity is compared with.
+
+With h the words before w, h' all of them but the first, and c a count (Chen and Goodman 1999):
+
+    p(w | h) = max(c(h w) − D(c(h w)), 0) / c(h) + γ(h) p(w | h')
+    γ(h) = (D₁ N₁(h) + D₂ N₂(h) + D₃₊ N₃₊(h)) / c(h)
+
+where N_k(h) is how many words follow h k times, and D₁, D₂, D₃₊ come from the numbers n_k of
+n-grams that stand k times: Y = n₁/(n₁ + 2 n₂), D_k = k − (k + 1) Y n_{k+1}/n_k. Below the highest
+order, c is the number of different words in front of an n-gram instead of its count.
+p(w | nothing) goes on to the uniform distribution.
+
+n-grams are sorted arrays of keys; a history is known by its number among those of its length.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+
+
+class _Order(NamedTuple):
+    """The n-grams of one order.
+
+    ``keys``
+        Sorted: history · symbols + word.
+    ``shares``
+        max(c − D, 0) / c(h) of each.
+    ``backoffs``
+        γ(h) of each history; 1 where nothing is known.
+    """
+
+    keys: Array
+    shares: Array
+    backoffs: Array
+
+
+class KneserNey:
+    """An n-gram model of word ids.
+
+    Parameters
+    ----------
+    contexts : (N, n − 1) int32
+        The words before each of N words, the nearest last; −1 where a sentence begins.
+    words : (N,) int32
+        The words that follow.
+    vocabulary
+        V.
+    """
+
+    def __init__(self, contexts: Array, words: Array, vocabulary: int) -> None:
+        self._vocabulary = vocabulary
+        self._symbols = vocabulary + 1  # the words and the beginning of a sentence
+        order = contexts.shape[1] + 1
+        self._histories: list[Array] = []
+        histories = [np.zeros(len(words), np.int64)]
+        for k in range(1, order):
+            keys = self._longer(histories[-1], contexts[:, -k])
+            unique, numbers = np.unique(keys, return_inverse=True)
+            self._histories.append(unique)
+            histories.append(numbers)
+        self._orders: list[_Order] = []
+        keys = histories[-1] * self._symbols + words
+        unique, places, counts = np.unique(keys, return_index=True, return_counts=True)
+        for k in range(order - 1, -1, -1):
+            number = len(self._histories[k - 1]) if k else 1
+            self._orders.insert(0, _order(unique, counts, number, self._symbols))
+            if k:
+                # Each different n-gram is one reason to expect its ending after fewer words.
+                keys = histories[k - 1][places] * self._symbols + words[places]
+                unique, first, counts = np.unique(keys, return_index=True, return_counts=True)
+                places = places[first]
+
+    def _longer(self, histories: Array, words: Array) -> Array:
+        """Return keys of histories with one more word in front; −1 is the beginning."""
+        return histories * self._symbols + np.where(words < 0, self._vocabulary, words)
+
+    def probabilities(self, contexts: Array, words: Array) -> Array:
+        """Return p(word | context) for each, (N,) float64; the parameters as in the constructor."""
+        history = np.zeros(len(words), np.int64)
+        found = np.full(len(words), 1.0 / self._vocabulary)
+        for k, order in enumerate(self._orders):
+            if k:
+                keys = self._longer(history, contexts[:, -k])
+                place = _places(self._histories[k - 1], keys)
+                history = np.where(history >= 0, place, -1)
+            known = history >= 0
+            place = _places(order.keys, history * self._symbols + words)
+            shares = np.where(known & (place >= 0), order.shares[place], 0.0)
+            found = np.where(known, shares + order.backoffs[history] * found, found)
+        return found
+
+
+def _places(keys: Array, wanted: Array) -> Array:
+    """Return where each wanted key stands among sorted keys, −1 for those that do not."""
+    places = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    return np.where(keys[places] == wanted, places, -1)
+
+
+def _order(keys: Array, counts: Array, histories: int, symbols: int) -> _Order:
+    discounts = _discounts(counts)
+    own = discounts[np.minimum(counts, 3)]
+    history = keys // symbols
+    totals = np.bincount(history, counts, histories)
+    taken = np.bincount(history, own, histories)
+    backoffs = np.divide(taken, totals, out=np.ones(histories), where=totals > 0)
+    return _Order(keys, (counts - own) / totals[history], backoffs)
+
+
+def _discounts(counts: Array) -> Array:
+    """Return D₀ = 0, D₁, D₂ and D₃₊; where a text is too small to tell, ½ off."""
+    n = np.bincount(np.minimum(counts, 5), minlength=6).astype(float)
+    if (n[1:5] == 0).any():
+        return np.array([0.0, 0.5, 0.5, 0.5])
+    y = n[1] / (n[1] + 2 * n[2])
+    found = [k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3)]
+    return np.array([0.0, *np.clip(found, 0.0, [1.0, 2.0, 3.0])])
+
+
+def mixture_weight(one: Array, other: Array) -> float:
+    """Return λ for which λ·one + (1 − λ)·other gives a text the highest probability.
+
+    By expectation and maximisation, which climbs to the only maximum there is.
+
+    Parameters
+    ----------
+    one, other : (N,)
+        Two models' probabilities of each word.
+    """
+    weight = 0.5
+    for _ in range(200):
+        mixed = weight * one
+        new = float((mixed / (mixed + (1 - weight) * other)).mean())
+        if abs(new - weight) < 1e-6:
+            break
+        weight = new
+    return weight

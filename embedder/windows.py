@@ -1,0 +1,242 @@
+"""Token ids → minibatches of windows, streamed in constant memory.
+
+The corpus is cut into pieces of consecutive tokens; a pass takes them in random order, a group of
+pieces at a time, shuffles the windows of the group and cuts them into minibatches. What is in
+memory is one group, `examples.shuffle_tokens`, however long the corpus is.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.batches import Batch, one_hot
+from embedder.config import Config, ExamplesConfig, NetworkConfig
+from embedder.corpus import read_text
+from embedder.errors import CorpusError
+from embedder.vocabulary import Vocabulary, encode_text
+
+_PIECES_A_GROUP = 16
+_WORDS_A_COUNT = 1 << 20
+
+
+class Windows(NamedTuple):
+    """Examples: what is read, and what it predicts.
+
+    ``contexts (n, K) int32``
+        Ids of the words that make the input, −1 where there is none.
+    ``targets (n,) int32``
+        The word to be predicted from each.
+    """
+
+    contexts: Array
+    targets: Array
+
+
+def window_width(examples: ExamplesConfig, network: NetworkConfig) -> int:
+    """Return K, how many words make one input."""
+    if network.input == "word":
+        return 1
+    return examples.window * (1 if examples.sides == "left" else 2)
+
+
+class Split(NamedTuple):
+    """The parts of a text, (n,) int32 each; None where there is no such part."""
+
+    training: Array
+    validation: Array | None
+    test: Array | None
+
+
+def split_text(ids: Array, vocabulary: Vocabulary, config: Config, folder: Path) -> Split:
+    """Return what trains, what validates and what tests, as `validation` says.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        The corpus, −1 at sentence ends.
+    vocabulary
+        Encodes files of their own.
+    config
+        The run.
+    folder
+        Where copies are written.
+
+    Raises
+    ------
+    CorpusError
+        If a part that is asked for has no words.
+    """
+    from embedder.kernels.counts import sample_tokens
+
+    validation = config.validation
+    if validation.files:
+        blocks = read_text(config.corpus.model_copy(update={"files": validation.files}))
+        corpus, _ = encode_text(blocks, vocabulary, config.vocabulary.unknown, folder)
+        return Split(ids, corpus.ids, None)
+    if validation.split:
+        return _split_by_place(ids, *validation.split)
+    if validation.fraction == 0:
+        return Split(ids, None, None)
+    everything = np.ones(len(vocabulary))
+    parts = []
+    for held_out, name in ((False, "training"), (True, "validation")):
+        out = np.memmap(folder / f"{name}.int32", np.int32, mode="w+", shape=len(ids))
+        written = sample_tokens(
+            np.asarray(ids), everything, config.training.seed, validation.fraction, held_out, out
+        )
+        if written == 0:
+            raise CorpusError(
+                f"validation.fraction {validation.fraction:g} leaves no text for {name}."
+            )
+        parts.append(out[:written])
+    return Split(parts[0], parts[1], None)
+
+
+def _split_by_place(ids: Array, training: int, validation: int) -> Split:
+    """Cut after so many words, and again after so many more."""
+    words = 0
+    cuts = []
+    for start in range(0, len(ids), _WORDS_A_COUNT):
+        places = np.flatnonzero(ids[start : start + _WORDS_A_COUNT] >= 0)
+        for wanted in (training, training + validation):
+            if words < wanted <= words + len(places):
+                cuts.append(start + int(places[wanted - words - 1]) + 1)
+        words += len(places)
+    if len(cuts) < 2:
+        raise CorpusError(
+            f"validation.split asks for {training + validation:,} words and the corpus has "
+            f"{words:,} of the vocabulary; lower the two numbers."
+        )
+    parts = np.split(ids, cuts)
+    return Split(parts[0], parts[1], parts[2] if len(parts[2]) else None)
+
+
+def list_windows(
+    ids: Array, first: int, last: int, config: Config, dynamic: bool = False, seed: int = 0
+) -> Windows:
+    """Return the windows whose centres stand at places first … last.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        Word ids, −1 at sentence ends, which no window crosses.
+    first, last
+        Places.
+    config
+        The window, its sides, and the network's input: with `word` every pair of a centre (the
+        input) and a neighbour (the target) is an example.
+    dynamic
+        Draw each window's size, by this seed and the place.
+    """
+    from embedder.kernels.windows import pairs_around, windows_around
+
+    examples = config.examples
+    left_only = examples.sides == "left"
+    K = window_width(examples, config.network)
+    room = last - first
+    pairs = config.network.input == "word"
+    if pairs:
+        room *= examples.window * (1 if left_only else 2)
+    contexts = np.empty((room, K), np.int32)
+    targets = np.empty(room, np.int32)
+    extract = pairs_around if pairs else windows_around
+    found = extract(ids, first, last, examples.window, left_only, dynamic, seed, contexts, targets)
+    return Windows(contexts[:found], targets[:found])
+
+
+class WindowStream:
+    """Minibatches of windows in random order, pass after pass; a `Stream`.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        The training text, memory-mapped or not; −1 at sentence ends.
+    vocabulary
+        Decides, by `vocabulary.subsample`, which occurrences are dropped; anew in each pass.
+    config
+        The run.
+    """
+
+    def __init__(self, ids: Array, vocabulary: Vocabulary, config: Config) -> None:
+        self._ids = ids
+        self._keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
+        self._config = config
+        self.batch_size = config.training.batch_size
+        self._passes = config.training.passes
+        # Pairs are many: a word has one for every neighbour.
+        share = 2 * config.examples.window if config.network.input == "word" else 1
+        tokens = max(1, config.examples.shuffle_tokens // share)
+        self._piece = max(1, -(-tokens // _PIECES_A_GROUP))
+        self._pieces = max(1, -(-len(ids) // self._piece))
+        self._groups = -(-self._pieces // _PIECES_A_GROUP)
+        self._position = 0, 0, 0  # passes, groups of this pass, batches of this group
+        self.words = len(ids)
+        kept = float(vocabulary.counts @ self._keep) / float(vocabulary.counts.sum())
+        neighbours = config.examples.window * (1 if config.examples.sides == "left" else 2)
+        if config.examples.dynamic:
+            neighbours = (neighbours + 1) // 2
+        examples = len(ids) * kept * (neighbours if config.network.input == "word" else 1)
+        self.steps_a_pass = max(1, round(examples / self.batch_size))
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Stream`."""
+        before: float | None = None
+        while self._position[0] < self._passes:
+            number, group, start = self._position
+            windows = self._windows_of_group(number, group)
+            count = max(1, -(-len(windows.targets) // self.batch_size))
+            for batch in range(start, count):
+                own = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+                contexts, targets = (array[own] for array in windows)
+                if batch + 1 < count:
+                    self._position = number, group, batch + 1
+                elif group + 1 < self._groups:
+                    self._position = number, group + 1, 0
+                else:
+                    self._position = number + 1, 0, 0
+                if before is None:
+                    before = number + (group + batch / count) / self._groups
+                done = number + (group + (batch + 1) / count) / self._groups
+                if len(targets):
+                    yield Batch(contexts, one_hot(targets), before / self._passes, done)
+                before = done
+
+    def position(self) -> list[int]:
+        """See `Stream`."""
+        return list(self._position)
+
+    def seek(self, position: list[int]) -> None:
+        """See `Stream`."""
+        passes, group, batch = position
+        self._position = passes, group, batch
+
+    def _windows_of_group(self, number: int, group: int) -> Windows:
+        from embedder.kernels.windows import drop_tokens
+
+        seed = self._config.training.seed
+        order = np.random.default_rng([seed, number]).permutation(self._pieces)
+        rng = np.random.default_rng([seed, number, group])
+        draw = int(rng.integers(1 << 62))
+        tokens = np.empty(_PIECES_A_GROUP * (self._piece + 1), np.int32)
+        written = 0
+        for piece in np.array_split(order, self._groups)[group]:
+            low = int(piece) * self._piece
+            high = min(len(self._ids), low + self._piece)
+            written += drop_tokens(
+                np.asarray(self._ids[low:high]),
+                self._keep,
+                draw,
+                low,
+                self._config.examples.across_sentences,
+                tokens[written:],
+            )
+            tokens[written] = -1  # windows do not reach from one piece into another
+            written += 1
+        windows = list_windows(
+            tokens[:written], 0, written, self._config, self._config.examples.dynamic, draw + 1
+        )
+        shuffled = rng.permutation(len(windows.targets))
+        return Windows(*(array[shuffled] for array in windows))
