@@ -264,7 +264,6 @@ def _parameters(path: Path, arrays: dict[str, Array]) -> Parameters:
             and parameters.b1.shape == (H,)
             and features in (H, H + length)
             and C >= V
-            and (C - V) % 2 == 0
             and parameters.b2.shape == (C,)
         )
     except (KeyError, ValueError):

@@ -106,9 +106,14 @@ class NetworkConfig(_Section):
 class LossConfig(_Section):
     """What is minimised."""
 
-    name: Literal["softmax", "sampled-softmax", "negative-sampling", "nce"] = "softmax"
+    name: Literal["softmax", "class-softmax", "sampled-softmax", "negative-sampling", "nce"] = (
+        "softmax"
+    )
+    """The exact softmax; one in two levels, exact too and cheaper for many words; or samples."""
+    classes: Positive | None = None
+    """For class-softmax; by default √V."""
     samples: Positive = 256
-    """Candidates that a batch shares, for all but softmax."""
+    """Candidates that a batch shares, for the sampled losses."""
     negatives: Annotated[float, Field(gt=0.0)] = 5.0
     """Noise words to an example, for negative-sampling and nce: the weight of all samples."""
     proposal: Literal["unigram", "log-uniform"] = "unigram"
@@ -212,8 +217,8 @@ class Config(_Section):
                 "network.vectors: expected input or output for network.input concat, whose hidden "
                 "layer sees several words at once"
             )
-        elif network.initialisation == "spectral":
-            raise ValueError("network.initialisation: expected random for examples.source windows")
+        elif network.input == "concat" and network.initialisation == "spectral":
+            raise ValueError("network.initialisation: expected random for network.input concat")
         if self.evaluation.ngram and (source, network.input) not in (
             ("windows", "mean"),
             ("windows", "concat"),
@@ -222,6 +227,8 @@ class Config(_Section):
                 "evaluation.ngram: expected examples.source windows and network.input mean or "
                 "concat, so that both models predict the same words"
             )
+        if network.tied and self.loss.name == "class-softmax":
+            raise ValueError("network.tied: expected another loss.name than class-softmax")
         if network.tied and (network.direct or network.hidden != network.dimension):
             raise ValueError(
                 "network.tied: expected network.hidden as large as network.dimension, and no "
@@ -295,18 +302,19 @@ def make_config(tree: dict[str, Any], origin: str) -> Config:
 
 
 _OF_WINDOWS: dict[str, dict[str, Any]] = {
-    "network": {"initialisation": "random", "vectors": "hidden"},
+    "network": {"vectors": "input"},
     "training": {
         "passes": 5,
         "batch_size": 1024,
-        "learning_rate": 2e-3,
-        "hidden_rate_factor": 1.0,
+        "learning_rate": 5e-3,
+        "hidden_rate_factor": 0.01,
         "embedding_rate_factor": 1.0,
     },
 }
 _OF_LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
     "vocabulary": {"subsample": 0.0},
-    "network": {"vectors": "input"},
+    "network": {"initialisation": "random"},
+    "training": {"batch_size": 256, "hidden_rate_factor": 1.0},
 }
 
 

@@ -15,6 +15,7 @@ from embedder.evaluation.perplexity import (
     cooccurrence_loss,
     window_log_likelihoods,
 )
+from embedder.losses import with_class_rows
 from embedder.network import Network, Parameters, start_parameters
 from embedder.spectral import factorise_pmi
 from embedder.vocabulary import EncodedCorpus, Vocabulary
@@ -127,7 +128,22 @@ def _lay_windows(
         width = window_width(config.examples, network) if network.input == "concat" else 1
         rng = np.random.default_rng(seed)
         words = np.arange(len(vocabulary))
-        return start_parameters(network, vocabulary.counts, words, rng, width=width)
+        factors = None
+        if network.initialisation == "spectral":
+            counts = count_cooccurrences(
+                split.training,
+                vocabulary.keep_probabilities(config.vocabulary.subsample),
+                config.examples.model_copy(update={"near": 0}),
+                seed,
+                threads,
+                folder,
+                memory_limit=config.training.memory_limit,
+            )
+            factors = factorise_pmi(
+                counts, words, max(network.dimension, network.hidden), rng, threads
+            )
+        parameters = start_parameters(network, vocabulary.counts, words, rng, factors, width=width)
+        return with_class_rows(config.loss, vocabulary.counts, parameters)
 
     def loss_of(ids: Array | None) -> HeldOut | None:
         if ids is None:

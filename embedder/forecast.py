@@ -11,7 +11,7 @@ from embedder.batches import target_rows
 from embedder.config import Config
 from embedder.cooccurrence import BYTES_A_CELL, CELLS_A_SLAB, Cooccurrences, context_words
 from embedder.errors import RunError
-from embedder.losses import make_loss
+from embedder.losses import make_loss, with_class_rows
 from embedder.network import Network, start_parameters
 from embedder.optimizer import Optimizer
 from embedder.windows import window_width
@@ -76,6 +76,10 @@ def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -
     parameters = vocabulary * D + length * H + H + C * features + C
     batch = C * B + (2 * length + (2 + 3 * threads) * features) * B
     if windows:
+        if config.loss.name == "class-softmax":
+            batch += (2 * round(vocabulary**0.5) - C) * B
+        elif config.loss.name != "softmax":
+            batch += (2 * config.loss.samples - C) * B
         return Needs(
             parameters=_FLOAT * parameters * (1 + _MOMENTS[training.optimizer]),
             batch=_FLOAT * batch,
@@ -132,7 +136,7 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
 
     A few steps are timed of a network with the run's sizes but fewer contexts, made-up parameters
     and made-up targets, and scaled up: the softmax's work is proportional to the contexts, that of
-    sampled losses does not depend on them.
+    the softmax by classes to their root, and that of sampled losses does not depend on them.
 
     Parameters
     ----------
@@ -159,6 +163,7 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
     width = K if config.network.input == "concat" else 1
     ones, words = np.ones(timed), np.arange(timed)
     parameters = start_parameters(config.network, ones, words, rng, width=width)
+    parameters = with_class_rows(config.loss, ones, parameters)
     loss = make_loss(config.loss, ones, parameters, B, threads, 0)
     network = Network(config.network, parameters, B, threads, loss)
     optimizer = Optimizer(parameters, config.training, config.examples.source)
@@ -167,8 +172,8 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
         started = time.perf_counter()
         network.step(inputs, targets, optimizer, number, 1e-3)
         seconds.append(time.perf_counter() - started)
-    scale = contexts / timed if config.loss.name == "softmax" else 1.0
-    return statistics.median(seconds[1:]) * scale
+    power = {"softmax": 1.0, "class-softmax": 0.5}.get(config.loss.name, 0.0)
+    return float(statistics.median(seconds[1:]) * (contexts / timed) ** power)
 
 
 def _size(count: int) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.batches import one_hot
 from embedder.config import Config
-from embedder.losses import Loss, Sampled, make_loss
+from embedder.losses import ClassSoftmax, Loss, Sampled, class_starts, make_loss, with_class_rows
 from embedder.network import Network, Parameters, activate, start_parameters
 from embedder.optimizer import Optimizer
 from embedder.windows import window_width
@@ -84,6 +84,7 @@ def _random_parameters(config: Config, rng: np.random.Generator) -> Parameters:
     K = window_width(config.examples, config.network)
     width = K if config.network.input == "concat" else 1
     start = start_parameters(config.network, totals, words, rng, dtype=np.float64, width=width)
+    start = with_class_rows(config.loss, totals, start)
     # Zeros and identities hide mistakes; random numbers of a size that saturates nothing do not.
     return Parameters(
         *(rng.normal(0.0, 1.0 / np.sqrt(array.shape[-1]), array.shape) for array in start)
@@ -176,6 +177,17 @@ def _jacobian_gradients(
 
 def _output_gradient(config: Config, theta: Array, y: Array, loss: Loss) -> Array:
     """Return ∂J/∂θ (V,); of the sampled losses, with each candidate's entry as often as drawn."""
+    if isinstance(loss, ClassSoftmax):
+        V = len(y)
+        starts = class_starts(np.arange(V, 0, -1.0), len(theta) - V)
+        c = int(np.searchsorted(starts, y.argmax(), side="right")) - 1
+        found = np.zeros(len(theta))
+        for part, target in ((slice(V, None), c), (slice(starts[c], starts[c + 1]), None)):
+            p = np.exp(theta[part] - theta[part].max())
+            p /= p.sum()
+            p[int(y.argmax()) - starts[c] if target is None else target] -= 1.0
+            found[part] = y.sum() * p
+        return found
     if not isinstance(loss, Sampled):
         probabilities = np.exp(theta - theta.max())
         probabilities /= probabilities.sum()

@@ -1,7 +1,7 @@
 """Output losses behind one interface: what a batch costs, exactly, and a training step's share.
 
-`softmax` costs what it trains on. The sampled ones train on a few candidates; their exact cost, for
-validation, is the cross-entropy of the whole softmax over the same logits.
+`softmax` and `class-softmax` cost what they train on. The sampled ones train on a few candidates;
+their exact cost, for validation, is the cross-entropy of the whole softmax over the same logits.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -12,6 +12,7 @@ from embedder.arrays import Array
 from embedder.config import LossConfig
 
 if TYPE_CHECKING:
+    from embedder.kernels.optimizer import Rule
     from embedder.kernels.softmax import Targets
     from embedder.network import Parameters
     from embedder.optimizer import Optimizer
@@ -241,6 +242,7 @@ class Sampled:
                 moments,
                 visits,
                 rules[f"{name} rows"],
+                optimizer.corrections["W2"],
                 self._parts,
             )
         return loss
@@ -277,6 +279,189 @@ class Sampled:
         return float(loss), np.concatenate([words, candidates])
 
 
+class ClassSoftmax:
+    """A softmax in two levels: a class of words, then a word of it.
+
+    The rows of W2 beyond the vocabulary's are those of the classes.
+
+    Parameters
+    ----------
+    counts : (V,)
+        How often each word stands in the corpus, most frequent first; see `class_starts`.
+    parameters
+        Their sizes, with a row of W2 for every word and then for every class.
+    batch_size
+        The largest B.
+    parts
+        How many threads share the work.
+    """
+
+    def __init__(
+        self, counts: Array, parameters: "Parameters", batch_size: int, parts: int
+    ) -> None:
+        from embedder.kernels.gather import new_groups
+        from embedder.kernels.softmax import new_workspace
+
+        rows, features = parameters.W2.shape
+        self._words = len(counts)
+        classes = rows - self._words
+        self._starts = class_starts(counts, classes)
+        self._class_of = np.repeat(np.arange(classes, dtype=np.int32), np.diff(self._starts))
+        dtype = parameters.W2.dtype.type
+        self._workspace = new_workspace(classes, features, batch_size, parts, dtype)
+        self._groups = new_groups(classes, batch_size)
+        self._parts = parts
+
+    def log_likelihoods(
+        self, features: Array, parameters: "Parameters", targets: "Targets"
+    ) -> Array:
+        """See `Loss`."""
+        from embedder.kernels.optimizer import GRADIENT, Rule
+        from embedder.kernels.softmax import softmax_loss
+
+        W2, b2 = self._of_classes(parameters.W2, parameters.b2)
+        classes = self._classes(targets)
+        softmax_loss(features, W2, b2, classes, self._workspace)
+        B = len(features)
+        found = self._workspace.target_logits[:, :B].sum(axis=0)
+        found -= targets.totals * self._workspace.log_sums[:B]
+        none = np.zeros(0, features.dtype)
+        moments = none.reshape(0, 0), none.reshape(0, 0), none, none
+        rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
+        empty = np.zeros((0, features.shape[1]), features.dtype)
+        within = self._within(
+            features, parameters, targets, classes, rule, np.ones(1), moments, empty, False
+        )
+        return np.asarray(found + within)
+
+    def training_loss(
+        self, features: Array, parameters: "Parameters", targets: "Targets", number: int
+    ) -> float:
+        """See `Loss`."""
+        return -float(self.log_likelihoods(features, parameters, targets).sum())
+
+    def step(
+        self,
+        features: Array,
+        parameters: "Parameters",
+        targets: "Targets",
+        optimizer: "Optimizer",
+        number: int,
+        rate: float,
+        d_features: Array,
+    ) -> float:
+        """See `Loss`."""
+        from embedder.kernels.softmax import OutputMoments, softmax_loss, softmax_step
+
+        names = ("W2", "b2")
+        moments = [m[name] for name in names for m in (optimizer.first, optimizer.second)]
+        rules = optimizer.rules(number, rate)
+        classes = self._classes(targets)
+        W2, b2 = self._of_classes(parameters.W2, parameters.b2)
+        loss = float(softmax_loss(features, W2, b2, classes, self._workspace))
+        of_classes = OutputMoments(*self._of_classes(*moments))
+        softmax_step(W2, b2, classes, self._workspace, rules["W2"], of_classes, d_features)
+        # Every word of a class at hand takes a step.
+        visits = optimizer.visits["W2"]
+        for c in np.unique(classes.columns):
+            visits[self._starts[c] : self._starts[c + 1]] += 1
+        within = self._within(
+            features,
+            parameters,
+            targets,
+            classes,
+            rules["W2 rows"],
+            optimizer.corrections["W2"],
+            tuple(moments),
+            d_features,
+            True,
+            visits,
+        )
+        return loss - float(within.sum())
+
+    def _of_classes(self, *arrays: Array) -> tuple[Array, ...]:
+        return tuple(array[self._words :] for array in arrays)
+
+    def _classes(self, targets: "Targets") -> "Targets":
+        return targets._replace(columns=self._class_of[targets.columns])
+
+    def _within(
+        self,
+        features: Array,
+        parameters: "Parameters",
+        targets: "Targets",
+        classes: "Targets",
+        rule: "Rule",
+        corrections: Array,
+        moments: tuple[Array, ...],
+        d_features: Array,
+        learn: bool,
+        visits: Array | None = None,
+    ) -> Array:
+        """Return each example's w log p(word | class); the rest as `step_within_classes` says."""
+        from embedder.kernels.classes import step_within_classes
+        from embedder.kernels.gather import group_places
+        from embedder.kernels.softmax import OutputMoments
+
+        found = group_places(classes.columns[classes.starts], self._groups)
+        log_likelihoods = np.empty(len(features))
+        step_within_classes(
+            features,
+            parameters.W2,
+            parameters.b2,
+            targets.columns[targets.starts],
+            targets.totals,
+            self._starts,
+            self._groups,
+            found,
+            rule,
+            corrections,
+            np.ones(1, np.int32) if visits is None else visits,
+            OutputMoments(moments[0], moments[1], moments[2], moments[3]),
+            self._parts,
+            log_likelihoods,
+            d_features,
+            learn,
+        )
+        return log_likelihoods
+
+
+def class_starts(counts: Array, classes: int) -> Array:
+    """Cut the vocabulary into classes of consecutive words, (classes + 1,) int64.
+
+    Each has about the same share of Σ √count: few words where these are frequent (Mikolov et al.
+    2011 cut by √count as well).
+
+    Parameters
+    ----------
+    counts : (V,)
+        Most frequent first.
+    classes
+        At most V; none is empty.
+    """
+    mass = np.cumsum(np.sqrt(np.maximum(counts, 1)))
+    wanted = mass[-1] * np.arange(1, classes) / classes
+    cuts = np.searchsorted(mass, wanted) + 1
+    least = np.arange(1, classes)
+    cuts = np.maximum.accumulate(np.maximum(cuts - least, 0)) + least  # distinct
+    cuts = np.minimum(cuts, len(counts) - classes + least)
+    return np.concatenate([[0], cuts, [len(counts)]])
+
+
+def with_class_rows(config: LossConfig, counts: Array, parameters: "Parameters") -> "Parameters":
+    """Return parameters with a row of W2 and b2 for each class, if the loss has classes."""
+    if config.name != "class-softmax":
+        return parameters
+    V = len(counts)
+    starts = class_starts(counts, config.classes or int(np.ceil(np.sqrt(V))))
+    shares = np.add.reduceat(np.maximum(counts, 1), starts[:-1]) / np.maximum(counts, 1).sum()
+    W2, b2 = parameters.W2, parameters.b2
+    rows = np.zeros((len(shares), W2.shape[1]), W2.dtype)
+    return parameters._replace(
+        W2=np.concatenate([W2, rows]), b2=np.concatenate([b2, np.log(shares).astype(b2.dtype)])
+    )
+
+
 def proposal_of(config: LossConfig, counts: Array) -> Array:
     """Return what candidates are drawn from, (V,) float64: probabilities."""
     if config.proposal == "log-uniform":
@@ -297,4 +482,6 @@ def make_loss(
     """Return the loss that a configuration names; see `Sampled` for the parameters."""
     if config.name == "softmax":
         return Softmax(parameters, batch_size, parts)
+    if config.name == "class-softmax":
+        return ClassSoftmax(counts, parameters, batch_size, parts)
     return Sampled(config, counts, parameters, batch_size, parts, seed)

@@ -287,6 +287,7 @@ class Network:
             Moments(optimizer.first["E"], optimizer.second["E"]),
             optimizer.visits["E"],
             rule,
+            optimizer.corrections["E"],
             self.parts,
         )
 

@@ -65,6 +65,10 @@ class Optimizer:
         }
         windows = source == "windows"
         self._row_decays = _ADAM_DECAYS if windows else _ADAM_ROW_DECAYS
+        self.corrections = {
+            "E": _bias_corrections(*self._row_decays),
+            "W2": _bias_corrections(*_ADAM_DECAYS),
+        }
 
     def rules(self, step: int, rate: float) -> dict[str, "Rule"]:
         """Return each parameter's rule at a step, counted from 0, whose schedule says `rate`.
@@ -77,7 +81,8 @@ class Optimizer:
         first, second = _ADAM_DECAYS
         correction = 1.0
         if self.kind == ADAM:
-            correction = float(np.sqrt(1.0 - second ** (step + 1)) / (1.0 - first ** (step + 1)))
+            table = self.corrections["W2"]
+            correction = float(table[min(step, len(table) - 1)])
         decay = self._config.weight_decay
         output = Rule(self.kind, rate * correction, first, second, _EPSILON, rate * decay)
         factor = self._config.hidden_rate_factor
@@ -111,6 +116,12 @@ class Optimizer:
         """
         for name, array in self.state().items():
             array[...] = arrays[name]
+
+
+def _bias_corrections(first: float, second: float) -> Array:
+    """Return √(1 − β₂ᵗ)/(1 − β₁ᵗ) for t = 1, 2, … until it is 1 to the last bit of a float32."""
+    steps = np.arange(1, 2 + int(np.log(1e-8) / np.log(max(first, second))))
+    return np.asarray(np.sqrt(1.0 - second**steps) / (1.0 - first**steps))
 
 
 def _moments(parameters: "Parameters", wanted: bool) -> dict[str, Array]:

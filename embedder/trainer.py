@@ -174,6 +174,7 @@ class Trainer:
         self.passes = 0.0
         self._held_out: dict[str, float] = {}
         self._best = _Best(np.inf, 0)
+        self._looked_at = -1
         started = time.perf_counter()
         parameters = saved.parameters if saved else examples.start()
         if config.network.tied:
@@ -263,13 +264,17 @@ class Trainer:
                 bar.set_description(f"pass {min(int(self.passes) + 1, passes)}", refresh=False)
                 bar.set_postfix_str(f"loss {metrics.smoothed_loss:.4f} nats", refresh=False)
                 end_of_pass = int(self.passes) > int(before)
-                held_out = self._look(folder, end_of_pass)
+                every = self._config.validation.every
+                due = self.number % every == 0 if every else end_of_pass
+                held_out = self._look(folder) if due else None
                 metrics.write(self.number, self.passes, held_out, end_of_pass)
                 if self.passes >= passes or self._best.stale(self._config.validation.patience):
                     break
                 self._checkpoint(folder, end_of_pass, stop=bool(signals))
         if self.number == 0:
             raise CorpusError("The corpus has no window to train on; give more text.")
+        if self._looked_at != self.number:
+            self._look(folder)
         if folder.best.exists():
             best = load_parameters(folder.best)
             for array, kept in zip(self.network.parameters, best, strict=True):
@@ -295,17 +300,16 @@ class Trainer:
             f"{_minutes(step * steps * passes)} of training to go"
         )
 
-    def _look(self, folder: RunFolder, end_of_pass: bool) -> float | None:
-        """Return the loss of the held-out text if it is time for it; note what is best."""
-        validation = self._config.validation
-        due = self.number % validation.every == 0 if validation.every else end_of_pass
-        if self._examples.validation is None or not due:
+    def _look(self, folder: RunFolder) -> float | None:
+        """Return the loss of the held-out text, None without any, and keep what is best."""
+        if self._examples.validation is None:
             return None
         loss = self._examples.validation(self.network)
+        self._looked_at = self.number
         self._held_out["validation_loss"] = loss
         if loss < self._best.loss:
             self._best = _Best(loss, 0)
-            if validation.patience:
+            if self._config.validation.patience:
                 save_model(folder.best, self.network.parameters, self.metadata())
         else:
             self._best = _Best(self._best.loss, self._best.looks_since + 1)

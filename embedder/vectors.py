@@ -152,5 +152,8 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
     named = model.metadata.get("vectors", "hidden")
     if kind is None:
         kind = cast(VectorKind, named if named in get_args(VectorKind) else "hidden")
-    matrix = word_vectors(model.parameters, model.config.network.activation, kind)
+    parameters = model.parameters
+    if model.config.loss.name == "class-softmax":  # what is beyond the words are classes
+        parameters = parameters._replace(W2=parameters.W2[: len(parameters.E)])
+    matrix = word_vectors(parameters, model.config.network.activation, kind)
     return WordVectors(model.vocabulary, matrix)

@@ -115,16 +115,16 @@ def _split_by_place(ids: Array, training: int, validation: int) -> Split:
 
 
 def list_windows(
-    ids: Array, first: int, last: int, config: Config, dynamic: bool = False, seed: int = 0
+    ids: Array, places: Array, config: Config, dynamic: bool = False, seed: int = 0
 ) -> Windows:
-    """Return the windows whose centres stand at places first … last.
+    """Return the windows of the words at some places.
 
     Parameters
     ----------
     ids : (n,) int32
         Word ids, −1 at sentence ends, which no window crosses.
-    first, last
-        Places.
+    places : (B,) int
+        Where the words in the middle stand.
     config
         The window, its sides, and the network's input: with `word` every pair of a centre (the
         input) and a neighbour (the target) is an example.
@@ -135,16 +135,16 @@ def list_windows(
 
     examples = config.examples
     left_only = examples.sides == "left"
-    K = window_width(examples, config.network)
-    room = last - first
-    pairs = config.network.input == "word"
-    if pairs:
-        room *= examples.window * (1 if left_only else 2)
-    contexts = np.empty((room, K), np.int32)
-    targets = np.empty(room, np.int32)
-    extract = pairs_around if pairs else windows_around
-    found = extract(ids, first, last, examples.window, left_only, dynamic, seed, contexts, targets)
-    return Windows(contexts[:found], targets[:found])
+    arguments = ids, places, examples.window, left_only, dynamic, seed
+    if config.network.input == "word":
+        room = len(places) * examples.window * (1 if left_only else 2)
+        centres, neighbours = np.empty((room, 1), np.int32), np.empty(room, np.int32)
+        found = pairs_around(*arguments, centres, neighbours)
+        return Windows(centres[:found], neighbours[:found])
+    contexts = np.empty((len(places), window_width(examples, config.network)), np.int32)
+    targets = np.empty(len(places), np.int32)
+    windows_around(*arguments, contexts, targets)
+    return Windows(contexts, targets)
 
 
 class WindowStream:
@@ -186,11 +186,11 @@ class WindowStream:
         before: float | None = None
         while self._position[0] < self._passes:
             number, group, start = self._position
-            windows = self._windows_of_group(number, group)
-            count = max(1, -(-len(windows.targets) // self.batch_size))
+            examples = self._examples_of_group(number, group)
+            count = max(1, -(-len(examples) // self.batch_size))
             for batch in range(start, count):
                 own = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
-                contexts, targets = (array[own] for array in windows)
+                contexts, targets = examples.windows(own)
                 if batch + 1 < count:
                     self._position = number, group, batch + 1
                 elif group + 1 < self._groups:
@@ -213,7 +213,7 @@ class WindowStream:
         passes, group, batch = position
         self._position = passes, group, batch
 
-    def _windows_of_group(self, number: int, group: int) -> Windows:
+    def _examples_of_group(self, number: int, group: int) -> "_Shuffled":
         from embedder.kernels.windows import drop_tokens
 
         seed = self._config.training.seed
@@ -235,8 +235,31 @@ class WindowStream:
             )
             tokens[written] = -1  # windows do not reach from one piece into another
             written += 1
-        windows = list_windows(
-            tokens[:written], 0, written, self._config, self._config.examples.dynamic, draw + 1
-        )
-        shuffled = rng.permutation(len(windows.targets))
-        return Windows(*(array[shuffled] for array in windows))
+        return _Shuffled(tokens[:written], self._config, rng, draw + 1)
+
+
+class _Shuffled:
+    """The windows of some tokens in random order, made when they are asked for."""
+
+    def __init__(self, tokens: Array, config: Config, rng: np.random.Generator, seed: int) -> None:
+        self._tokens = tokens
+        self._config = config
+        self._seed = seed
+        self._order = np.flatnonzero(tokens >= 0).astype(np.int32)
+        self._pairs: Windows | None = None
+        if config.network.input == "word":
+            # How many pairs a place has is not known beforehand: they are listed, then shuffled.
+            self._pairs = list_windows(tokens, self._order, config, config.examples.dynamic, seed)
+            self._order = np.arange(len(self._pairs.targets), dtype=np.int32)
+        rng.shuffle(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def windows(self, part: slice) -> Windows:
+        """Return some of them."""
+        chosen = self._order[part]
+        if self._pairs is not None:
+            return Windows(*(array[chosen] for array in self._pairs))
+        dynamic = self._config.examples.dynamic
+        return list_windows(self._tokens, chosen, self._config, dynamic, self._seed)

@@ -122,6 +122,26 @@ def scatter(d_table, ids, d_x, combine):
     return d_table
 
 
+def class_softmax(hidden, W, b, targets, weights, starts):
+    """J, ∂J/∂h, ∂J/∂W, ∂J/∂b of two levels; the rows of W behind the words are the classes'."""
+    V = starts[-1]
+    loss, d_hidden, d_W, d_b = 0.0, np.zeros_like(hidden), np.zeros_like(W), np.zeros_like(b)
+    for i, (h, target, weight) in enumerate(zip(hidden, targets, weights, strict=True)):
+        c = max(k for k, start in enumerate(starts[:-1]) if start <= target)
+        for rows, right in (
+            (np.arange(V, len(W)), V + c),
+            (np.arange(starts[c], starts[c + 1]), target),
+        ):
+            theta = W[rows] @ h + b[rows]
+            p = np.exp(theta) / np.exp(theta).sum()
+            loss -= weight * np.log(p[rows == right][0])
+            d_theta = weight * (p - (rows == right))
+            d_hidden[i] += d_theta @ W[rows]
+            d_W[rows] += np.outer(d_theta, h)
+            d_b[rows] += d_theta
+    return loss, d_hidden, d_W, d_b
+
+
 def sampled(kind, hidden, W, b, targets, weights, candidates, q, k):
     """J, ∂J/∂h, ∂J/∂W, ∂J/∂b of sampled softmax, negative sampling or NCE, an example at a time."""
     S = len(candidates)

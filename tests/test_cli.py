@@ -132,6 +132,32 @@ def test_export_writes_vectors(invoke, toy_run, tmp_path):
     assert (tmp_path / "v.txt").read_text().startswith("639 32\n")
 
 
+def test_eval_measures_perplexity_on_any_text(invoke, toy_run, toy_files, write, tmp_path):
+    text = write("new.txt", "\n".join(toy_files[0].read_text().splitlines()[:200]) + "\nqqq zzz\n")
+    out = tmp_path / "figures.json"
+    result = invoke("eval", toy_run, "--perplexity", text, toy_files[0], "--json", out)
+    assert result.exit_code == 0, result.output
+    assert "perplexity" in result.output
+    figures = json.loads(out.read_text())["perplexity"]
+    assert set(figures) == {str(text), str(toy_files[0])}
+    assert figures[str(text)]["unknown"] >= 2
+    assert 1 < figures[str(text)]["perplexity"] < 700
+    fails(invoke("eval", toy_run, "--perplexity", tmp_path / "none"), "no such file or folder")
+    fails(invoke("eval", toy_run), "--perplexity FILE")
+
+
+def test_training_a_language_model_ends_with_its_perplexity(invoke, config_file, tmp_path):
+    result = invoke(
+        "train", config_file, "--output", tmp_path / "run", "training.passes=1",
+        "examples.source=windows", "network.input=concat", "examples.sides=left",
+        "validation.split=[80000, 20000]", "evaluation.ngram=3",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["perplexity", "validation", "test"] in rows
+    assert {"network", "n-gram", "mixture,"} <= {row[0] for row in rows if row}
+
+
 def test_check_gradients_prints_a_table(invoke, config_file):
     result = invoke("check-gradients", config_file, "network.dimension=5", "network.hidden=3")
     assert result.exit_code == 0, result.output

@@ -106,3 +106,33 @@ def test_every_config_of_the_project_is_valid(pytestconfig):
     assert files
     for file in files:
         assert yaml.safe_load(load_config(file).to_yaml())
+
+
+WINDOWS = "examples.source=windows"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["network.input=mean"], "expected windows for network.input mean"),
+        (["loss.name=nce"], "loss.name: expected softmax"),
+        (["network.dropout=0.1"], "need examples.source windows"),
+        (["validation.files=[b.txt]"], "expected fraction alone"),
+        ([WINDOWS, "network.input=concat", "network.vectors=sum"], "expected input or output"),
+        ([WINDOWS, "network.tied=true", "network.hidden=50"], "as large as network.dimension"),
+        ([WINDOWS, "validation.fraction=0.1", "validation.split=[5, 5]"], "expected one of"),
+        ([WINDOWS, "evaluation.ngram=5"], "expected examples.source windows and network.input"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(write, overrides, said):
+    with pytest.raises(ConfigError, match="a.yaml: .*" + said):
+        load_config(write("a.yaml", MINIMAL), overrides)
+
+
+def test_windows_have_defaults_of_their_own(write):
+    config = load_config(write("a.yaml", MINIMAL), [WINDOWS, "training.passes=7"])
+    assert config.network.initialisation == "spectral"
+    assert (config.training.passes, config.training.embedding_rate_factor) == (7, 1.0)
+    model = load_config(write("b.yaml", MINIMAL), [WINDOWS, "network.input=concat"])
+    assert (model.network.initialisation, model.vocabulary.subsample) == ("random", 0.0)
+    assert load_config(write("c.yaml", model.to_yaml())) == model

@@ -21,7 +21,16 @@ def test_kernels_differences_and_jacobians_agree(activation, direct):
     assert max(comparison.against_jacobians for comparison in comparisons) < 1e-12
 
 
-@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "negative-sampling", "nce"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "softmax",
+        "class-softmax",
+        "sampled-softmax",
+        "negative-sampling",
+        "nce",
+    ],
+)
 @pytest.mark.parametrize("inputs", ["word", "mean", "concat"])
 @pytest.mark.parametrize("direct", [False, True])
 def test_every_loss_and_input_agrees(loss, inputs, direct):

@@ -19,6 +19,7 @@ from embedder.config import Config
 from embedder.cooccurrence import Cooccurrences, count_cooccurrences
 from embedder.corpus import read_text
 from embedder.errors import CorpusError
+from embedder.losses import make_loss
 from embedder.network import Network
 from embedder.ngram import KneserNey, mixture_weight
 from embedder.vocabulary import encode_text
@@ -80,7 +81,9 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
     with kernel_threads(threads), tempfile.TemporaryDirectory() as folder:
         blocks = read_text(config.corpus.model_copy(update={"files": [file]}))
         corpus, unknown = encode_text(blocks, vocabulary, config.vocabulary.unknown, Path(folder))
-        network = Network(config.network, model.parameters, batch, threads)
+        seed, parameters = config.training.seed, model.parameters
+        loss = make_loss(config.loss, vocabulary.counts, parameters, batch, threads, seed)
+        network = Network(config.network, parameters, batch, threads, loss)
         if config.examples.source == "windows":
             found = window_log_likelihoods(network, corpus.ids, config, batch)
             predicted, nats = float(len(found)), -float(found.sum()) / max(1, len(found))
@@ -91,7 +94,6 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
                 ngram, mixture = (float(np.exp(-p.mean())) for p in (np.log(other), mixed))
         else:
             keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
-            seed = config.training.seed
             counts = count_cooccurrences(
                 corpus.ids, keep, config.examples, seed, threads, Path(folder)
             )
@@ -131,7 +133,7 @@ class NgramBaseline:
     def _windows(self, ids: Array) -> tuple[Array, Array]:
         if self._config.examples.across_sentences:
             ids = ids[ids >= 0]
-        contexts, words = list_windows(np.asarray(ids), 0, len(ids), self._config)
+        contexts, words = list_windows(np.asarray(ids), np.flatnonzero(ids >= 0), self._config)
         return contexts[:, contexts.shape[1] - (self._order - 1) :], words
 
     def score(self, ids: Array) -> Array:
@@ -203,8 +205,8 @@ def window_log_likelihoods(network: Network, ids: Array, config: Config, batch: 
         ids = ids[ids >= 0]
     found = [np.zeros(0)]
     for first in range(0, len(ids), _TOKENS_A_TIME):
-        last = min(len(ids), first + _TOKENS_A_TIME)
-        windows = list_windows(np.asarray(ids), first, last, config)
+        places = first + np.flatnonzero(ids[first : first + _TOKENS_A_TIME] >= 0)
+        windows = list_windows(np.asarray(ids), places, config)
         for start in range(0, len(windows.targets), batch):
             contexts, targets = (array[start : start + batch] for array in windows)
             found.append(network.log_likelihoods(contexts, one_hot(targets)))

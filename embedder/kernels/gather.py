@@ -17,6 +17,13 @@ from numba import njit, prange
 
 from embedder.arrays import Array
 from embedder.kernels.optimizer import ADAM, Rule, flat_rows, step
+from embedder.kernels.prefetch import prefetch
+
+_ROWS_AHEAD = 4
+_WINDOWS_AHEAD = 2
+_PLACES_AHEAD = 4
+"""Rows lie anywhere in the table: they are fetched into the cache before their turn."""
+_FLOATS_A_LINE = 16
 
 
 class Groups(NamedTuple):
@@ -72,6 +79,14 @@ def group_places(ids, groups):
     return found
 
 
+@njit(inline="always")
+def _prefetch_row(table, row):
+    flat = table.reshape(-1)
+    size = table.shape[1]
+    for j in range(0, size, _FLOATS_A_LINE):
+        prefetch(flat, row * size + j)
+
+
 @njit(parallel=True, error_model="numpy", cache=True)
 def gather_mean(table, ids, parts, x):
     """Set x (B, D) to the means of rows of a table (V, D) by ids (B, K); no word gives zeros."""
@@ -82,6 +97,9 @@ def gather_mean(table, ids, parts, x):
             out[:] = 0
             count = 0
             for k in range(width):
+                ahead = ids[min(b + _WINDOWS_AHEAD, batch - 1), k]
+                if ahead >= 0:
+                    _prefetch_row(table, ahead)
                 if ids[b, k] >= 0:
                     row = table[ids[b, k]]
                     for j in range(len(out)):
@@ -127,7 +145,9 @@ def count_visits(groups, found, visits):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def step_rows(table, groups, found, gradient, places_a_row, moments, visits, rule, parts):
+def step_rows(
+    table, groups, found, gradient, places_a_row, moments, visits, rule, corrections, parts
+):
     """Move the rows of a table that a batch names, each as if it alone were being trained.
 
     A row's Adam counts that row's own steps: rows are drawn at different rates, and a rare one's
@@ -149,6 +169,9 @@ def step_rows(table, groups, found, gradient, places_a_row, moments, visits, rul
         Steps that each row has had, this one included (`count_visits`).
     rule : Rule
         Its rate without bias correction.
+    corrections : (n,) float64
+        Adam's bias correction of a row's first n steps (`bias_corrections`); later ones have the
+        last. Empty for other rules.
     parts : int
     """
     dimension = table.shape[1]
@@ -160,17 +183,23 @@ def step_rows(table, groups, found, gradient, places_a_row, moments, visits, rul
         summed = np.empty(dimension, table.dtype)
         for g in range(first, last):
             row = groups.rows[g]
+            ahead = groups.rows[min(g + _ROWS_AHEAD, last - 1)]
+            _prefetch_row(table, ahead)
+            if len(moments.first):
+                _prefetch_row(moments.first, ahead)
+            if len(moments.second):
+                _prefetch_row(moments.second, ahead)
             start, end = groups.starts[g], groups.starts[g + 1]
             summed[:] = gradient[groups.order[start] // places_a_row]
             for k in range(start + 1, end):
+                ahead = groups.order[min(k + _PLACES_AHEAD, total - 1)]
+                _prefetch_row(gradient, ahead // places_a_row)
                 added = gradient[groups.order[k] // places_a_row]
                 for j in range(dimension):
                     summed[j] += added[j]
             rate = rule.rate
             if rule.kind == ADAM:
-                rate *= np.sqrt(1.0 - rule.decay2 ** visits[row]) / (
-                    1.0 - rule.decay1 ** visits[row]
-                )
+                rate *= corrections[min(visits[row], len(corrections)) - 1]
             own = Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink)
             first_moments = flat_rows(moments.first, row, row + 1)
             second_moments = flat_rows(moments.second, row, row + 1)

@@ -12,8 +12,8 @@ w the example's weight:
 k noise words of an example replaced by S shared ones of weight k/S; Gutmann and Hyvärinen 2012 with
 Mnih and Teh 2012, equation 5.) In sampled softmax and negative sampling a candidate that is an
 example's own target counts nothing for it; in NCE it is noise like any other. Sampled softmax
-leaves the target's own logit as it is: the sum then estimates Σ exp θ without bias, and the gradient
-tends to the exact one as S grows, which it would not with log(S q) taken off there too.
+leaves the target's own logit as it is: the sum then estimates Σ exp θ without bias, and the
+gradient tends to the exact one as S grows, which it would not with log(S q) taken off there too.
 
     ∂J/∂θ_t = −w (1 − p_t)       ∂J/∂θ'_s = w p_s               p the softmax of θ_t and the θ'_s
     ∂J/∂θ'_t = −w σ(−θ'_t)       ∂J/∂θ'_s = w (k/S) σ(θ'_s)

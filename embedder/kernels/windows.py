@@ -53,15 +53,15 @@ def _window_of(seed, i, window, dynamic):
 
 
 @njit(nogil=True, cache=True)
-def windows_around(ids, first, last, window, left_only, dynamic, seed, contexts, centres):
-    """List the window of every word at places first … last of ids (n,) int32.
+def windows_around(ids, places, window, left_only, dynamic, seed, contexts, centres):
+    """List the windows of words at some places of ids (n,) int32.
 
     Parameters
     ----------
     ids : (n,) int32
         Word ids, −1 at sentence ends, which no window crosses.
-    first, last : int
-        Where the centres stand; their windows may reach beyond.
+    places : (B,) int
+        Where the centres stand: words, not ends of sentences.
     window : int
         Words on a side.
     left_only : bool
@@ -70,23 +70,16 @@ def windows_around(ids, first, last, window, left_only, dynamic, seed, contexts,
         Draw each window's size from 1 … window.
     seed : int
         Decides these.
-    contexts : (≥ last − first, K) int32
+    contexts : (B, K) int32
         Receives each window's words, in order: K is the window or twice that; −1 where none is.
-    centres : (≥ last − first,) int32
+    centres : (B,) int32
         Receives the words in the middle.
-
-    Returns
-    -------
-    int
-        How many windows: a place with nothing around it has one, of K times −1.
     """
-    found = 0
-    for i in range(first, last):
-        if ids[i] == SENTENCE_END:
-            continue
+    for b in range(len(places)):
+        i = places[b]
         size = _window_of(seed, i, window, dynamic)
         left = _reach(ids, i, -1, size)
-        row = contexts[found]
+        row = contexts[b]
         row[:] = -1
         for d in range(1, left + 1):
             row[window - d] = ids[i - d]
@@ -94,18 +87,14 @@ def windows_around(ids, first, last, window, left_only, dynamic, seed, contexts,
             right = _reach(ids, i, 1, size)
             for d in range(1, right + 1):
                 row[window + d - 1] = ids[i + d]
-        centres[found] = ids[i]
-        found += 1
-    return found
+        centres[b] = ids[i]
 
 
 @njit(nogil=True, cache=True)
-def pairs_around(ids, first, last, window, left_only, dynamic, seed, centres, neighbours):
-    """List every (centre, neighbour) of the windows of `windows_around`, into (n, 1) and (n,)."""
+def pairs_around(ids, places, window, left_only, dynamic, seed, centres, neighbours):
+    """List every (centre, neighbour) of these windows, into (n, 1) and (n,); return how many."""
     found = 0
-    for i in range(first, last):
-        if ids[i] == SENTENCE_END:
-            continue
+    for i in places:
         size = _window_of(seed, i, window, dynamic)
         left = _reach(ids, i, -1, size)
         right = 0 if left_only else _reach(ids, i, 1, size)

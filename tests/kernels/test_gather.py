@@ -29,7 +29,11 @@ def move_rows(table, ids, gradient, places_a_row, moments, visits, rule, parts):
     groups = new_groups(len(table), ids.size)
     found = group_places(ids.reshape(-1), groups)
     count_visits(groups, found, visits)
-    step_rows(table, groups, found, gradient, places_a_row, moments, visits, rule, parts)
+    t = np.arange(1, 100)
+    corrections = np.sqrt(1 - rule.decay2**t) / (1 - rule.decay1**t)
+    step_rows(
+        table, groups, found, gradient, places_a_row, moments, visits, rule, corrections, parts
+    )
 
 
 @pytest.mark.parametrize("parts", [1, 3])

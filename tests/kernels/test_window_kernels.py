@@ -13,10 +13,11 @@ def text(rng, n=60, words=9):
 
 def lay(ids, window, left_only, dynamic=False, seed=3, first=0, last=None):
     last = len(ids) if last is None else last
-    contexts = np.empty((last - first, window * (1 if left_only else 2)), np.int32)
-    centres = np.empty(last - first, np.int32)
-    found = windows_around(ids, first, last, window, left_only, dynamic, seed, contexts, centres)
-    return contexts[:found], centres[:found]
+    places = first + np.flatnonzero(ids[first:last] >= 0)
+    contexts = np.empty((len(places), window * (1 if left_only else 2)), np.int32)
+    centres = np.empty(len(places), np.int32)
+    windows_around(ids, places, window, left_only, dynamic, seed, contexts, centres)
+    return contexts, centres
 
 
 @pytest.mark.parametrize("window", [1, 3, 70])
@@ -47,7 +48,8 @@ def test_dynamic_windows_have_every_size_equally_often(rng):
 def test_pairs_are_the_windows_taken_apart(rng, left_only):
     ids = text(rng)
     centres, neighbours = np.empty((600, 1), np.int32), np.empty(600, np.int32)
-    found = pairs_around(ids, 0, len(ids), 4, left_only, True, 5, centres, neighbours)
+    places = np.flatnonzero(ids >= 0)
+    found = pairs_around(ids, places, 4, left_only, True, 5, centres, neighbours)
     contexts, middles = lay(ids, 4, left_only, dynamic=True, seed=5)
     expected = [(m, c) for m, row in zip(middles, contexts, strict=True) for c in row if c >= 0]
     pairs = zip(centres[:found, 0], neighbours[:found], strict=True)
