@@ -32,7 +32,8 @@ class Needs(NamedTuple):
     ``batch``
         The exponentials of a batch, C × B, and its hidden vectors and gradients.
     ``counting``
-        Places of words and cells on their way to disk; given back before training.
+        Places of words and cells on their way to disk, given back before training; of windows, the
+        tokens that are being shuffled.
     ``ids``, ``cells``
         On disk, mapped: the corpus as ids; the counts, at most so many.
     """
@@ -45,10 +46,13 @@ class Needs(NamedTuple):
 
     def describe(self) -> str:
         """Return one line for people."""
+        on_disk = f"corpus {_size(self.ids)}"
+        if self.cells:
+            on_disk += f", counts at most {_size(self.cells)}"
         return (
-            f"memory: parameters and optimizer {_size(self.parameters)}, batch "
-            f"{_size(self.batch)}, counting {_size(self.counting)}; on disk: corpus "
-            f"{_size(self.ids)}, counts at most {_size(self.cells)}"
+            f"memory: parameters and optimizer {_size(self.parameters)}, "
+            f"batch {_size(self.batch)}, counting and shuffling {_size(self.counting)}; "
+            f"on disk: {on_disk}"
         )
 
 
@@ -75,30 +79,26 @@ def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -
     B = training.batch_size if windows else min(training.batch_size, vocabulary)
     parameters = vocabulary * D + length * H + H + C * features + C
     batch = C * B + (2 * length + (2 + 3 * threads) * features) * B
+    if config.loss.name == "class-softmax":
+        batch += (2 * round(vocabulary**0.5) - C) * B
+    elif config.loss.name != "softmax":
+        batch += (2 * config.loss.samples - C) * B
+    laid = 0
     if windows:
-        if config.loss.name == "class-softmax":
-            batch += (2 * round(vocabulary**0.5) - C) * B
-        elif config.loss.name != "softmax":
-            batch += (2 * config.loss.samples - C) * B
-        return Needs(
-            parameters=_FLOAT * parameters * (1 + _MOMENTS[training.optimizer]),
-            batch=_FLOAT * batch,
-            counting=_FLOAT
-            * 2
-            * (window_width(config.examples, network) + 1)
-            * min(tokens, config.examples.shuffle_tokens),
-            ids=_FLOAT * 2 * tokens,
-            cells=0,
-        )
-    cells = min(2 * config.examples.window * tokens, vocabulary * C)
-    places = 4 * tokens
+        held = min(tokens, config.examples.shuffle_tokens)
+        laid = 2 * held  # tokens and their order
+        if network.input == "word":  # a share of the tokens, but a pair for every neighbour
+            laid = 4 * held
+    counted = not windows or network.initialisation == "spectral"
+    cells = min(2 * config.examples.window * tokens, vocabulary * C) if counted else 0
+    places = 4 * tokens if counted else 0
     slab = BYTES_A_CELL * min(CELLS_A_SLAB, cells)
     if training.memory_limit is not None:
         places, slab = (min(size, training.memory_limit // 2) for size in (places, slab))
     return Needs(
         parameters=_FLOAT * parameters * (1 + _MOMENTS[training.optimizer]),
         batch=_FLOAT * batch,
-        counting=places + slab + 8 * C * threads,
+        counting=_FLOAT * laid + places + slab + 8 * C * threads * counted,
         ids=_FLOAT * 2 * tokens,
         cells=BYTES_A_CELL * cells,
     )

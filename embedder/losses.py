@@ -13,7 +13,7 @@ from embedder.config import LossConfig
 
 if TYPE_CHECKING:
     from embedder.kernels.optimizer import Rule
-    from embedder.kernels.softmax import Targets
+    from embedder.kernels.softmax import Targets, Workspace
     from embedder.network import Parameters
     from embedder.optimizer import Optimizer
 
@@ -95,10 +95,7 @@ class Softmax:
     ) -> Array:
         """See `Loss`."""
         self.training_loss(features, parameters, targets)
-        B = len(features)
-        log_sums = self.workspace.log_sums[:B]
-        found = self.workspace.target_logits[:, :B].sum(axis=0) - targets.totals * log_sums
-        return np.asarray(found)
+        return _likelihoods(self.workspace, targets)
 
     def step(
         self,
@@ -126,6 +123,13 @@ class Softmax:
             d_features,
         )
         return loss
+
+
+def _likelihoods(workspace: "Workspace", targets: "Targets") -> Array:
+    """Return what `softmax_loss` has left: Σ_c y_bc log ŷ_bc for each example, (B,) float64."""
+    B = len(targets.totals)
+    logits = workspace.target_logits[:, :B].sum(axis=0)
+    return np.asarray(logits - targets.totals * workspace.log_sums[:B])
 
 
 class Sampled:
@@ -322,9 +326,6 @@ class ClassSoftmax:
         W2, b2 = self._of_classes(parameters.W2, parameters.b2)
         classes = self._classes(targets)
         softmax_loss(features, W2, b2, classes, self._workspace)
-        B = len(features)
-        found = self._workspace.target_logits[:, :B].sum(axis=0)
-        found -= targets.totals * self._workspace.log_sums[:B]
         none = np.zeros(0, features.dtype)
         moments = none.reshape(0, 0), none.reshape(0, 0), none, none
         rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
@@ -332,7 +333,7 @@ class ClassSoftmax:
         within = self._within(
             features, parameters, targets, classes, rule, np.ones(1), moments, empty, False
         )
-        return np.asarray(found + within)
+        return np.asarray(_likelihoods(self._workspace, classes) + within)
 
     def training_loss(
         self, features: Array, parameters: "Parameters", targets: "Targets", number: int

@@ -173,12 +173,12 @@ class WindowStream:
         self._pieces = max(1, -(-len(ids) // self._piece))
         self._groups = -(-self._pieces // _PIECES_A_GROUP)
         self._position = 0, 0, 0  # passes, groups of this pass, batches of this group
-        self.words = len(ids)
+        self.words = _count_words(ids)
         kept = float(vocabulary.counts @ self._keep) / float(vocabulary.counts.sum())
         neighbours = config.examples.window * (1 if config.examples.sides == "left" else 2)
         if config.examples.dynamic:
             neighbours = (neighbours + 1) // 2
-        examples = len(ids) * kept * (neighbours if config.network.input == "word" else 1)
+        examples = self.words * kept * (neighbours if config.network.input == "word" else 1)
         self.steps_a_pass = max(1, round(examples / self.batch_size))
 
     def batches(self) -> Iterator[Batch]:
@@ -236,6 +236,12 @@ class WindowStream:
             tokens[written] = -1  # windows do not reach from one piece into another
             written += 1
         return _Shuffled(tokens[:written], self._config, rng, draw + 1)
+
+
+def _count_words(ids: Array) -> int:
+    """Count what is no end of a sentence, a piece at a time."""
+    starts = range(0, len(ids), _WORDS_A_COUNT)
+    return sum(int((ids[start : start + _WORDS_A_COUNT] >= 0).sum()) for start in starts)
 
 
 class _Shuffled:

@@ -5,8 +5,9 @@
 Prints, all from one run: the rate of a 4096³ single-precision matrix product; the step's rate,
 counted as 6·B·H·V floating-point operations (three products; softmax, targets and optimizer count
 for nothing), beside the same step in plain NumPy and, where it is installed, in PyTorch; the step's
-rate by threads; and seconds and peak memory of a whole training. Figures are medians of several
-repetitions. It takes a quarter of an hour; `--quick` takes two minutes.
+rate on windows of the text, by loss, and by threads; and seconds and peak memory of a whole
+training. Figures are medians of several repetitions. It takes a quarter of an hour; `--quick` takes
+two minutes.
 """
 
 import argparse
@@ -27,11 +28,12 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from embedder.arrays import Array
-from embedder.batches import target_rows
+from embedder.batches import one_hot, target_rows
 from embedder.checkpoint import load_model
-from embedder.config import NetworkConfig, TrainingConfig
+from embedder.config import LossConfig, NetworkConfig, TrainingConfig
 from embedder.cooccurrence import Cooccurrences
 from embedder.kernels.threads import available_threads, kernel_threads
+from embedder.losses import make_loss, with_class_rows
 from embedder.network import Network, Parameters, start_parameters
 from embedder.optimizer import Optimizer
 
@@ -41,6 +43,8 @@ SHAPES = [
     (V, H, B) for V in (10_000, 30_000, 100_000, 400_000) for H in (100, 300) for B in (256, 1024)
 ]
 QUICK_SHAPES = [(30_000, H, 1024) for H in (100, 300)]
+WINDOWS_SHAPE = (30_000, 100, 1024)
+WINDOW = 10
 SCALING_SHAPE = (30_000, 300, 1024)
 
 
@@ -193,6 +197,41 @@ def measure_steps(shapes: list[tuple[int, int, int]], peak: float) -> list[dict[
     return results
 
 
+def measure_windows(peak: float) -> list[dict[str, Any]]:
+    """Print and return the rates of steps on windows of ten words, by loss."""
+    V, H, B = WINDOWS_SHAPE
+    threads = available_threads()
+    print(f"\nwindows of {WINDOW} words (V = {V:,}, H = {H}, B = {B}): examples/s, of peak")
+    results = []
+    rng = np.random.default_rng(0)
+    shares = 1 / np.arange(10, V + 10)
+    contexts, words = (
+        np.searchsorted(np.cumsum(shares) / shares.sum(), rng.random(size)).astype(np.int32)
+        for size in ((B, WINDOW), B)
+    )
+    counts = (1e7 * shares).astype(np.int64)
+    for name in ("softmax", "class-softmax", "sampled-softmax", "negative-sampling"):
+        loss_config = LossConfig(name=name)
+        config = NetworkConfig(input="mean", dimension=H, hidden=H)
+        parameters = start_parameters(config, counts, np.arange(V), rng)
+        parameters = with_class_rows(loss_config, counts, parameters)
+        optimizer = Optimizer(parameters, TrainingConfig(), "windows")
+        loss = make_loss(loss_config, counts, parameters, B, threads, 0)
+        network = Network(config, parameters, B, threads, loss)
+        targets = one_hot(words)
+
+        def step(network: Network = network, optimizer: Optimizer = optimizer) -> float:
+            return network.step(contexts, targets, optimizer, 10, 1e-3)  # noqa: B023
+
+        with kernel_threads(threads):
+            seconds = median_seconds(step)
+        of_peak = 6 * V * H * B / seconds / 1e9 / peak
+        results.append({"loss": name, "examples_per_second": B / seconds, "of_peak": of_peak})
+        share = f"{of_peak:5.2f}" if name == "softmax" else ""
+        print(f"  {name:18} {B / seconds:10,.0f} {share}", flush=True)
+    return results
+
+
 def measure_scaling() -> list[dict[str, float]]:
     """Print and return the step's rate on 1 … all threads."""
     V, H, B = SCALING_SHAPE
@@ -303,6 +342,7 @@ def main() -> None:
         "threads": threads,
         "matrix_product_gflops": peak,
         "steps": measure_steps(QUICK_SHAPES if options.quick else SHAPES, peak),
+        "windows": measure_windows(peak),
         "scaling": measure_scaling(),
         "training": training,
     }

@@ -55,7 +55,7 @@ class Perplexity(NamedTuple):
 
 
 def evaluate_perplexity(model: Model, file: str) -> Perplexity:
-    """Score a text, read as the run's own corpus was.
+    """Score a text, read as the run's own corpus was; what is not named .jsonl is plain text.
 
     Unknown words are predicted as `vocabulary.unknown` where the run has such a symbol, and left
     out as in training where it has none.
@@ -79,7 +79,10 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
     batch = min(config.training.batch_size, len(vocabulary))
     ngram = mixture = None
     with kernel_threads(threads), tempfile.TemporaryDirectory() as folder:
-        blocks = read_text(config.corpus.model_copy(update={"files": [file]}))
+        update: dict[str, object] = {"files": [file]}
+        if Path(file).is_file() and ".jsonl" not in Path(file).suffixes:
+            update["text_field"] = None
+        blocks = read_text(config.corpus.model_copy(update=update))
         corpus, unknown = encode_text(blocks, vocabulary, config.vocabulary.unknown, Path(folder))
         seed, parameters = config.training.seed, model.parameters
         loss = make_loss(config.loss, vocabulary.counts, parameters, batch, threads, seed)

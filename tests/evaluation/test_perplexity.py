@@ -62,6 +62,16 @@ def test_a_model_of_counts_scores_text_too(toy_run, toy_files):
     assert found.unknown < found.tokens
 
 
+def test_plain_text_is_scored_by_a_model_of_json_lines(language_model, write):
+    words = " ".join(language_model.vocabulary.words[:20])
+    corpus = language_model.config.corpus.model_copy(update={"text_field": "text"})
+    config = language_model.config.model_copy(update={"corpus": corpus})
+    model = language_model._replace(config=config)
+    plain = evaluate_perplexity(model, str(write("new.txt", words)))
+    lines = evaluate_perplexity(model, str(write("new.jsonl", '{"text": "' + words + '"}')))
+    assert plain == lines
+
+
 def test_text_without_a_known_word_is_refused(toy_run, write):
     model = load_model(toy_run)
     with pytest.raises(VocabularyError, match="no word of the vocabulary"):
