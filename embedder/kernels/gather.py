@@ -17,13 +17,14 @@ from numba import njit, prange
 
 from embedder.arrays import Array
 from embedder.kernels.optimizer import ADAM, Rule, flat_rows, step
-from embedder.kernels.prefetch import prefetch
+from embedder.kernels.prefetch import prefetch_row
 
 _ROWS_AHEAD = 4
 _WINDOWS_AHEAD = 2
 _PLACES_AHEAD = 4
 """Rows lie anywhere in the table: they are fetched into the cache before their turn."""
-_FLOATS_A_LINE = 16
+_PLACES_A_ROW = 8
+"""Moving a row costs as much as adding so many gradients up."""
 
 
 class Groups(NamedTuple):
@@ -79,14 +80,6 @@ def group_places(ids, groups):
     return found
 
 
-@njit(inline="always")
-def _prefetch_row(table, row):
-    flat = table.reshape(-1)
-    size = table.shape[1]
-    for j in range(0, size, _FLOATS_A_LINE):
-        prefetch(flat, row * size + j)
-
-
 @njit(parallel=True, error_model="numpy", cache=True)
 def gather_mean(table, ids, parts, x):
     """Set x (B, D) to the means of rows of a table (V, D) by ids (B, K); no word gives zeros."""
@@ -99,7 +92,7 @@ def gather_mean(table, ids, parts, x):
             for k in range(width):
                 ahead = ids[min(b + _WINDOWS_AHEAD, batch - 1), k]
                 if ahead >= 0:
-                    _prefetch_row(table, ahead)
+                    prefetch_row(table, ahead)
                 if ids[b, k] >= 0:
                     row = table[ids[b, k]]
                     for j in range(len(out)):
@@ -144,6 +137,20 @@ def count_visits(groups, found, visits):
         visits[groups.rows[g]] += 1
 
 
+@njit(cache=True)
+def _first_group(starts, found, part, parts):
+    """Return where a part of about equal work begins: places cost something, and rows more."""
+    wanted = part * (starts[found] + _PLACES_A_ROW * found) // parts
+    low, high = 0, found
+    while low < high:
+        middle = (low + high) // 2
+        if starts[middle] + _PLACES_A_ROW * middle < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 @njit(parallel=True, error_model="numpy", cache=True)
 def step_rows(
     table, groups, found, gradient, places_a_row, moments, visits, rule, corrections, parts
@@ -177,23 +184,22 @@ def step_rows(
     dimension = table.shape[1]
     total = groups.starts[found]
     for part in prange(parts):
-        # Rows are frequent words first: parts of equal places, not of equal rows.
-        first = np.searchsorted(groups.starts[:found], part * total // parts)
-        last = np.searchsorted(groups.starts[:found], (part + 1) * total // parts)
+        first = _first_group(groups.starts, found, part, parts)
+        last = _first_group(groups.starts, found, part + 1, parts)
         summed = np.empty(dimension, table.dtype)
         for g in range(first, last):
             row = groups.rows[g]
             ahead = groups.rows[min(g + _ROWS_AHEAD, last - 1)]
-            _prefetch_row(table, ahead)
+            prefetch_row(table, ahead)
             if len(moments.first):
-                _prefetch_row(moments.first, ahead)
+                prefetch_row(moments.first, ahead)
             if len(moments.second):
-                _prefetch_row(moments.second, ahead)
+                prefetch_row(moments.second, ahead)
             start, end = groups.starts[g], groups.starts[g + 1]
             summed[:] = gradient[groups.order[start] // places_a_row]
             for k in range(start + 1, end):
                 ahead = groups.order[min(k + _PLACES_AHEAD, total - 1)]
-                _prefetch_row(gradient, ahead // places_a_row)
+                prefetch_row(gradient, ahead // places_a_row)
                 added = gradient[groups.order[k] // places_a_row]
                 for j in range(dimension):
                     summed[j] += added[j]

@@ -25,11 +25,13 @@ import numpy as np
 from numba import njit, prange
 
 from embedder.kernels.exp import exp
+from embedder.kernels.prefetch import prefetch_row
 
 SAMPLED_SOFTMAX, NEGATIVE_SAMPLING, NCE = range(3)
 _REMOVED = -1e30
 """The logit of a candidate that counts nothing."""
-_LARGEST_PRODUCT = 1e200
+_TARGETS_AHEAD = 4
+"""Rows of W lie anywhere: they are fetched into the cache before their turn."""
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
@@ -168,6 +170,7 @@ def sampled_gradients(
         target_logits = np.empty(high - low, features.dtype)
         for i in range(high - low):
             target = own_targets[i]
+            prefetch_row(W, own_targets[min(i + _TARGETS_AHEAD, high - low - 1)])
             target_logits[i] = np.dot(own[i], W[target]) + b[target] - target_corrections[low + i]
         logits = np.dot(rows, own.T)
         _prepare(logits, shifts, candidates, own_targets, kind != NCE)

@@ -1,6 +1,6 @@
 """Windows of a token stream: which words stand around, or before, each token."""
 
-from numba import njit
+from numba import njit, prange
 
 from embedder.kernels.counts import uniform
 from embedder.kernels.tokens import SENTENCE_END
@@ -52,7 +52,7 @@ def _window_of(seed, i, window, dynamic):
     return 1 + int(uniform(seed, i) * window) if dynamic else window
 
 
-@njit(nogil=True, cache=True)
+@njit(parallel=True, cache=True)
 def windows_around(ids, places, window, left_only, dynamic, seed, contexts, centres):
     """List the windows of words at some places of ids (n,) int32.
 
@@ -75,7 +75,7 @@ def windows_around(ids, places, window, left_only, dynamic, seed, contexts, cent
     centres : (B,) int32
         Receives the words in the middle.
     """
-    for b in range(len(places)):
+    for b in prange(len(places)):
         i = places[b]
         size = _window_of(seed, i, window, dynamic)
         left = _reach(ids, i, -1, size)
