@@ -191,7 +191,6 @@ def evaluate(
     Several files may follow one --analogies, --similarity or --perplexity.
     """
     from embedder.storage import write_atomically
-    from embedder.vectors import load_vectors
 
     if not analogies and not similarity and not perplexity:
         raise click.UsageError(
@@ -200,7 +199,7 @@ def evaluate(
     figures: dict[str, Any] = {}
     if analogies or similarity:
         figures = _evaluate(
-            load_vectors(run, vectors), list(analogies), list(similarity), method, restrict_vocab
+            _load(run, vectors), list(analogies), list(similarity), method, restrict_vocab
         )
     if perplexity:
         figures["perplexity"] = _perplexities(run, perplexity)
@@ -264,9 +263,7 @@ def _score_figures(score: Any) -> dict[str, Any]:
 @_COUNT
 def neighbors(run: Path, words: tuple[str, ...], vectors: Any, count: int) -> None:
     """Print the words nearest to each WORD, by cosine."""
-    from embedder.vectors import load_vectors
-
-    loaded = load_vectors(run, vectors)
+    loaded = _load(run, vectors)
     found = {word: loaded.neighbors(word, count) for word in words}
     for word, near in found.items():
         if len(found) > 1:
@@ -283,9 +280,7 @@ def neighbors(run: Path, words: tuple[str, ...], vectors: Any, count: int) -> No
 @_COUNT
 def analogy(run: Path, a: str, b: str, c: str, vectors: Any, count: int) -> None:
     """Complete "A is to B as C is to …"."""
-    from embedder.vectors import load_vectors
-
-    _print_neighbors(load_vectors(run, vectors).analogy(a, b, c, count))
+    _print_neighbors(_load(run, vectors).analogy(a, b, c, count))
 
 
 def _print_neighbors(found: list[Any]) -> None:
@@ -293,25 +288,53 @@ def _print_neighbors(found: list[Any]) -> None:
         click.echo(f"{neighbor.similarity:7.4f}  {neighbor.word}")
 
 
+_FORMAT = click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["word2vec", "word2vec-binary", "glove", "npy"]),
+    help="By default as OUT's name says: .bin, .npy, or else word2vec's text.",
+)
+
+
 @main.command()
 @_RUN
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(["word2vec", "word2vec-binary", "glove"]),
-    default="word2vec",
-    show_default=True,
-)
+@_FORMAT
 @_VECTORS
 def export(run: Path, out: Path, file_format: Any, vectors: Any) -> None:
     """Write RUN's vectors to the file OUT for other tools."""
-    from embedder.vectors import load_vectors
+    _export(run, out, file_format, vectors)
 
-    loaded = load_vectors(run, vectors)
-    loaded.save(out, file_format)
+
+@main.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@_FORMAT
+def convert(source: Path, out: Path, file_format: Any) -> None:
+    """Write the vectors of the file or run IN to the file OUT in another format.
+
+    IN is word2vec text or binary, GloVe, fastText .vec or .npy with its words; which, is found out.
+    """
+    _export(source, out, file_format, None)
+
+
+def _export(source: Path, out: Path, file_format: Any, vectors: Any) -> None:
+    from embedder.vectors import export_format
+
+    loaded = _load(source, vectors)
+    loaded.save(out, file_format or export_format(out))
     words, dimension = loaded.matrix.shape
     click.echo(f"Wrote {words:,} vectors of {dimension} dimensions to {out}.")
+
+
+def _load(path: Path, vectors: Any) -> Any:
+    """Read a run's or a file's vectors, saying what had to be repaired."""
+    from embedder.formats import load
+
+    loaded = load(path, vectors)
+    for repair in loaded.repairs:
+        click.echo(f"{path}: {repair}.", err=True)
+    return loaded
 
 
 @main.command("check-gradients")

@@ -68,9 +68,10 @@ class ExamplesConfig(_Section):
     window: Positive = 5
     """Words on each side."""
     window_weights: Literal["linear", "uniform", "harmonic"] = "linear"
-    """Weight at distance d: (window − d + 1)/window, 1, or 1/d."""
+    """Of counts. Weight at distance d: (window − d + 1)/window, 1, or 1/d."""
     near: Annotated[int, Field(ge=0)] = 2
-    """Up to this distance, neighbours to the left and to the right have outputs of their own."""
+    """Of counts. Up to this distance, neighbours to the left and to the right have outputs of their
+    own."""
     near_contexts: Positive = 10_000
     """Only so many of the most frequent words have them; rarer neighbours count as all others."""
     sides: Literal["both", "left"] = "both"
@@ -136,7 +137,8 @@ class TrainingConfig(_Section):
     final_rate_fraction: Fraction = 0.02
     """The rate falls linearly to this fraction of itself."""
     row_sampling: Fraction = 0.5
-    """Rows are drawn with probability ∝ count^row_sampling, and weighted to keep the gradient."""
+    """Of counts. Rows are drawn with probability ∝ count^row_sampling, and weighted to keep the
+    gradient."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     """Every step takes learning rate × this of each weight moved (Loshchilov and Hutter 2019)."""
     seed: Annotated[int, Field(ge=0)] = 1
@@ -219,6 +221,12 @@ class Config(_Section):
             )
         elif network.input == "concat" and network.initialisation == "spectral":
             raise ValueError("network.initialisation: expected random for network.input concat")
+        held_out = validation.fraction or validation.files or validation.split
+        if not held_out and (validation.patience or self.evaluation.ngram):
+            raise ValueError(
+                "validation: expected fraction, files or split, since validation.patience or "
+                "evaluation.ngram is set"
+            )
         if self.evaluation.ngram and (source, network.input) not in (
             ("windows", "mean"),
             ("windows", "concat"),

@@ -23,3 +23,7 @@ class RunError(EmbedderError):
 
 class EvaluationError(EmbedderError):
     """An evaluation file that cannot be read or does not fit the vocabulary."""
+
+
+class FormatError(EmbedderError):
+    """A file of word vectors that cannot be understood."""

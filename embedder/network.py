@@ -345,5 +345,6 @@ def activate(r: Array, activation: str) -> Array:
 
 def normalised(vectors: Array) -> Array:
     """Return the rows (V, D) scaled to length 1; zero rows stay zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
+    # In double precision: squares of large float32 overflow.
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, None]
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), vectors.dtype)

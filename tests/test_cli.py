@@ -158,6 +158,25 @@ def test_training_a_language_model_ends_with_its_perplexity(invoke, config_file,
     assert {"network", "n-gram", "mixture,"} <= {row[0] for row in rows if row}
 
 
+def test_vectors_are_converted_and_questioned_wherever_they_are_from(
+    invoke, toy_run, toy_files, tmp_path
+):
+    files = [tmp_path / name for name in ("a.vec", "b.bin", "c.npy", "d.txt")]
+    for source, target in zip([toy_run, *files], files, strict=False):
+        result = invoke("convert", source, target)
+        assert result.exit_code == 0, result.output
+    assert files[0].read_bytes() == files[3].read_bytes()
+    for command in (["neighbors", "king"], ["analogy", "man", "king", "woman"]):
+        answers = {invoke(command[0], path, *command[1:]).output for path in (toy_run, *files)}
+        assert len(answers) == 1
+    assert "total" in invoke("eval", files[1], "--analogies", toy_files[1]).output
+    twice = tmp_path / "twice.txt"
+    twice.write_text("2 1\na 1\na 2\n")
+    assert "1 words stand twice" in invoke("convert", twice, tmp_path / "once.txt").output
+    fails(invoke("neighbors", files[0], "king", "--vectors", "input"), "--vectors is for runs")
+    fails(invoke("convert", toy_files[0], tmp_path / "no.txt"), "line 1")
+
+
 def test_check_gradients_prints_a_table(invoke, config_file):
     result = invoke("check-gradients", config_file, "network.dimension=5", "network.hidden=3")
     assert result.exit_code == 0, result.output

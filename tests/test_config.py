@@ -121,7 +121,12 @@ WINDOWS = "examples.source=windows"
         ([WINDOWS, "network.input=concat", "network.vectors=sum"], "expected input or output"),
         ([WINDOWS, "network.tied=true", "network.hidden=50"], "as large as network.dimension"),
         ([WINDOWS, "validation.fraction=0.1", "validation.split=[5, 5]"], "expected one of"),
-        ([WINDOWS, "evaluation.ngram=5"], "expected examples.source windows and network.input"),
+        (["validation.fraction=0.1", "evaluation.ngram=5"], "windows and network.input mean or"),
+        (
+            [WINDOWS, "network.input=mean", "evaluation.ngram=5"],
+            "expected fraction, files or split",
+        ),
+        (["validation.patience=5"], "expected fraction, files or split"),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(write, overrides, said):

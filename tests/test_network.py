@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 
-from embedder.batches import target_rows
+from embedder.batches import one_hot, target_rows
 from embedder.config import NetworkConfig, TrainingConfig
 from embedder.cooccurrence import Cooccurrences
 from embedder.kernels.softmax import Targets
@@ -131,6 +131,49 @@ def test_words_with_contexts_apart_have_their_outputs_added(rng):
     expected = hidden + turned(anywhere, hidden) / 3
     expected[:near] += (turned(before, hidden) + turned(after, hidden)) / 3
     np.testing.assert_allclose(word_vectors(p, "identity", "sum"), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("inputs", ["mean", "concat"])
+@pytest.mark.parametrize("direct", [False, True])
+def test_gradients_under_dropout_are_those_of_the_thinned_network(rng, inputs, direct):
+    """The masks follow from the step's number: its loss, for finite differences, is a function."""
+    config = NetworkConfig(input=inputs, dimension=D, hidden=H, direct=direct, dropout=0.4)
+    K = 3
+    start = start_parameters(
+        config, np.ones(V), np.arange(V), rng, dtype=np.float64,
+        width=K if inputs == "concat" else 1,
+    )  # fmt: skip
+    parameters = Parameters(*(rng.normal(size=array.shape) for array in start))
+    network = Network(config, parameters, 5, parts=2, seed=4)
+    optimizer = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
+    windows = rng.integers(-1, V, (5, K)).astype(np.int32)
+    targets = one_hot(rng.integers(0, V, 5).astype(np.int32), np.float64)
+
+    def loss():
+        return network.step(windows, targets, optimizer, 7, 0.0)
+
+    optimizer.first["E"][:] = 0
+    loss()
+    found = {name: array.copy() for name, array in optimizer.first.items()}
+    for name, array in parameters._asdict().items():
+        flat = array.reshape(-1)
+        for i in rng.choice(len(flat), 12):
+            value = flat[i]
+            flat[i] = value + 1e-5
+            above = loss()
+            flat[i] = value - 1e-5
+            difference = (above - loss()) / 2e-5
+            flat[i] = value
+            assert found[name].reshape(-1)[i] == pytest.approx(difference, abs=1e-6)
+
+
+def test_dropout_leaves_the_mean_and_other_steps_drop_others(rng):
+    config = NetworkConfig(dimension=D, hidden=H, dropout=0.25)
+    network = Network(config, random_parameters(rng), 5, parts=2, seed=4)
+    values = np.ones((200, 100))
+    mask = network._drop(values, np.random.default_rng(0))
+    assert values.mean() == pytest.approx(1, abs=0.02)
+    assert set(np.unique(mask)) == {0.0, 1 / 0.75}
 
 
 def test_rows_outside_the_batch_do_not_move(rng):

@@ -255,7 +255,9 @@ def test_training_works_outside_the_main_thread(make_toy_config):
 WINDOWS = {"source": "windows", "window": 3}
 
 
-@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "negative-sampling", "nce"])
+@pytest.mark.parametrize(
+    "loss", ["softmax", "class-softmax", "sampled-softmax", "negative-sampling", "nce"]
+)
 @pytest.mark.parametrize("inputs", ["mean", "word", "concat"])
 def test_windows_of_the_text_lower_the_loss(make_toy_config, loss, inputs):
     config = make_toy_config(
@@ -267,7 +269,7 @@ def test_windows_of_the_text_lower_the_loss(make_toy_config, loss, inputs):
     )
     train(config, quiet=True)
     ends = [line["validation_loss"] for line in lines(config.output) if line.get("end_of_pass")]
-    if loss in ("softmax", "sampled-softmax", "nce"):
+    if loss != "negative-sampling":
         assert ends[-1] < ends[0] < np.log(700)  # probabilities
     losses = [line["loss"] for line in lines(config.output) if line.get("end_of_pass")]
     assert losses[-1] < losses[0]
@@ -324,6 +326,23 @@ def test_training_stops_when_held_out_text_gets_worse_and_keeps_the_best(make_to
     assert looks.index(min(looks)) == len(looks) - 4
     assert load_model(Path(config.output)).metadata["validation_loss"] == min(looks)
     assert not RunFolder(Path(config.output)).best.exists()
+
+
+def test_only_single_words_have_hidden_vectors(make_toy_config):
+    config = make_toy_config(examples=WINDOWS, network={"input": "concat"}, training={"passes": 1})
+    train(config, quiet=True)
+    assert load_vectors(Path(config.output)).matrix.shape[1] == 32
+    with pytest.raises(RunError, match="has no hidden vectors"):
+        load_vectors(Path(config.output), "hidden")
+
+
+def test_classes_are_no_words(make_toy_config):
+    config = make_toy_config(
+        examples=WINDOWS, loss={"name": "class-softmax"}, training={"passes": 1}
+    )
+    train(config, quiet=True)
+    vectors = load_vectors(Path(config.output), "output")
+    assert len(vectors.matrix) == len(vectors.vocabulary) < len(parameters(config).W2)
 
 
 def test_tied_weights_stay_one_table(make_toy_config):

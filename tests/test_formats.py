@@ -1,0 +1,195 @@
+import gzip
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import embedder
+from embedder.errors import EmbedderError, FormatError, RunError, VocabularyError
+from embedder.formats import detect, load
+from embedder.vectors import WordVectors, export_format
+from embedder.vocabulary import Vocabulary
+
+WORDS = ["king", "naïve", "-1", "10", "日本", "a"]
+FORMATS = ["word2vec", "word2vec-binary", "glove", "npy"]
+NAMES = {"word2vec": "v.txt", "word2vec-binary": "v.bin", "glove": "v.glove", "npy": "v.npy"}
+
+
+@pytest.fixture
+def vectors(rng):
+    matrix = rng.normal(size=(6, 5)).astype(np.float32)
+    matrix[2] = [0.0, -0.0, 1e-38, 3.4e38, 1 / 3]
+    return WordVectors(Vocabulary(WORDS, np.arange(6, 0, -1)), matrix)
+
+
+def assert_same(found, expected):
+    assert found.vocabulary.words == expected.vocabulary.words
+    np.testing.assert_array_equal(found.matrix, expected.matrix)
+    assert found.repairs == ()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_written_reads_back_exactly(vectors, tmp_path, name):
+    path = tmp_path / NAMES[name]
+    vectors.save(path, name)
+    assert detect(path) == name
+    assert_same(load(path), vectors)
+    assert_same(embedder.load(str(path)), vectors)
+
+
+@pytest.mark.parametrize("name", ["word2vec", "word2vec-binary", "glove"])
+def test_compressed_files_are_read(vectors, tmp_path, name):
+    vectors.save(tmp_path / "plain", name)
+    path = tmp_path / "packed.gz"
+    path.write_bytes(gzip.compress((tmp_path / "plain").read_bytes()))
+    assert_same(load(path), vectors)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_what_gensim_writes_is_read(vectors, tmp_path, binary):
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    theirs = models.KeyedVectors(5)
+    theirs.add_vectors(WORDS, vectors.matrix)
+    path = tmp_path / "theirs"
+    theirs.save_word2vec_format(str(path), binary=binary)
+    found = load(path)
+    assert found.vocabulary.words == WORDS
+    np.testing.assert_array_equal(found.matrix, vectors.matrix)
+
+
+def test_other_ends_of_lines_and_spaces_in_words_are_understood(write):
+    path = write("a.txt", "2 2\r\nking 1 2 \r\n. . . 3 4\r\n")
+    found = load(path)
+    assert found.vocabulary.words == ["king", ". . ."]
+    assert found.matrix.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"3 2\na 1 2\nb 3 4\n", "promises 3 words, 2 are there"),
+        (b"2 2\na 1 2\na 3 4\n", "1 words stand twice"),
+        (b"1 2\n\xff\xfe 1 2\n", "1 words are not UTF-8"),
+    ],
+)
+def test_what_is_repaired_is_reported(write, content, said):
+    found = load(write("a.txt", content))
+    assert said in " ".join(found.repairs)
+    assert found.matrix[0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "line 1: neither a header"),
+        (b"one\n", "line 1: neither a header"),
+        (b"2 2\n", "has no vectors"),
+        (b"2 2\na 1 2\nb 3\n", "line 3: expected a word and 2 numbers"),
+        (b"2 2\na 1 two\n", "line 2: expected a word and 2 numbers"),
+        (b"a 1 2\nb 1\n", "line 2: expected a word and 2 numbers"),
+        (b"2 2\na 1 nan\n", r"row 1 \('a'\): a number is not finite"),
+        (b"2 2\na 1 inf\n", "not finite"),
+        (b"2 0\n", "vectors of 0 numbers"),
+        (b"2 999999999999\na 1\n", "vectors of 999,999,999,999 numbers"),
+        (b"2 2\na \x00\x00\x80\x3f\x00\x00", "byte 6: ends within a vector"),
+        (b"2 2\na \x00\x00\x80\x3f\x00\x00\x80\x3f", "no word followed by a space"),
+        (b"1 1\na \x00\x00\xc0\x7f", "not finite"),
+    ],
+)
+def test_what_cannot_be_understood_is_an_error_with_its_place(write, content, said):
+    with pytest.raises(FormatError, match=said):
+        load(write("a.txt", content))
+
+
+def test_matrices_without_fitting_words_are_refused(tmp_path, vectors):
+    path = tmp_path / "v.npy"
+    np.save(path, vectors.matrix)
+    with pytest.raises(FormatError, match=r"v\.vocab\.txt: no such file"):
+        load(path)
+    (tmp_path / "v.vocab.txt").write_text("a\nb\n")
+    with pytest.raises(FormatError, match="a row for each of the 2 words"):
+        load(path)
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(FormatError, match="no matrix"):  # no pickle is ever loaded
+        load(path)
+
+
+def test_a_missing_path_is_a_missing_run(tmp_path):
+    with pytest.raises(RunError, match="no run there"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_AS")
+@pytest.mark.parametrize("kind", ["text", "binary"])
+def test_a_header_that_claims_everything_costs_nothing(write, kind):
+    row = b"a 1 2\n" if kind == "text" else b"a \x00\x00\x80\x3f\x00\x00\x80\x3f"
+    path = write("a.txt", b"1000000000000 2\n" + row)
+    program = (
+        "import resource, sys; from embedder.formats import load; from embedder.errors import *\n"
+        "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (size + (64 << 20),) * 2)\n"
+        "try: print(len(load(sys.argv[1])))\n"
+        "except FormatError: print('refused')\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert found.stdout.strip() == ("1" if kind == "text" else "refused"), found.stderr
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    content=st.one_of(
+        st.binary(max_size=60),
+        st.builds(
+            lambda v, d, rest: b"%d %d\n" % (v, d) + rest,
+            st.integers(0, 10**13),
+            st.integers(0, 4),
+            st.one_of(st.binary(max_size=60), st.text(" 10.e-na\n", max_size=60).map(str.encode)),
+        ),
+    )
+)
+def test_any_bytes_are_vectors_or_a_sentence(write, content):
+    path = write("any", content)
+    said = None
+    try:
+        found = load(path)
+    except EmbedderError as error:
+        said = str(error)
+    if said is not None:
+        assert str(path) in said
+    else:
+        assert len(found) == len(found.matrix) > 0
+        assert np.isfinite(found.matrix).all()
+
+
+def test_formats_follow_from_names(tmp_path):
+    names = {"a.bin": "word2vec-binary", "a.npy": "npy", "a.vec": "word2vec", "a": "word2vec"}
+    for name, expected in names.items():
+        assert export_format(tmp_path / name) == expected
+
+
+def test_vectors_answer_by_word(vectors):
+    assert "king" in vectors
+    assert "queen" not in vectors
+    assert len(vectors) == 6
+    np.testing.assert_array_equal(vectors["日本"], vectors.matrix[4])
+    with pytest.raises(ValueError, match="read-only"):
+        vectors["king"][0] = 1
+    with pytest.raises(VocabularyError, match="near it are king"):
+        vectors["kinng"]
+    a, b = vectors.matrix[0], vectors.matrix[5]
+    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert vectors.similarity("king", "a") == pytest.approx(cosine, rel=1e-5)
+
+
+def test_training_from_python_returns_the_vectors(toy_tree, tmp_path):
+    tree = toy_tree | {"training": {"passes": 1}, "output": str(tmp_path / "run")}
+    vectors = embedder.train(tree)
+    assert_same(embedder.load(tmp_path / "run"), vectors)
+    assert embedder.load(tmp_path / "run", "input").matrix.shape == (len(vectors), 32)
