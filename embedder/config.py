@@ -68,7 +68,7 @@ class ExamplesConfig(_Section):
     window: Positive = 5
     """Words on each side."""
     window_weights: Literal["linear", "uniform", "harmonic"] = "linear"
-    """Of counts. Weight at distance d: (window − d + 1)/window, 1, or 1/d."""
+    """Of counts (a spectral start's too). At distance d: (window − d + 1)/window, 1, or 1/d."""
     near: Annotated[int, Field(ge=0)] = 2
     """Of counts. Up to this distance, neighbours to the left and to the right have outputs of their
     own."""
@@ -180,6 +180,14 @@ class EvaluationConfig(_Section):
     beside the network's, and that of their mixture; 0 for none. It is made in memory."""
 
 
+_OF_THE_OTHER_SOURCE = {
+    "windows": (("examples", "near"), ("examples", "near_contexts"), ("training", "row_sampling")),
+    "cooccurrence": tuple(
+        ("examples", key) for key in ("sides", "dynamic", "across_sentences", "shuffle_tokens")
+    ),
+}
+
+
 class Config(_Section):
     """One run, fully described."""
 
@@ -197,6 +205,10 @@ class Config(_Section):
     def _parts_fit_together(self) -> "Config":
         source, network = self.examples.source, self.network
         validation = self.validation
+        for section, key in _OF_THE_OTHER_SOURCE[source]:
+            own = getattr(self, section)
+            if getattr(own, key) != type(own).model_fields[key].default:
+                raise ValueError(f"{section}.{key}: has no effect with examples.source {source}")
         if source == "cooccurrence":
             if network.input != "word":
                 raise ValueError(

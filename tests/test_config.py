@@ -115,6 +115,8 @@ WINDOWS = "examples.source=windows"
     ("overrides", "said"),
     [
         (["network.input=mean"], "expected windows for network.input mean"),
+        (["examples.dynamic=true"], "examples.dynamic: has no effect"),
+        ([WINDOWS, "examples.near=3"], "examples.near: has no effect"),
         (["loss.name=nce"], "loss.name: expected softmax"),
         (["network.dropout=0.1"], "need examples.source windows"),
         (["validation.files=[b.txt]"], "expected fraction alone"),
