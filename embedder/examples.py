@@ -1,6 +1,7 @@
 """From a corpus of ids to what a network trains on: counts, or windows of the text."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from embedder.losses import with_class_rows
 from embedder.network import Network, Parameters, start_parameters
 from embedder.spectral import factorise_pmi
 from embedder.vocabulary import EncodedCorpus, Vocabulary
-from embedder.windows import WindowStream, split_text, window_width
+from embedder.windows import WindowStream, split_text, vectors_side_by_side
 
 HeldOut = Callable[[Network], float]
 """Cross-entropy of held-out text in nats a word."""
@@ -110,8 +111,7 @@ def _count(
     validation: HeldOut | None = None
     if config.validation.fraction > 0:
         held_out = count(validation=True)
-        size = stream.sampler.batch_size
-        validation = lambda network: cooccurrence_loss(network, held_out, size)  # noqa: E731
+        validation = partial(cooccurrence_loss, counts=held_out, batch=stream.batch_size)
     cells = stream.sampler.mean_of(np.diff(counts.offsets))
     return Examples(stream, start, cells, validation)
 
@@ -125,7 +125,7 @@ def _lay_windows(
 
     def start() -> Parameters:
         network = config.network
-        width = window_width(config.examples, network) if network.input == "concat" else 1
+        width = vectors_side_by_side(config.examples, network)
         rng = np.random.default_rng(seed)
         words = np.arange(len(vocabulary))
         factors = None

@@ -14,7 +14,7 @@ from embedder.errors import RunError
 from embedder.losses import make_loss, with_class_rows
 from embedder.network import Network, start_parameters
 from embedder.optimizer import Optimizer
-from embedder.windows import window_width
+from embedder.windows import vectors_side_by_side, window_width
 
 _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
@@ -73,16 +73,15 @@ def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -
     network, training = config.network, config.training
     D, H = network.dimension, network.hidden
     windows = config.examples.source == "windows"
-    length = D * window_width(config.examples, network) if network.input == "concat" else D
+    length = D * vectors_side_by_side(config.examples, network)
     features = H + length if network.direct else H
     C = vocabulary if windows else len(context_words(vocabulary, config.examples))
     B = training.batch_size if windows else min(training.batch_size, vocabulary)
     parameters = vocabulary * D + length * H + H + C * features + C
-    batch = C * B + (2 * length + (2 + 3 * threads) * features) * B
-    if config.loss.name == "class-softmax":
-        batch += (2 * round(vocabulary**0.5) - C) * B
-    elif config.loss.name != "softmax":
-        batch += (2 * config.loss.samples - C) * B
+    logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
+        config.loss.name, 2 * config.loss.samples
+    )
+    batch = (logits + 2 * length + (2 + 3 * threads) * features) * B
     laid = 0
     if windows:
         held = min(tokens, config.examples.shuffle_tokens)
@@ -160,7 +159,7 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
     targets = target_rows(counts, counts.row_totals(), rows, np.ones(B))
     K = window_width(config.examples, config.network)
     inputs = rows[:, None] if K == 1 else rng.integers(0, timed, (B, K), np.int32)
-    width = K if config.network.input == "concat" else 1
+    width = vectors_side_by_side(config.examples, config.network)
     ones, words = np.ones(timed), np.arange(timed)
     parameters = start_parameters(config.network, ones, words, rng, width=width)
     parameters = with_class_rows(config.loss, ones, parameters)

@@ -82,16 +82,16 @@ def detect(path: Path) -> Format:
         return "npy"
     with _open(path) as file:
         first = file.readline(_LONGEST_LINE)
-        if _header(first) is None:
+        header = _header(first)
+        if header is None:
             if len(first.split()) < 2:
                 raise FormatError(
                     f"{path}, line 1: neither a header 'V D' nor a word and its numbers."
                 )
             return "glove"
-        dimension = _header(first)[1]  # type: ignore[index]
         second = file.readline(_LONGEST_LINE)
     try:
-        _parse_line(second, dimension, "")
+        _parse_line(second, header[1], "")
     except FormatError:
         return "word2vec-binary" if b"\0" in second or not _is_text(second) else "word2vec"
     return "word2vec"

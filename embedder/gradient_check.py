@@ -14,7 +14,7 @@ from embedder.config import Config
 from embedder.losses import ClassSoftmax, Loss, Sampled, class_starts, make_loss, with_class_rows
 from embedder.network import Network, Parameters, activate, start_parameters
 from embedder.optimizer import Optimizer
-from embedder.windows import window_width
+from embedder.windows import vectors_side_by_side, window_width
 
 _VOCABULARY = 41
 _BATCH = 5
@@ -81,8 +81,7 @@ def check_gradients(config: Config) -> list[Comparison]:
 
 def _random_parameters(config: Config, rng: np.random.Generator) -> Parameters:
     totals, words = np.arange(_VOCABULARY, 0, -1.0), np.arange(_VOCABULARY)
-    K = window_width(config.examples, config.network)
-    width = K if config.network.input == "concat" else 1
+    width = vectors_side_by_side(config.examples, config.network)
     start = start_parameters(config.network, totals, words, rng, dtype=np.float64, width=width)
     start = with_class_rows(config.loss, totals, start)
     # Zeros and identities hide mistakes; random numbers of a size that saturates nothing do not.

@@ -4,7 +4,7 @@
 their exact cost, for validation, is the cross-entropy of the whole softmax over the same logits.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from embedder.config import LossConfig
 
 if TYPE_CHECKING:
     from embedder.kernels.optimizer import Rule
-    from embedder.kernels.softmax import Targets, Workspace
+    from embedder.kernels.softmax import OutputMoments, Targets
     from embedder.network import Parameters
     from embedder.optimizer import Optimizer
 
@@ -37,8 +37,8 @@ class Loss(Protocol):
         parameters: "Parameters",
         targets: "Targets",
         optimizer: "Optimizer",
+        rules: dict[str, "Rule"],
         number: int,
-        rate: float,
         d_features: Array,
     ) -> float:
         """Move W2 and b2, set ∂J/∂h (B, H) and return the batch's loss in nats.
@@ -53,10 +53,10 @@ class Loss(Protocol):
             B sparse rows; the sampled losses want one target each.
         optimizer
             Holds the moments.
+        rules
+            The optimizer's for this step.
         number
             The step's number, from 0.
-        rate
-            The schedule's learning rate.
         d_features : (B, H)
             Receives ∂J/∂h.
         """
@@ -95,7 +95,9 @@ class Softmax:
     ) -> Array:
         """See `Loss`."""
         self.training_loss(features, parameters, targets)
-        return _likelihoods(self.workspace, targets)
+        B = len(features)
+        logits = self.workspace.target_logits[:, :B].sum(axis=0)
+        return np.asarray(logits - targets.totals * self.workspace.log_sums[:B])
 
     def step(
         self,
@@ -103,33 +105,37 @@ class Softmax:
         parameters: "Parameters",
         targets: "Targets",
         optimizer: "Optimizer",
+        rules: dict[str, "Rule"],
         number: int,
-        rate: float,
         d_features: Array,
     ) -> float:
         """See `Loss`."""
-        from embedder.kernels.softmax import OutputMoments, softmax_step
+        from embedder.kernels.softmax import OutputMoments
+
+        moments = OutputMoments(*output_moments(optimizer))
+        return self.move(features, parameters, targets, rules["W2"], moments, d_features)
+
+    def move(
+        self,
+        features: Array,
+        parameters: "Parameters",
+        targets: "Targets",
+        rule: "Rule",
+        moments: "OutputMoments",
+        d_features: Array,
+    ) -> float:
+        """Take the step with these moments of W2 and b2; the rest as for `step`."""
+        from embedder.kernels.softmax import softmax_step
 
         loss = self.training_loss(features, parameters, targets)
-        first, second = optimizer.first, optimizer.second
-        rules = optimizer.rules(number, rate)
-        softmax_step(
-            parameters.W2,
-            parameters.b2,
-            targets,
-            self.workspace,
-            rules["W2"],
-            OutputMoments(first["W2"], second["W2"], first["b2"], second["b2"]),
-            d_features,
-        )
+        W2, b2 = parameters.W2, parameters.b2
+        softmax_step(W2, b2, targets, self.workspace, rule, moments, d_features)
         return loss
 
 
-def _likelihoods(workspace: "Workspace", targets: "Targets") -> Array:
-    """Return what `softmax_loss` has left: Σ_c y_bc log ŷ_bc for each example, (B,) float64."""
-    B = len(targets.totals)
-    logits = workspace.target_logits[:, :B].sum(axis=0)
-    return np.asarray(logits - targets.totals * workspace.log_sums[:B])
+def output_moments(optimizer: "Optimizer") -> list[Array]:
+    """Return the first and second moments of W2, and then those of b2."""
+    return [m[name] for name in ("W2", "b2") for m in (optimizer.first, optimizer.second)]
 
 
 class Sampled:
@@ -217,8 +223,8 @@ class Sampled:
         parameters: "Parameters",
         targets: "Targets",
         optimizer: "Optimizer",
+        rules: dict[str, "Rule"],
         number: int,
-        rate: float,
         d_features: Array,
     ) -> float:
         """See `Loss`."""
@@ -231,7 +237,6 @@ class Sampled:
         found = group_places(places, self._groups)
         visits = optimizer.visits["W2"]
         count_visits(self._groups, found, visits)
-        rules = optimizer.rules(number, rate)
         for table, gradient, name in ((W2, d_rows, "W2"), (b2[:, None], d_bias, "b2")):
             moments = Moments(
                 optimizer.first[name].reshape(-1, table.shape[1]),
@@ -304,15 +309,12 @@ class ClassSoftmax:
         self, counts: Array, parameters: "Parameters", batch_size: int, parts: int
     ) -> None:
         from embedder.kernels.gather import new_groups
-        from embedder.kernels.softmax import new_workspace
 
-        rows, features = parameters.W2.shape
         self._words = len(counts)
-        classes = rows - self._words
+        self._first_level = Softmax(self._of_classes(parameters), batch_size, parts)
+        classes = len(parameters.W2) - self._words
         self._starts = class_starts(counts, classes)
         self._class_of = np.repeat(np.arange(classes, dtype=np.int32), np.diff(self._starts))
-        dtype = parameters.W2.dtype.type
-        self._workspace = new_workspace(classes, features, batch_size, parts, dtype)
         self._groups = new_groups(classes, batch_size)
         self._parts = parts
 
@@ -320,20 +322,13 @@ class ClassSoftmax:
         self, features: Array, parameters: "Parameters", targets: "Targets"
     ) -> Array:
         """See `Loss`."""
-        from embedder.kernels.optimizer import GRADIENT, Rule
-        from embedder.kernels.softmax import softmax_loss
+        from embedder.kernels.classes import score_within_classes
 
-        W2, b2 = self._of_classes(parameters.W2, parameters.b2)
         classes = self._classes(targets)
-        softmax_loss(features, W2, b2, classes, self._workspace)
-        none = np.zeros(0, features.dtype)
-        moments = none.reshape(0, 0), none.reshape(0, 0), none, none
-        rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
-        empty = np.zeros((0, features.shape[1]), features.dtype)
-        within = self._within(
-            features, parameters, targets, classes, rule, np.ones(1), moments, empty, False
-        )
-        return np.asarray(_likelihoods(self._workspace, classes) + within)
+        found = self._first_level.log_likelihoods(features, self._of_classes(parameters), classes)
+        arguments, within = self._second_level(features, parameters, targets, classes)
+        score_within_classes(*arguments)
+        return found + within
 
     def training_loss(
         self, features: Array, parameters: "Parameters", targets: "Targets", number: int
@@ -347,84 +342,54 @@ class ClassSoftmax:
         parameters: "Parameters",
         targets: "Targets",
         optimizer: "Optimizer",
+        rules: dict[str, "Rule"],
         number: int,
-        rate: float,
         d_features: Array,
     ) -> float:
         """See `Loss`."""
-        from embedder.kernels.softmax import OutputMoments, softmax_loss, softmax_step
+        from embedder.kernels.classes import step_within_classes
+        from embedder.kernels.softmax import OutputMoments
 
-        names = ("W2", "b2")
-        moments = [m[name] for name in names for m in (optimizer.first, optimizer.second)]
-        rules = optimizer.rules(number, rate)
         classes = self._classes(targets)
-        W2, b2 = self._of_classes(parameters.W2, parameters.b2)
-        loss = float(softmax_loss(features, W2, b2, classes, self._workspace))
-        of_classes = OutputMoments(*self._of_classes(*moments))
-        softmax_step(W2, b2, classes, self._workspace, rules["W2"], of_classes, d_features)
-        # Every word of a class at hand takes a step.
-        visits = optimizer.visits["W2"]
-        for c in np.unique(classes.columns):
-            visits[self._starts[c] : self._starts[c + 1]] += 1
-        within = self._within(
-            features,
-            parameters,
-            targets,
-            classes,
-            rules["W2 rows"],
-            optimizer.corrections["W2"],
-            tuple(moments),
-            d_features,
-            True,
-            visits,
+        moments = output_moments(optimizer)
+        of_classes = OutputMoments(*(array[self._words :] for array in moments))
+        loss = self._first_level.move(
+            features, self._of_classes(parameters), classes, rules["W2"], of_classes, d_features
         )
+        arguments, within = self._second_level(features, parameters, targets, classes)
+        # The classes' own rows move at every step; their visits count those of their words.
+        visits = optimizer.visits["W2"][self._words :]
+        visits[np.unique(classes.columns)] += 1
+        rule, corrections = rules["W2 rows"], optimizer.corrections["W2"]
+        arguments += (rule, corrections, visits, OutputMoments(*moments), d_features)
+        step_within_classes(*arguments)
         return loss - float(within.sum())
 
-    def _of_classes(self, *arrays: Array) -> tuple[Array, ...]:
-        return tuple(array[self._words :] for array in arrays)
+    def _of_classes(self, parameters: "Parameters") -> "Parameters":
+        W2, b2 = parameters.W2[self._words :], parameters.b2[self._words :]
+        return parameters._replace(W2=W2, b2=b2)
 
     def _classes(self, targets: "Targets") -> "Targets":
         return targets._replace(columns=self._class_of[targets.columns])
 
-    def _within(
-        self,
-        features: Array,
-        parameters: "Parameters",
-        targets: "Targets",
-        classes: "Targets",
-        rule: "Rule",
-        corrections: Array,
-        moments: tuple[Array, ...],
-        d_features: Array,
-        learn: bool,
-        visits: Array | None = None,
-    ) -> Array:
-        """Return each example's w log p(word | class); the rest as `step_within_classes` says."""
-        from embedder.kernels.classes import step_within_classes
+    def _second_level(
+        self, features: Array, parameters: "Parameters", targets: "Targets", classes: "Targets"
+    ) -> tuple[tuple[Any, ...], Array]:
+        """Group the examples by class; return both kernels' first arguments, and the last of these.
+
+        This receives each example's w log p(word | class).
+        """
         from embedder.kernels.gather import group_places
-        from embedder.kernels.softmax import OutputMoments
 
         found = group_places(classes.columns[classes.starts], self._groups)
-        log_likelihoods = np.empty(len(features))
-        step_within_classes(
-            features,
-            parameters.W2,
-            parameters.b2,
-            targets.columns[targets.starts],
-            targets.totals,
-            self._starts,
-            self._groups,
-            found,
-            rule,
-            corrections,
-            np.ones(1, np.int32) if visits is None else visits,
-            OutputMoments(moments[0], moments[1], moments[2], moments[3]),
-            self._parts,
-            log_likelihoods,
-            d_features,
-            learn,
-        )
-        return log_likelihoods
+        words = targets.columns[targets.starts]
+        W2, b2 = parameters.W2, parameters.b2
+        within = np.empty(len(features))
+        arguments = (
+            features, W2, b2, words, targets.totals, self._starts, self._groups, found,
+            self._parts, within,
+        )  # fmt: skip
+        return arguments, within
 
 
 def class_starts(counts: Array, classes: int) -> Array:

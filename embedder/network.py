@@ -145,7 +145,6 @@ class Network:
         self._d_x = np.empty((batch_size, length), dtype)
         self._d_W1 = np.empty((length, H), dtype)
         self._d_b1 = np.empty(H, dtype)
-        self._new_groups = new_groups
         self._groups = new_groups(len(parameters.E), batch_size)
 
     def loss(self, inputs: Array, targets: "Targets") -> float:
@@ -220,8 +219,9 @@ class Network:
         hidden = features[:, : len(b1)]
         kept = hidden.copy() if rng else hidden
         mask = self._drop(hidden, rng)
+        rules = optimizer.rules(number, rate)
         loss = self.output.step(
-            features, self.parameters, targets, optimizer, number, rate, d_features
+            features, self.parameters, targets, optimizer, rules, number, d_features
         )
         if mask is not None and x_mask is not None:
             hidden[:] = kept
@@ -239,7 +239,6 @@ class Network:
         )
         if x_mask is not None:
             d_x *= x_mask
-        rules = optimizer.rules(number, rate)
         self._step_inputs(inputs, d_x, optimizer, rules["E"])
         for name, array, gradient in (("W1", W1, self._d_W1), ("b1", b1, self._d_b1)):
             step(
@@ -266,6 +265,7 @@ class Network:
             count_visits,
             divide_by_window_sizes,
             group_places,
+            new_groups,
             step_rows,
         )
         from embedder.kernels.optimizer import Moments
@@ -273,7 +273,7 @@ class Network:
         E = self.parameters.E
         B, K = inputs.shape
         if len(self._groups.order) < B * K:
-            self._groups = self._new_groups(len(E), len(self._x) * K)
+            self._groups = new_groups(len(E), len(self._x) * K)
         found = group_places(inputs.reshape(-1), self._groups)
         count_visits(self._groups, found, optimizer.visits["E"])
         if not self._concat:

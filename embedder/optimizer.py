@@ -95,7 +95,6 @@ class Optimizer:
             "W1": hidden,
             "b1": hidden._replace(shrink=0.0),
             "W2": output,
-            "b2": output._replace(shrink=0.0),
             "W2 rows": output._replace(rate=rate),
             "b2 rows": output._replace(rate=rate, shrink=0.0),
         }

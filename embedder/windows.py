@@ -35,11 +35,19 @@ class Windows(NamedTuple):
     targets: Array
 
 
+def words_around(examples: ExamplesConfig) -> int:
+    """Return how many words a whole window has beside its centre."""
+    return examples.window * (1 if examples.sides == "left" else 2)
+
+
 def window_width(examples: ExamplesConfig, network: NetworkConfig) -> int:
     """Return K, how many words make one input."""
-    if network.input == "word":
-        return 1
-    return examples.window * (1 if examples.sides == "left" else 2)
+    return 1 if network.input == "word" else words_around(examples)
+
+
+def vectors_side_by_side(examples: ExamplesConfig, network: NetworkConfig) -> int:
+    """Return how many words' vectors x holds next to each other: K, or 1 where x is one vector."""
+    return words_around(examples) if network.input == "concat" else 1
 
 
 class Split(NamedTuple):
@@ -137,7 +145,7 @@ def list_windows(
     left_only = examples.sides == "left"
     arguments = ids, places, examples.window, left_only, dynamic, seed
     if config.network.input == "word":
-        room = len(places) * examples.window * (1 if left_only else 2)
+        room = len(places) * words_around(examples)
         centres, neighbours = np.empty((room, 1), np.int32), np.empty(room, np.int32)
         found = pairs_around(*arguments, centres, neighbours)
         return Windows(centres[:found], neighbours[:found])
@@ -175,7 +183,7 @@ class WindowStream:
         self._position = 0, 0, 0  # passes, groups of this pass, batches of this group
         self.words = _count_words(ids)
         kept = float(vocabulary.counts @ self._keep) / float(vocabulary.counts.sum())
-        neighbours = config.examples.window * (1 if config.examples.sides == "left" else 2)
+        neighbours = words_around(config.examples)
         if config.examples.dynamic:
             neighbours = (neighbours + 1) // 2
         examples = self.words * kept * (neighbours if config.network.input == "word" else 1)
@@ -183,7 +191,6 @@ class WindowStream:
 
     def batches(self) -> Iterator[Batch]:
         """See `Stream`."""
-        before: float | None = None
         while self._position[0] < self._passes:
             number, group, start = self._position
             examples = self._examples_of_group(number, group)
@@ -197,12 +204,11 @@ class WindowStream:
                     self._position = number, group + 1, 0
                 else:
                     self._position = number + 1, 0, 0
-                if before is None:
-                    before = number + (group + batch / count) / self._groups
-                done = number + (group + (batch + 1) / count) / self._groups
+                before, after = (
+                    number + (group + done / count) / self._groups for done in (batch, batch + 1)
+                )
                 if len(targets):
-                    yield Batch(contexts, one_hot(targets), before / self._passes, done)
-                before = done
+                    yield Batch(contexts, one_hot(targets), before / self._passes, after)
 
     def position(self) -> list[int]:
         """See `Stream`."""

@@ -204,12 +204,8 @@ def measure_windows(peak: float) -> list[dict[str, Any]]:
     print(f"\nwindows of {WINDOW} words (V = {V:,}, H = {H}, B = {B}): examples/s, of peak")
     results = []
     rng = np.random.default_rng(0)
-    shares = 1 / np.arange(10, V + 10)
-    contexts, words = (
-        np.searchsorted(np.cumsum(shares) / shares.sum(), rng.random(size)).astype(np.int32)
-        for size in ((B, WINDOW), B)
-    )
-    counts = (1e7 * shares).astype(np.int64)
+    contexts, words = (zipf_draws(rng, V, size).astype(np.int32) for size in ((B, WINDOW), B))
+    counts = (1e7 * zipf_weights(V)).astype(np.int64)
     for name in ("softmax", "class-softmax", "sampled-softmax", "negative-sampling"):
         loss_config = LossConfig(name=name)
         config = NetworkConfig(input="mean", dimension=H, hidden=H)
@@ -246,15 +242,24 @@ def measure_scaling() -> list[dict[str, float]]:
     return results
 
 
+def zipf_weights(words: int) -> Array:
+    """Return how often each word is drawn, up to a factor."""
+    return np.asarray(1 / np.arange(10, words + 10))
+
+
+def zipf_draws(rng: np.random.Generator, words: int, size: int | tuple[int, ...]) -> Array:
+    """Return word ids drawn by Zipf's law."""
+    weights = zipf_weights(words)
+    return np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(size))
+
+
 def write_zipf_corpus(path: Path, tokens: int) -> None:
     """Write words drawn by Zipf's law from 200,000, twenty to a line."""
     rng = np.random.default_rng(0)
-    shares = 1 / np.arange(10, 200_010)
-    words = np.char.add("w", np.arange(len(shares)).astype(str))
+    words = np.char.add("w", np.arange(200_000).astype(str))
     with path.open("w", encoding="utf-8") as file:
         for _ in range(tokens // 1_000_000):
-            drawn = np.searchsorted(np.cumsum(shares) / shares.sum(), rng.random(1_000_000))
-            lines = words[drawn].reshape(-1, 20)
+            lines = words[zipf_draws(rng, len(words), 1_000_000)].reshape(-1, 20)
             file.writelines(" ".join(line) + "\n" for line in lines)
 
 

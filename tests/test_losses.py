@@ -50,7 +50,9 @@ def test_class_softmax_agrees_with_numpy(rng, classes, parts):
     parameters, features, targets, loss = example(rng, config, parts)
     recorder = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
     d_features = np.empty_like(features)
-    value = loss.step(features, parameters, targets, recorder, 0, 0.0, d_features)
+    value = loss.step(
+        features, parameters, targets, recorder, recorder.rules(0, 0.0), 0, d_features
+    )
     found = value, d_features, recorder.first["W2"], recorder.first["b2"]
     starts = class_starts(COUNTS, len(parameters.W2) - V)
     W, b = parameters.W2, parameters.b2
@@ -77,10 +79,10 @@ def test_steps_follow_the_gradient_as_the_optimizer_says(rng, name, optimizer):
     parameters, features, targets, loss = example(rng, config)
     recorder = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
     d_features = np.empty_like(features)
-    loss.step(features, parameters, targets, recorder, 0, 0.0, d_features)
+    loss.step(features, parameters, targets, recorder, recorder.rules(0, 0.0), 0, d_features)
     before = parameters.W2.copy()
     state = Optimizer(parameters, TrainingConfig(optimizer=optimizer), "windows")
-    loss.step(features, parameters, targets, state, 0, 0.1, d_features)
+    loss.step(features, parameters, targets, state, state.rules(0, 0.1), 0, d_features)
     gradient = recorder.first["W2"]
     expected, _, _ = naive.optimizer_step(
         optimizer, before, gradient, 0.0, 0.0, 1, 0.1, (0.9, 0.999), 1e-8

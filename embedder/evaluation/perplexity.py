@@ -93,8 +93,8 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
             if predicted and "mixture_weight" in model.metadata:
                 other = _ngram_of_run(model, Path(folder)).score(corpus.ids)
                 weight = float(model.metadata["mixture_weight"])
-                mixed = np.log(weight * np.exp(found) + (1 - weight) * other)
-                ngram, mixture = (float(np.exp(-p.mean())) for p in (np.log(other), mixed))
+                losses = _ngram_and_mixture_losses(np.exp(found), other, weight)
+                ngram, mixture = (float(np.exp(loss)) for loss in losses)
         else:
             keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
             counts = count_cooccurrences(
@@ -122,22 +122,19 @@ class NgramBaseline:
     """
 
     def __init__(self, ids: Array, config: Config, vocabulary: int) -> None:
-        order = config.evaluation.ngram
-        examples = {"window": max(1, order - 1), "sides": "left"}
-        self._order = order
-        self._config = config.model_copy(
-            update={
-                "examples": config.examples.model_copy(update=examples),
-                "network": config.network.model_copy(update={"input": "concat"}),
-            }
-        )
+        self._config = config
         self._model = KneserNey(*self._windows(ids), vocabulary)
 
     def _windows(self, ids: Array) -> tuple[Array, Array]:
-        if self._config.examples.across_sentences:
-            ids = ids[ids >= 0]
-        contexts, words = list_windows(np.asarray(ids), np.flatnonzero(ids >= 0), self._config)
-        return contexts[:, contexts.shape[1] - (self._order - 1) :], words
+        from embedder.kernels.windows import windows_around
+
+        ids = _predicted_text(ids, self._config)
+        places = np.flatnonzero(ids >= 0)
+        before = self._config.evaluation.ngram - 1
+        contexts = np.empty((len(places), before), np.int32)
+        words = np.empty(len(places), np.int32)
+        windows_around(ids, places, before, True, False, 0, contexts, words)
+        return contexts, words
 
     def score(self, ids: Array) -> Array:
         """Return the probability of every word of a text, in order, (N,) float64."""
@@ -175,10 +172,20 @@ def compare_with_ngram(
     weight = mixture_weight(*probabilities["validation"])
     figures = {"mixture_weight": weight}
     for name, (own, other) in probabilities.items():
-        figures[f"ngram_{name}_loss"] = -float(np.log(other).mean())
-        mixed = np.log(weight * own + (1 - weight) * other)
-        figures[f"mixture_{name}_loss"] = -float(mixed.mean())
+        losses = _ngram_and_mixture_losses(own, other, weight)
+        figures[f"ngram_{name}_loss"], figures[f"mixture_{name}_loss"] = losses
     return figures
+
+
+def _ngram_and_mixture_losses(own: Array, other: Array, weight: float) -> tuple[float, float]:
+    """Return the loss of an n-gram model, and that of weight · own + (1 − weight) · other."""
+    mixed = weight * own + (1 - weight) * other
+    return -float(np.log(other).mean()), -float(np.log(mixed).mean())
+
+
+def _predicted_text(ids: Array, config: Config) -> Array:
+    """Return a text as windows see it: without the ends of sentences if they reach across."""
+    return ids[ids >= 0] if config.examples.across_sentences else np.asarray(ids)
 
 
 def _ngram_of_run(model: Model, folder: Path) -> NgramBaseline:
@@ -204,12 +211,11 @@ def window_log_likelihoods(network: Network, ids: Array, config: Config, batch: 
     batch
         Examples at a time, at most the network's B.
     """
-    if config.examples.across_sentences:
-        ids = ids[ids >= 0]
+    ids = _predicted_text(ids, config)
     found = [np.zeros(0)]
     for first in range(0, len(ids), _TOKENS_A_TIME):
         places = first + np.flatnonzero(ids[first : first + _TOKENS_A_TIME] >= 0)
-        windows = list_windows(np.asarray(ids), places, config)
+        windows = list_windows(ids, places, config)
         for start in range(0, len(windows.targets), batch):
             contexts, targets = (array[start : start + batch] for array in windows)
             found.append(network.log_likelihoods(contexts, one_hot(targets)))

@@ -16,7 +16,8 @@ import numpy as np
 from numba import njit, prange
 
 from embedder.kernels.exp import exp
-from embedder.kernels.optimizer import ADAM, Rule, flat_rows, step
+from embedder.kernels.optimizer import rule_of_row
+from embedder.kernels.softmax import step_output_rows
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
@@ -53,6 +54,39 @@ def _softmax_of_class(logits, bias, words, low, weights, places, log_likelihoods
         logits[words[places[i]] - low, i] -= weights[places[i]]
 
 
+@njit(inline="always")
+def _features_of(features, places):
+    own = np.empty((len(places), features.shape[1]), features.dtype)
+    for i in range(len(places)):
+        own[i] = features[places[i]]
+    return own
+
+
+@njit(cache=True)
+def _first_classes(starts, groups, found, parts):
+    """Cut the groups into parts of about equal work: classes differ in words and in examples."""
+    work = np.zeros(found + 1)
+    for g in range(found):
+        c = groups.rows[g]
+        examples = groups.starts[g + 1] - groups.starts[g]
+        work[g + 1] = work[g] + examples * (starts[c + 1] - starts[c])
+    return np.searchsorted(work[:found], work[found] * np.arange(parts + 1) / parts)
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def score_within_classes(
+    features, W, b, words, weights, starts, groups, found, parts, log_likelihoods
+):
+    """Find each example's w log p(word | class); the parameters as for `step_within_classes`."""
+    firsts = _first_classes(starts, groups, found, parts)
+    for part in prange(parts):
+        for g in range(firsts[part], firsts[part + 1]):
+            low, high = starts[groups.rows[g]], starts[groups.rows[g] + 1]
+            places = groups.order[groups.starts[g] : groups.starts[g + 1]]
+            logits = np.dot(W[low:high], _features_of(features, places).T)
+            _softmax_of_class(logits, b[low:high], words, low, weights, places, log_likelihoods)
+
+
 @njit(parallel=True, error_model="numpy", cache=True)
 def step_within_classes(
     features,
@@ -63,16 +97,15 @@ def step_within_classes(
     starts,
     groups,
     found,
+    parts,
+    log_likelihoods,
     rule,
     corrections,
     visits,
     moments,
-    parts,
-    log_likelihoods,
     d_features,
-    learn,
 ):
-    """Find each example's w log p(word | class) and, if told to learn, take the optimizer's step.
+    """Find each example's w log p(word | class) and take the optimizer's step.
 
     Parameters
     ----------
@@ -89,64 +122,33 @@ def step_within_classes(
         The examples by class.
     found : int
         How many classes these are.
-    rule : Rule
-        Its rate without bias correction.
-    corrections : (n,) float64
-        As for `embedder.kernels.gather.step_rows`.
-    visits : (V,) int32
-        Steps that each row has had, this one included.
-    moments : OutputMoments
-        Of W and b.
     parts : int
     log_likelihoods : (B,) float64
         Receives w log p(word | class).
+    rule, corrections
+        As for `embedder.kernels.optimizer.rule_of_row`.
+    visits : (classes,) int32
+        Steps that each class has had, this one included.
+    moments : OutputMoments
+        Of W and b.
     d_features : (B, H)
         ∂J/∂h is added to it.
-    learn : bool
-        Without it W, b, moments and `d_features` stay.
     """
-    # Classes differ in words and in examples: parts of about equal work.
-    work = np.zeros(found + 1)
-    for g in range(found):
-        c = groups.rows[g]
-        examples = groups.starts[g + 1] - groups.starts[g]
-        work[g + 1] = work[g] + examples * (starts[c + 1] - starts[c])
+    firsts = _first_classes(starts, groups, found, parts)
     for part in prange(parts):
-        first = np.searchsorted(work[:found], work[found] * part / parts)
-        last = np.searchsorted(work[:found], work[found] * (part + 1) / parts)
-        for g in range(first, last):
+        for g in range(firsts[part], firsts[part + 1]):
             c = groups.rows[g]
             low, high = starts[c], starts[c + 1]
             places = groups.order[groups.starts[g] : groups.starts[g + 1]]
-            own = np.empty((len(places), features.shape[1]), features.dtype)
-            for i in range(len(places)):
-                own[i] = features[places[i]]
+            own = _features_of(features, places)
             logits = np.dot(W[low:high], own.T)
             _softmax_of_class(logits, b[low:high], words, low, weights, places, log_likelihoods)
-            if learn:
-                d_own = np.dot(logits.T, W[low:high])
-                for i in range(len(places)):
-                    d_features[places[i]] += d_own[i]
-                d_W = np.dot(logits, own)
-                d_b = np.empty(high - low, features.dtype)
-                for k in range(high - low):
-                    d_b[k] = logits[k].sum()
-                rate = rule.rate
-                if rule.kind == ADAM:
-                    rate *= corrections[min(visits[low], len(corrections)) - 1]
-                of_W = Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink)
-                of_b = Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, 0.0)
-                step(
-                    flat_rows(W, low, high),
-                    d_W.reshape(-1),
-                    flat_rows(moments.weights_first, low, high),
-                    flat_rows(moments.weights_second, low, high),
-                    of_W,
-                )
-                step(
-                    b[low:high],
-                    d_b,
-                    flat_rows(moments.bias_first, low, high),
-                    flat_rows(moments.bias_second, low, high),
-                    of_b,
-                )
+            d_own = np.dot(logits.T, W[low:high])
+            for i in range(len(places)):
+                d_features[places[i]] += d_own[i]
+            d_W = np.dot(logits, own)
+            d_b = np.empty(high - low, features.dtype)
+            for k in range(high - low):
+                d_b[k] = logits[k].sum()
+            own_rule = rule_of_row(rule, visits[c], corrections)
+            step_output_rows(W, b, low, high, d_W, d_b, own_rule, moments)

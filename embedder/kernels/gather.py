@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, prange
 
 from embedder.arrays import Array
-from embedder.kernels.optimizer import ADAM, Rule, flat_rows, step
+from embedder.kernels.optimizer import flat_rows, rule_of_row, step
 from embedder.kernels.prefetch import prefetch_row
 
 _ROWS_AHEAD = 4
@@ -174,11 +174,8 @@ def step_rows(
     moments : Moments of (V, D)
     visits : (V,) int32
         Steps that each row has had, this one included (`count_visits`).
-    rule : Rule
-        Its rate without bias correction.
-    corrections : (n,) float64
-        Adam's bias correction of a row's first n steps (`bias_corrections`); later ones have the
-        last. Empty for other rules.
+    rule, corrections
+        As for `embedder.kernels.optimizer.rule_of_row`.
     parts : int
     """
     dimension = table.shape[1]
@@ -203,10 +200,7 @@ def step_rows(
                 added = gradient[groups.order[k] // places_a_row]
                 for j in range(dimension):
                     summed[j] += added[j]
-            rate = rule.rate
-            if rule.kind == ADAM:
-                rate *= corrections[min(visits[row], len(corrections)) - 1]
-            own = Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink)
+            own = rule_of_row(rule, visits[row], corrections)
             first_moments = flat_rows(moments.first, row, row + 1)
             second_moments = flat_rows(moments.second, row, row + 1)
             step(table[row], summed, first_moments, second_moments, own)

@@ -41,6 +41,25 @@ class Moments(NamedTuple):
 
 
 @njit(inline="always")
+def rule_of_row(rule, visits, corrections):
+    """Return a rule with Adam's bias correction for a row's own number of steps.
+
+    Parameters
+    ----------
+    rule : Rule
+        Its rate without bias correction.
+    visits : int
+        Steps that the row has had, this one included.
+    corrections : (n,) float64
+        Of a row's first n steps; later ones have the last.
+    """
+    rate = rule.rate
+    if rule.kind == ADAM:
+        rate *= corrections[min(visits, len(corrections)) - 1]
+    return Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink)
+
+
+@njit(inline="always")
 def flat_rows(array, low, high):
     """Return rows low…high as a flat view; what is empty stays empty."""
     return array[low:high].reshape(-1)

@@ -292,6 +292,25 @@ def _add_scaled_columns(array, factors, total):
 
 
 @njit(error_model="numpy", cache=True)
+def step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments):
+    """Move rows low…high of W (V, H) and b (V,) against their gradients; b without decay."""
+    step(
+        flat_rows(weights, low, high),
+        d_weights.reshape(-1),
+        flat_rows(moments.weights_first, low, high),
+        flat_rows(moments.weights_second, low, high),
+        rule,
+    )
+    step(
+        bias[low:high],
+        d_bias,
+        flat_rows(moments.bias_first, low, high),
+        flat_rows(moments.bias_second, low, high),
+        Rule(rule.kind, rule.rate, rule.decay1, rule.decay2, rule.epsilon, 0.0),
+    )
+
+
+@njit(error_model="numpy", cache=True)
 def _differentiate_part(part, weights, bias, targets, workspace, rule, moments):
     """Do step 3 of the module's text for one thread's blocks."""
     vocabulary = weights.shape[0]
@@ -305,7 +324,6 @@ def _differentiate_part(part, weights, bias, targets, workspace, rule, moments):
     total[:] = 0
     scaled = workspace.scaled_hidden[part]
     factors = np.empty_like(workspace.shifts[0])
-    bias_rule = Rule(rule.kind, rule.rate, rule.decay1, rule.decay2, rule.epsilon, 0.0)
     # Backwards: the last blocks' exponentials are still in the cache, and the cursors point there.
     for k in range(last - 1, first - 1, -1):
         low = k * BLOCK_ROWS
@@ -322,20 +340,7 @@ def _differentiate_part(part, weights, bias, targets, workspace, rule, moments):
         _add_scaled_columns(product, factors, total)
         d_weights = workspace.d_weights[part, : high - low]
         np.dot(d_logits, scaled, d_weights)
-        step(
-            flat_rows(weights, low, high),
-            d_weights.reshape(-1),
-            flat_rows(moments.weights_first, low, high),
-            flat_rows(moments.weights_second, low, high),
-            rule,
-        )
-        step(
-            bias[low:high],
-            d_bias,
-            flat_rows(moments.bias_first, low, high),
-            flat_rows(moments.bias_second, low, high),
-            bias_rule,
-        )
+        step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments)
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
