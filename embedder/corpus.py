@@ -19,6 +19,7 @@ import threading
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -196,24 +197,32 @@ def _read_blocks(sources: list[Source], text_field: str | None) -> Iterator[_Blo
             raise CorpusError(
                 f"{source.name}: JSON lines; set corpus.text_field to the field with the text."
             )
-        try:
-            with open_source(source) as stream:
-                if text_field is None:
-                    yield from _cut_between_words(source, stream)
-                else:
-                    yield from _texts_of_json_lines(source, stream, text_field)
-        except CorpusError:
+        with faults_named(source), open_source(source) as stream:
+            if text_field is None:
+                yield from _cut_between_words(source, stream)
+            else:
+                yield from _texts_of_json_lines(source, stream, text_field)
+
+
+@contextmanager
+def faults_named(source: Source) -> Iterator[None]:
+    """Turn what can go wrong in reading a source into one sentence that names it.
+
+    Raises
+    ------
+    CorpusError
+        For a file that cannot be read, or whose compressed data are damaged.
+    """
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
+    except OSError as error:
+        raise CorpusError(f"{source.name}: cannot be read ({error.strerror or error}).") from None
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":  # naming the class would import zstandard
             raise
-        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
-        except OSError as error:
-            raise CorpusError(
-                f"{source.name}: cannot be read ({error.strerror or error})."
-            ) from None
-        except Exception as error:
-            if type(error).__name__ != "ZstdError":  # naming the class would import zstandard
-                raise
-            raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
+        raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
 
 
 def _cut_between_words(source: Source, stream: IO[bytes]) -> Iterator[_Block]:

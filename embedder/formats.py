@@ -19,7 +19,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import VectorKind
-from embedder.corpus import Source, open_source
+from embedder.corpus import Source, faults_named, open_source
 from embedder.errors import FormatError
 from embedder.vectors import WordVectors, load_vectors
 from embedder.vocabulary import Vocabulary
@@ -52,20 +52,22 @@ def load(path: str | Path, kind: VectorKind | None = None) -> WordVectors:
         If a run is missing, unfinished or damaged.
     FormatError
         If a file cannot be understood, with the line or byte.
+    CorpusError
+        If it cannot be read, or is damaged where it is compressed.
     """
     path = Path(path)
     if path.is_dir() or not path.exists():
         return load_vectors(path, kind)
     if kind is not None:
         raise FormatError(f"{path}: --vectors is for runs; this file has one kind of vectors.")
-    found = detect(path)
     readers: dict[str, Callable[[Path], WordVectors]] = {
         "word2vec": _read_text,
         "glove": _read_text,
         "word2vec-binary": _read_binary,
         "npy": _read_npy,
     }
-    return readers[found](path)
+    with faults_named(Source(str(path), path)):
+        return readers[detect(path)](path)
 
 
 def detect(path: Path) -> Format:
@@ -106,10 +108,7 @@ def _is_text(line: bytes) -> bool:
 
 
 def _open(path: Path) -> IO[bytes]:
-    try:
-        return open_source(Source(str(path), path))
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    return open_source(Source(str(path), path))
 
 
 def _header(line: bytes) -> tuple[int, int] | None:

@@ -48,6 +48,18 @@ def test_compressed_files_are_read(vectors, tmp_path, name):
     assert_same(load(path), vectors)
 
 
+@pytest.mark.parametrize("damage", [b"no gzip", b"\x1f\x8b\x08\0", None])
+@pytest.mark.parametrize("name", ["a.vec.gz", "a.vec.xz", "a.vec.bz2", "a.vec.zst"])
+def test_damaged_compressed_files_are_named(vectors, tmp_path, name, damage):
+    path = tmp_path / name
+    if damage is None:  # cut off
+        vectors.save(tmp_path / "plain", "word2vec")
+        damage = gzip.compress((tmp_path / "plain").read_bytes())[:-30]
+    path.write_bytes(damage)
+    with pytest.raises(EmbedderError, match=f"{name}: (damaged|cannot be read)"):
+        load(path)
+
+
 @pytest.mark.parametrize("binary", [False, True])
 def test_what_gensim_writes_is_read(vectors, tmp_path, binary):
     models = pytest.importorskip("gensim.models", reason="gensim is not installed")
