@@ -109,13 +109,16 @@ def _order(keys: Array, counts: Array, histories: int, symbols: int) -> _Order:
 
 
 def _discounts(counts: Array) -> Array:
-    """Return D₀ = 0, D₁, D₂ and D₃₊; where a text is too small to tell, ½ off."""
+    """Return D₀ = 0, D₁, D₂ and D₃₊; where a text is too small or too regular to tell, ½ off.
+
+    A discount of nothing would leave words that have not been seen a probability of zero.
+    """
     n = np.bincount(np.minimum(counts, 5), minlength=6).astype(float)
     if (n[1:5] == 0).any():
         return np.array([0.0, 0.5, 0.5, 0.5])
     y = n[1] / (n[1] + 2 * n[2])
     found = [k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3)]
-    return np.array([0.0, *np.clip(found, 0.0, [1.0, 2.0, 3.0])])
+    return np.array([0.0, *(d if d > 0 else 0.5 for d in found)])  # each is below its k
 
 
 def mixture_weight(one: Array, other: Array) -> float:

@@ -198,7 +198,8 @@ def kneser_ney(contexts, words, vocabulary):
             return 0.5
         y = have[1] / (have[1] + 2 * have[2])
         k = min(count, 3)
-        return min(max(k - (k + 1) * y * have[k + 1] / have[k], 0), k)
+        d = k - (k + 1) * y * have[k + 1] / have[k]
+        return d if d > 0 else 0.5
 
     def probability(context, word):
         if context is None:

@@ -44,6 +44,19 @@ def test_probabilities_add_up_to_one(rng, order):
         assert (found > 0).all()
 
 
+def test_no_word_is_impossible_after_a_text_of_odd_counts():
+    """Few pairs stand twice and many three times: the formula would add to the former."""
+    times = [2, 1, 1, 1, 1, 3, 3, 3, 3, 3, 4]
+    words = np.repeat(np.arange(len(times), dtype=np.int32), times)
+    contexts = np.where(words == 0, 0, 1).astype(np.int32)[:, None]  # 0 follows 0, twice
+    model = KneserNey(contexts, words, 20)
+    for context in (0, 1):
+        everything = np.full((20, 1), context, np.int32)
+        found = model.probabilities(everything, np.arange(20, dtype=np.int32))
+        assert (found > 0).all()
+        assert found.sum() == pytest.approx(1, rel=1e-12)
+
+
 def test_the_weight_of_a_mixture_is_the_best_one(rng):
     one, other = rng.uniform(0.01, 1, (2, 500))
     found = mixture_weight(one, other)
