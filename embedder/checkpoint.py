@@ -22,7 +22,7 @@ from embedder.arrays import Array
 from embedder.config import Config, load_config
 from embedder.errors import RunError
 from embedder.network import Parameters
-from embedder.storage import write_atomically
+from embedder.storage import save_tensors, write_atomically
 from embedder.vocabulary import Vocabulary
 
 WORK_PREFIX = ".work-"
@@ -218,21 +218,8 @@ def load_model(path: Path) -> Model:
 
 
 def _save(path: Path, arrays: dict[str, Array], metadata: dict[str, Any]) -> None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
     texts = {key: json.dumps(value) for key, value in metadata.items()}
-    texts |= {"format": _FORMAT, "version": __version__}
-
-    def write(temporary: Path) -> None:
-        try:
-            save_file(arrays, temporary, texts)
-        except SafetensorError as error:
-            # The library reports the system's errors in its own class, by their text.
-            full = "No space left" in str(error) or "File too large" in str(error)
-            raise OSError(28 if full else 5, str(error)) from None
-
-    write_atomically(path, write)
+    save_tensors(path, arrays, texts | {"format": _FORMAT, "version": __version__})
 
 
 def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:

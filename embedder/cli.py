@@ -1,14 +1,16 @@
 """The command line: options in, one call, text out. Imports wait until a command needs them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from embedder import __version__
 from embedder.errors import EmbedderError
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 _INTERRUPTED = 130
 _RUN = click.argument("run", type=click.Path(path_type=Path))
 _VECTORS = click.option(
@@ -118,14 +120,11 @@ def _summarise(run: Path) -> None:
     click.echo(f"{tables.neighbor_table(vectors, words)}\n")
     evaluation = model.config.evaluation
     if evaluation.analogies or evaluation.similarity:
+        from embedder.evaluation.suite import read_tasks
+
         try:
-            _evaluate(
-                vectors,
-                [Path(file) for file in evaluation.analogies],
-                [Path(file) for file in evaluation.similarity],
-                "3CosAdd",
-                evaluation.restrict_vocab,
-            )
+            tasks = read_tasks(map(Path, evaluation.analogies), map(Path, evaluation.similarity))
+            _evaluate(vectors, tasks, restrict_vocab=evaluation.restrict_vocab)
         except EmbedderError as error:
             # The model is saved; a file that is missing from its evaluation is no reason to fail.
             click.echo(f"Not evaluated: {error}\n", err=True)
@@ -158,49 +157,101 @@ class _FileLists(click.Command):
         return super().parse_args(ctx, expanded)
 
 
-@main.command("eval", cls=_FileLists)
-@_RUN
-@click.option("--analogies", type=click.Path(path_type=Path), multiple=True, metavar="FILE")
-@click.option("--similarity", type=click.Path(path_type=Path), multiple=True, metavar="FILE")
-@click.option(
-    "--perplexity", multiple=True, metavar="FILE", help="Text for the network to predict."
+def _file_list(name: str, what: str) -> Callable[[_F], _F]:
+    return click.option(
+        name, type=click.Path(path_type=Path), multiple=True, metavar="FILE", help=what
+    )
+
+
+_ANALOGIES = _file_list("--analogies", "Questions: Google's, MSR's (NAME.questions) or BATS's.")
+_SIMILARITY = _file_list("--similarity", "Lines 'word word score'.")
+_METHOD = click.option(
+    "--method",
+    type=click.Choice(["3CosAdd", "3CosMul", "PairDistance"]),
+    default="3CosAdd",
+    show_default=True,
+    help="How analogies are answered.",
 )
-@_VECTORS
-@click.option(
-    "--method", type=click.Choice(["3CosAdd", "3CosMul"]), default="3CosAdd", show_default=True
-)
-@click.option(
+_RESTRICT = click.option(
     "--restrict-vocab",
     type=click.IntRange(min=1),
     metavar="N",
     help="Use only the N most frequent words.",
 )
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here too.")
+_JSON = click.option(
+    "--json", "out", type=click.Path(path_type=Path), help="Write the figures here too."
+)
+_POST = click.option(
+    "--post",
+    multiple=True,
+    metavar="STEP",
+    help="First, in this order: normalise, centre, all-but-the-top[=N].",
+)
+_DTYPE = click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16", "int8"]),
+    default="float32",
+    show_default=True,
+    help="Round the vectors, and say what is lost.",
+)
+
+
+@main.command("eval", cls=_FileLists)
+@_RUN
+@_ANALOGIES
+@_SIMILARITY
+@_file_list("--outliers", "Groups of words, an empty line, outliers; or a folder of such files.")
+@_file_list("--categories", "Lines 'word category'.")
+@click.option(
+    "--perplexity", multiple=True, metavar="FILE", help="Text for the network to predict."
+)
+@_VECTORS
+@_METHOD
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="K",
+    help="Also count analogies whose answer is among the K best.",
+)
+@_RESTRICT
+@_POST
+@_DTYPE
+@_JSON
 def evaluate(
     run: Path,
     analogies: tuple[Path, ...],
     similarity: tuple[Path, ...],
+    outliers: tuple[Path, ...],
+    categories: tuple[Path, ...],
     perplexity: tuple[str, ...],
     vectors: Any,
     method: Any,
+    top_k: tuple[int, ...],
     restrict_vocab: int | None,
+    post: tuple[str, ...],
+    dtype: str,
     out: Path | None,
 ) -> None:
-    """Measure RUN's vectors on analogies and similarities, and its network on text.
+    """Measure the vectors of a run or file RUN on questions, and a run's network on text.
 
-    Several files may follow one --analogies, --similarity or --perplexity.
+    Several values may follow one option, as in --analogies FILE FILE.
     """
     from embedder.storage import write_atomically
 
-    if not analogies and not similarity and not perplexity:
+    if not any((analogies, similarity, outliers, categories, perplexity)):
         raise click.UsageError(
-            "nothing to evaluate: give --analogies FILE, --similarity FILE or --perplexity FILE."
+            "nothing to evaluate: give --analogies FILE, --similarity FILE, --outliers FILE, "
+            "--categories FILE or --perplexity FILE."
         )
     figures: dict[str, Any] = {}
-    if analogies or similarity:
-        figures = _evaluate(
-            _load(run, vectors), list(analogies), list(similarity), method, restrict_vocab
-        )
+    if analogies or similarity or outliers or categories:
+        from embedder.evaluation.suite import read_tasks
+
+        tasks = read_tasks(analogies, similarity, outliers, categories)
+        loaded = _load(run, vectors, post)
+        tops = tuple(sorted({1, *top_k}))
+        figures = _evaluate(loaded, tasks, method, restrict_vocab, tops, dtype)
     if perplexity:
         figures["perplexity"] = _perplexities(run, perplexity)
     if out is not None:
@@ -210,35 +261,66 @@ def evaluate(
 
 def _evaluate(
     vectors: Any,
-    analogies: list[Path],
-    similarity: list[Path],
-    method: Any,
-    restrict_vocab: int | None,
+    tasks: Any,
+    method: Any = "3CosAdd",
+    restrict_vocab: int | None = None,
+    tops: tuple[int, ...] = (1,),
+    dtype: str = "float32",
 ) -> dict[str, Any]:
     """Print tables and return the same figures for JSON."""
     from embedder import tables
-    from embedder.evaluation.analogies import evaluate_analogies, read_analogies
-    from embedder.evaluation.similarity import evaluate_similarity, read_similarities
+    from embedder.evaluation import suite
+    from embedder.postprocessing import rounded
 
-    figures: dict[str, Any] = {}
-    sections = [section for file in analogies for section in read_analogies(file)]
-    judgements = {file.stem: read_similarities(file) for file in similarity}
-    if sections:
-        result = evaluate_analogies(vectors, sections, method, restrict_vocab)
-        click.echo(tables.analogy_table(result) + "\n")
-        figures["analogies"] = {
-            "method": method,
-            "total": _score_figures(result.total),
-            "sections": {name: _score_figures(score) for name, score in result.sections.items()},
-        }
-    if judgements:
-        results = {
-            name: evaluate_similarity(vectors, pairs, restrict_vocab)
-            for name, pairs in judgements.items()
-        }
-        click.echo(tables.similarity_table(results) + "\n")
-        figures["similarity"] = {name: result._asdict() for name, result in results.items()}
+    rounded_vectors = rounded(vectors, dtype)
+    results = suite.evaluate(rounded_vectors, tasks, method, restrict_vocab)
+    click.echo(tables.result_tables(results, tops))
+    figures = results.figures(tops)
+    if dtype != "float32":
+        lost = suite.compare(vectors, rounded_vectors, tasks, method, restrict_vocab)
+        click.echo(tables.difference_table("float32", dtype, lost) + "\n")
+        figures["rounding"] = {name: found and found._asdict() for name, found in lost.items()}
     return figures
+
+
+@main.command(cls=_FileLists)
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_ANALOGIES
+@_SIMILARITY
+@_METHOD
+@_RESTRICT
+@_JSON
+def compare(
+    models: tuple[Path, ...],
+    analogies: tuple[Path, ...],
+    similarity: tuple[Path, ...],
+    method: Any,
+    restrict_vocab: int | None,
+    out: Path | None,
+) -> None:
+    """Compare the first of MODELS with each other one, on what both know.
+
+    MODELS are runs or files of vectors. Intervals and p-values are of the paired bootstrap over
+    questions.
+    """
+    from embedder import tables
+    from embedder.evaluation import suite
+    from embedder.storage import write_atomically
+
+    if len(models) < 2:
+        raise click.UsageError("give at least two models: embedder compare A B --analogies FILE.")
+    if not analogies and not similarity:
+        raise click.UsageError("nothing to compare on: give --analogies FILE or --similarity FILE.")
+    tasks = suite.read_tasks(analogies, similarity)
+    first = _load(models[0], None)
+    figures = {}
+    for model in models[1:]:
+        found = suite.compare(first, _load(model, None), tasks, method, restrict_vocab)
+        click.echo(tables.difference_table(str(models[0]), str(model), found) + "\n")
+        figures[str(model)] = {name: pair and pair._asdict() for name, pair in found.items()}
+    if out is not None:
+        text = json.dumps({"first": str(models[0]), "second": figures}, indent=2)
+        write_atomically(out, (text + "\n").encode())
 
 
 def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
@@ -252,10 +334,6 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
     return {file: result._asdict() for file, result in results.items()}
 
 
-def _score_figures(score: Any) -> dict[str, Any]:
-    return {**score._asdict(), "accuracy": score.accuracy, "interval": list(score.interval())}
-
-
 @main.command()
 @_RUN
 @click.argument("words", nargs=-1, required=True)
@@ -264,10 +342,12 @@ def _score_figures(score: Any) -> dict[str, Any]:
 def neighbors(run: Path, words: tuple[str, ...], vectors: Any, count: int) -> None:
     """Print the words nearest to each WORD, by cosine."""
     loaded = _load(run, vectors)
-    found = {word: loaded.neighbors(word, count) for word in words}
-    for word, near in found.items():
-        if len(found) > 1:
+    found = loaded.neighbors_of(words, count)
+    for word, near in zip(words, found, strict=True):
+        if len(words) > 1:
             click.echo(f"{word}:")
+        if loaded.is_composed(word):
+            click.echo(f"'{word}' is unknown; its vector is composed of its n-grams.", err=True)
         _print_neighbors(near)
 
 
@@ -291,50 +371,82 @@ def _print_neighbors(found: list[Any]) -> None:
 _FORMAT = click.option(
     "--format",
     "file_format",
-    type=click.Choice(["word2vec", "word2vec-binary", "glove", "npy"]),
-    help="By default as OUT's name says: .bin, .npy, or else word2vec's text.",
+    type=click.Choice(
+        [
+            "word2vec",
+            "word2vec-binary",
+            "glove",
+            "npy",
+            "fasttext",
+            "safetensors",
+            "finalfusion",
+            "projector",
+            "static-embedding",
+        ]
+    ),
+    help="By default as OUT's name says: .bin, .npy, .safetensors, .fifu, .tsv, .glove, .ftbin; "
+    "word2vec's text otherwise.",
 )
 
 
-@main.command()
+@main.command(cls=_FileLists)
 @_RUN
 @click.argument("out", type=click.Path(path_type=Path))
 @_FORMAT
 @_VECTORS
-def export(run: Path, out: Path, file_format: Any, vectors: Any) -> None:
-    """Write RUN's vectors to the file OUT for other tools."""
-    _export(run, out, file_format, vectors)
+@_POST
+@_DTYPE
+def export(
+    run: Path, out: Path, file_format: Any, vectors: Any, post: tuple[str, ...], dtype: str
+) -> None:
+    """Write RUN's vectors to the file (static-embedding: folder) OUT for other tools."""
+    _export(run, out, file_format, vectors, post, dtype)
 
 
-@main.command()
+@main.command(cls=_FileLists)
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @_FORMAT
-def convert(source: Path, out: Path, file_format: Any) -> None:
-    """Write the vectors of the file or run IN to the file OUT in another format.
+@_POST
+@_DTYPE
+def convert(source: Path, out: Path, file_format: Any, post: tuple[str, ...], dtype: str) -> None:
+    """Write the vectors of the file or run IN to OUT in another format.
 
-    IN is word2vec text or binary, GloVe, fastText .vec or .npy with its words; which, is found out.
+    What IN is, is found out: word2vec's text or binary, GloVe, fastText's .vec or .bin, .npy,
+    safetensors, finalfusion, the embedding projector's .tsv, or a folder of model2vec or
+    sentence-transformers.
     """
-    _export(source, out, file_format, None)
+    _export(source, out, file_format, None, post, dtype)
 
 
-def _export(source: Path, out: Path, file_format: Any, vectors: Any) -> None:
-    from embedder.vectors import export_format
+def _export(
+    source: Path, out: Path, file_format: Any, vectors: Any, post: tuple[str, ...], dtype: str
+) -> None:
+    from embedder.formats import save
+    from embedder.postprocessing import rounded, rounding_loss
 
-    loaded = _load(source, vectors)
-    loaded.save(out, file_format or export_format(out))
+    loaded = _load(source, vectors, post)
+    save(loaded, out, file_format, progress=True, dtype=dtype)
     words, dimension = loaded.matrix.shape
     click.echo(f"Wrote {words:,} vectors of {dimension} dimensions to {out}.")
+    if dtype != "float32":
+        loss = rounding_loss(loaded, rounded(loaded, dtype))
+        click.echo(
+            f"As {dtype}, the mean cosine of a vector with what it was is {loss.cosine:.6f}, and "
+            f"{loss.neighbors:.1%} of words' ten nearest are the same; eval --dtype {dtype} shows "
+            "what that costs."
+        )
 
 
-def _load(path: Path, vectors: Any) -> Any:
+def _load(path: Path, vectors: Any, post: tuple[str, ...] = ()) -> Any:
     """Read a run's or a file's vectors, saying what had to be repaired."""
     from embedder.formats import load
+    from embedder.postprocessing import postprocess
 
-    loaded = load(path, vectors)
+    loaded = load(path, vectors, progress=True)
     for repair in loaded.repairs:
         click.echo(f"{path}: {repair}.", err=True)
-    return loaded
+    return postprocess(loaded, post)
 
 
 @main.command("check-gradients")

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from embedder.arrays import Array
 from embedder.errors import RunError
 
 
@@ -38,8 +39,32 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         temporary.unlink(missing_ok=True)
 
 
-def describe_write_error(path: Path, error: OSError) -> str:
+def describe_write_error(
+    path: Path, error: OSError, instead: str = "choose another --output"
+) -> str:
     """Return one sentence on why a file could not be written and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{path}: the disk is full; free some space or choose another --output."
-    return f"{path}: cannot be written ({error.strerror or error}); choose another --output."
+        return f"{path}: the disk is full; free some space or {instead}."
+    return f"{path}: cannot be written ({error.strerror or error}); {instead}."
+
+
+def save_tensors(path: Path, tensors: dict[str, Array], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            # The library reports the system's errors in its own class, by their text.
+            full = "No space left" in str(error) or "File too large" in str(error)
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from None
+
+    write_atomically(path, write)

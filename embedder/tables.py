@@ -7,8 +7,10 @@ from typing import Any
 
 from embedder.config import Config
 from embedder.evaluation.analogies import AnalogyResult, Score
+from embedder.evaluation.bootstrap import Difference
 from embedder.evaluation.perplexity import Perplexity
 from embedder.evaluation.similarity import SimilarityResult
+from embedder.evaluation.suite import Results
 from embedder.vectors import WordVectors
 
 _WORDS_SHOWN = 5
@@ -27,38 +29,93 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = " 
     return "\n".join(lines)
 
 
-def analogy_table(result: AnalogyResult) -> str:
-    """Return a row a section and the total with its interval."""
-    header = ("analogies", "accuracy", "95 % interval", "correct", "questions", "skipped")
-    scores = {**result.sections, "total": result.total}
-    return table(header, [_analogy_row(name, score) for name, score in scores.items()])
+def result_tables(results: Results, tops: Sequence[int] = (1,)) -> str:
+    """Return the tables of everything that was measured, each with an empty line after it."""
+    found = []
+    if results.analogies is not None:
+        found.append(analogy_table(results.analogies, tops))
+    if results.similarity:
+        found.append(similarity_table(results.similarity))
+    if results.outliers:
+        rows = [
+            (name, _share(r.accuracy), _share(r.opp), f"{r.sets:,}", f"{r.total:,}")
+            for name, r in results.outliers.items()
+        ]
+        found.append(table(("outliers", "accuracy", "OPP", "sets", "of"), rows))
+    if results.categories:
+        rows = [
+            (name, _share(r.purity), f"{r.categories:,}", f"{r.words:,}", f"{r.total:,}")
+            for name, r in results.categories.items()
+        ]
+        found.append(table(("categories", "purity", "clusters", "words found", "of"), rows))
+    return "".join(text + "\n\n" for text in found).removesuffix("\n")
 
 
-def _analogy_row(name: str, score: Score) -> tuple[str, ...]:
+def analogy_table(result: AnalogyResult, tops: Sequence[int] = (1,)) -> str:
+    """Return a row a section, the total with its interval, and the mean of the sections.
+
+    Beyond the first, each of `tops` adds a column: the share of answers among so many best.
+    """
+    more = [top for top in tops if top != 1]
+    header = ["analogies", "accuracy", "95 % interval", *(f"top {top}" for top in more)]
+    header += ["correct", "questions", "skipped"]
+    rows = [
+        _analogy_row(name, score, [result.section(name, top).accuracy for top in more])
+        for name, score in result.sections().items()
+    ]
+    total = result.total()
+    rows.append(_analogy_row("total", total, [result.total(top).accuracy for top in more]))
+    if total.questions:
+        means = [f"{result.macro(top):.3f}" for top in more]
+        rows.append(["mean of sections", f"{result.macro():.3f}", "", *means, "", "", ""])
+    return table(header, rows)
+
+
+def _analogy_row(name: str, score: Score, more: Sequence[float]) -> list[str]:
     low, high = score.interval()
     known = score.questions > 0
-    return (
+    return [
         name,
         f"{score.accuracy:.3f}" if known else "–",
         f"{low:.3f} – {high:.3f}" if known else "–",
+        *(f"{accuracy:.3f}" if known else "–" for accuracy in more),
         f"{score.correct:,}",
         f"{score.questions:,}",
         f"{score.skipped:,}",
-    )
+    ]
 
 
 def similarity_table(results: dict[str, SimilarityResult]) -> str:
     """Return a row a file."""
     rows = [
-        (
-            name,
-            "–" if result.spearman is None else f"{result.spearman:.3f}",
-            f"{result.pairs:,}",
-            f"{result.total:,}",
-        )
-        for name, result in results.items()
+        (name, _share(r.spearman), _share(r.pearson), f"{r.pairs:,}", f"{r.total:,}")
+        for name, r in results.items()
     ]
-    return table(("similarity", "Spearman", "pairs found", "of"), rows)
+    return table(("similarity", "Spearman", "Pearson", "pairs found", "of"), rows)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def difference_table(first: str, second: str, found: dict[str, Difference | None]) -> str:
+    """Return a row a task: both scores, the difference, its interval and p-value."""
+    header = (f"{second} − {first}", "first", "second", "difference", "95 % interval", "p", "items")
+    rows = [
+        (name, "–", "–", "–", "–", "–", "0")
+        if pair is None
+        else (
+            name,
+            f"{pair.first:.3f}",
+            f"{pair.second:.3f}",
+            f"{pair.difference:+.3f}",
+            f"{pair.interval[0]:+.3f} – {pair.interval[1]:+.3f}",
+            f"{pair.p:.3f}" if pair.p >= 0.001 else "< 0.001",
+            f"{pair.items:,}",
+        )
+        for name, pair in found.items()
+    ]
+    return table(header, rows)
 
 
 def perplexity_table(results: dict[str, Perplexity]) -> str:
@@ -93,8 +150,8 @@ def neighbor_table(vectors: WordVectors, words: Sequence[str], count: int = 5) -
     width = max(len(word) for word in words)
     lines = [
         f"  {word.ljust(width)}  "
-        + ", ".join(f"{near.word} {near.similarity:.2f}" for near in vectors.neighbors(word, count))
-        for word in words
+        + ", ".join(f"{near.word} {near.similarity:.2f}" for near in found)
+        for word, found in zip(words, vectors.neighbors_of(words, count), strict=True)
     ]
     return "\n".join([f"  {'word'.ljust(width)}  nearest, with cosine", *lines])
 

@@ -1,22 +1,20 @@
 """Trained word vectors: look up, neighbours, analogies, and files for other tools."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import numpy as np
 
 from embedder.arrays import Array
 from embedder.checkpoint import load_model
 from embedder.config import VectorKind
-from embedder.errors import RunError, VocabularyError
-from embedder.network import normalised, word_vectors
-from embedder.storage import write_atomically
+from embedder.errors import RunError
+from embedder.network import word_vectors
+from embedder.search import nearest, row_lengths
+from embedder.subwords import Subwords
 from embedder.vocabulary import Vocabulary
-
-ExportFormat = Literal["word2vec", "word2vec-binary", "glove", "npy"]
-_ROWS_A_WRITE = 4096
 
 
 class Neighbor(NamedTuple):
@@ -37,6 +35,8 @@ class WordVectors:
         Their vectors; made read-only.
     repairs
         What was wrong with the file that they come from, and what was done about it.
+    subwords
+        What they are composed of, if they are: unknown words then have vectors too.
 
     Examples
     --------
@@ -55,12 +55,17 @@ class WordVectors:
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, matrix: Array, repairs: tuple[str, ...] = ()
+        self,
+        vocabulary: Vocabulary,
+        matrix: Array,
+        repairs: tuple[str, ...] = (),
+        subwords: Subwords | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.matrix = matrix.view()
         self.matrix.flags.writeable = False
         self.repairs = repairs
+        self.subwords = subwords
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -71,12 +76,24 @@ class WordVectors:
     def __getitem__(self, word: str) -> Array:
         """Return a word's vector, (D,) float32, read-only.
 
+        A word that the vocabulary lacks has one if the vectors are composed of n-grams.
+
         Raises
         ------
         VocabularyError
             For an unknown word, with near spellings.
         """
+        known = self.vocabulary.ids.get(word)
+        if known is None and self.subwords is not None:
+            composed = self.subwords.compose_unknown(word)
+            if composed is not None:
+                composed.flags.writeable = False
+                return composed
         return np.asarray(self.matrix[self.vocabulary.id_of(word)])
+
+    def is_composed(self, word: str) -> bool:
+        """Say whether a word's vector comes from its n-grams alone, as the word is unknown."""
+        return word not in self and self.subwords is not None
 
     def similarity(self, a: str, b: str) -> float:
         """Return the cosine of two words' vectors.
@@ -86,13 +103,21 @@ class WordVectors:
         VocabularyError
             For an unknown word.
         """
-        i, j = (self.vocabulary.id_of(word) for word in (a, b))
-        return float(self.unit_matrix[i] @ self.unit_matrix[j])
+        first, second = self._unit_vector(a), self._unit_vector(b)
+        return float(first @ second)
 
     @cached_property
-    def unit_matrix(self) -> Array:
-        """The vectors scaled to length 1, (V, D) float32."""
-        return normalised(self.matrix)
+    def lengths(self) -> Array:
+        """The vectors' lengths, (V,) float32; 1 for vectors of zeros."""
+        return row_lengths(self.matrix)
+
+    def unit_rows(self, ids: Array) -> Array:
+        """Return rows scaled to length 1, (n, D) float32; zeros stay zeros."""
+        return np.asarray(self.matrix[ids] / self.lengths[ids, None])
+
+    def _unit_vector(self, word: str) -> Array:
+        vector = self[word]
+        return np.asarray(vector / row_lengths(vector[None])[0])
 
     def neighbors(self, word: str, count: int = 10) -> list[Neighbor]:
         """Return the words whose vectors have the largest cosine with a word's.
@@ -102,8 +127,18 @@ class WordVectors:
         VocabularyError
             For an unknown word.
         """
-        i = self.vocabulary.id_of(word)
-        return self._nearest(self.unit_matrix[i], {i}, count)
+        return self.neighbors_of([word], count)[0]
+
+    def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[list[Neighbor]]:
+        """Return the neighbours of many words, which is faster than one after another.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
+        queries = np.stack([self[word] for word in words])
+        return self._nearest(queries, [self._ids({word}) for word in words], count)
 
     def analogy(self, a: str, b: str, c: str, count: int = 10) -> list[Neighbor]:
         """Return the words that complete "a is to b as c is to …", by 3CosAdd.
@@ -113,88 +148,32 @@ class WordVectors:
         VocabularyError
             For an unknown word.
         """
-        ids = [self.vocabulary.id_of(word) for word in (a, b, c)]
-        va, vb, vc = self.unit_matrix[ids]
-        return self._nearest(vb - va + vc, set(ids), count)
+        va, vb, vc = (self._unit_vector(word) for word in (a, b, c))
+        return self._nearest((vb - va + vc)[None], [self._ids({a, b, c})], count)[0]
 
-    def _nearest(self, query: Array, excluded: set[int], count: int) -> list[Neighbor]:
-        length = np.linalg.norm(query)
-        similarities = self.unit_matrix @ (query / (length if length > 0 else 1))
-        similarities[list(excluded)] = -np.inf
-        count = min(count, len(similarities) - len(excluded))
-        best = np.argsort(-similarities, kind="stable")[:count]
-        return [Neighbor(self.vocabulary.words[i], float(similarities[i])) for i in best]
+    def _ids(self, words: set[str]) -> set[int]:
+        return {self.vocabulary.ids[word] for word in words if word in self}
 
-    def save(self, path: Path, file_format: ExportFormat) -> None:
-        """Write the vectors for other tools.
+    def _nearest(
+        self, queries: Array, excluded: list[set[int]], count: int
+    ) -> list[list[Neighbor]]:
+        count = min(count, len(self))
+        found = nearest(queries, self.matrix, self.lengths, count, excluded)
+        words = self.vocabulary.words
+        return [
+            [
+                Neighbor(words[i], float(score))
+                for i, score in zip(ids, scores, strict=True)
+                if i >= 0 and score > -np.inf
+            ]
+            for ids, scores in zip(found.ids, found.scores, strict=True)
+        ]
 
-        ``word2vec``: a line "V D", then a word and its numbers a line. ``glove``: the same without
-        the first line. ``word2vec-binary``: the first line, then each word, a space and D
-        little-endian float32. ``npy``: a NumPy matrix, and the words, one a line, in NAME.vocab.txt
-        beside it. All hold every float32 exactly.
+    def save(self, path: str | Path, file_format: str | None = None) -> None:
+        """Write the vectors for other tools; see `embedder.formats.save`."""
+        from embedder.formats import save
 
-        Raises
-        ------
-        VocabularyError
-            For a word with a space, which these formats cannot hold.
-        RunError
-            If the file cannot be written.
-        """
-        for word in self.vocabulary.words:
-            if not word or any(character.isspace() for character in word):
-                raise VocabularyError(
-                    f"{word!r} holds white space, which the {file_format} format cannot; "
-                    "retrain with corpus.tokenizer: words."
-                )
-        if file_format == "npy":
-            words = "".join(f"{word}\n" for word in self.vocabulary.words)
-            write_atomically(path.with_suffix(".vocab.txt"), words.encode())
-            write_atomically(path, self._write_npy)
-            return
-        writer = _binary_rows if file_format == "word2vec-binary" else _text_rows
-        header = b"" if file_format == "glove" else b"%d %d\n" % self.matrix.shape
-        write_atomically(path, _file_writer(header, writer(self)))
-
-    def _write_npy(self, path: Path) -> None:
-        with path.open("wb") as file:  # by the file: the name of a path would get .npy added
-            np.save(file, np.ascontiguousarray(self.matrix, "<f4"), allow_pickle=False)
-
-
-def export_format(path: Path) -> ExportFormat:
-    """Return the format that a file's name suggests: .bin, .npy, and word2vec's text otherwise."""
-    named: dict[str, ExportFormat] = {".bin": "word2vec-binary", ".npy": "npy"}
-    return named.get(path.suffix, "word2vec")
-
-
-def _file_writer(header: bytes, rows: Iterator[bytes]) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            file.write(header)
-            _write_all(file, rows)
-
-    return write
-
-
-def _write_all(file: BinaryIO, rows: Iterable[bytes]) -> None:
-    for row in rows:
-        file.write(row)
-
-
-def _binary_rows(vectors: WordVectors) -> Iterator[bytes]:
-    matrix = vectors.matrix.astype("<f4", copy=False)
-    for word, vector in zip(vectors.vocabulary.words, matrix, strict=True):
-        yield word.encode() + b" " + vector.tobytes() + b"\n"
-
-
-def _text_rows(vectors: WordVectors) -> Iterator[bytes]:
-    for start in range(0, len(vectors.matrix), _ROWS_A_WRITE):
-        rows = vectors.matrix[start : start + _ROWS_A_WRITE]
-        # The shortest decimal that reads back as the same float32.
-        texts = rows.astype(np.float32).astype(str)
-        words = vectors.vocabulary.words[start : start + _ROWS_A_WRITE]
-        yield "".join(
-            f"{word} {' '.join(row)}\n" for word, row in zip(words, texts, strict=True)
-        ).encode()
+        save(self, path, file_format)
 
 
 def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:

@@ -206,7 +206,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as name:
                 seconds = timed_training(system, setting, epochs, Path(name))
                 vectors = system.load(Path(name))
-            total = evaluate_analogies(vectors, sections, "3CosAdd", options.words).total
+            total = evaluate_analogies(vectors, sections, "3CosAdd", options.words).total()
             row: dict[str, Any] = {
                 "system": system.name, "epochs": epochs, "seconds": seconds,
                 "analogies": total.accuracy, "questions": total.questions,

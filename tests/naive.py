@@ -239,7 +239,7 @@ def positive_pmi(counts):
 
 
 def analogy_accuracy(vectors, words, questions, method):
-    """Correct answers of 3CosAdd or 3CosMul, one question at a time."""
+    """Correct answers of a method, one question at a time."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     place = {word: i for i, word in enumerate(words)}
     correct = 0
@@ -252,9 +252,30 @@ def analogy_accuracy(vectors, words, questions, method):
             to_a, to_b, to_c = (unit[i] @ unit[j] for j in (a, b, c))
             if method == "3CosAdd":
                 score = to_b - to_a + to_c
+            elif method == "PairDistance":
+                one, two = unit[i] - unit[c], unit[b] - unit[a]
+                score = one @ two / np.linalg.norm(one) / np.linalg.norm(two)
             else:
                 score = ((1 + to_b) / 2) * ((1 + to_c) / 2) / ((1 + to_a) / 2 + 1e-3)
             if score > best_score:
                 best, best_score = i, score
         correct += best == d
     return correct
+
+
+def ngram_buckets(word, min_n, max_n, buckets):
+    """Buckets of the n-grams of "<word>", characters in Python, FNV-1a with signed bytes."""
+    text = f"<{word}>"
+    found = []
+    for start in range(len(text)):
+        for n in range(1, max_n + 1):
+            if start + n > len(text) or n < min_n:
+                continue
+            if n == 1 and (start == 0 or start + n == len(text)):
+                continue
+            value = 2166136261
+            for byte in text[start : start + n].encode():
+                signed = byte - 256 if byte >= 128 else byte
+                value = ((value ^ (signed & 0xFFFFFFFF)) * 16777619) & 0xFFFFFFFF
+            found.append(value % buckets)
+    return found

@@ -18,9 +18,11 @@ from embedder.vectors import load_vectors
 
 
 def analogy_accuracy(run, analogies, kind="output"):
-    return evaluate_analogies(
-        load_vectors(Path(run), kind), read_analogies(analogies)
-    ).total.accuracy
+    return (
+        evaluate_analogies(load_vectors(Path(run), kind), read_analogies(analogies))
+        .total()
+        .accuracy
+    )
 
 
 def lines(run):

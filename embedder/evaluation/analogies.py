@@ -2,14 +2,18 @@
 
 With unit vectors, the answer is the word d, other than a, b and c, that maximises
 
-    3CosAdd   cos(d, b) − cos(d, a) + cos(d, c)                        Mikolov et al. 2013
-    3CosMul   cos⁺(d, b) cos⁺(d, c) / (cos⁺(d, a) + 0.001)             Levy and Goldberg 2014, (4)
+    3CosAdd        cos(d, b) − cos(d, a) + cos(d, c)                   Mikolov et al. 2013
+    3CosMul        cos⁺(d, b) cos⁺(d, c) / (cos⁺(d, a) + 0.001)        Levy and Goldberg 2014, (4)
+    PairDistance   cos(d − c, b − a)                                   Levy and Goldberg 2014, (2)
 
 where cos⁺ = (1 + cos)/2. As in gensim, words are compared without regard to case (the more frequent
 of two spellings stands for both), and questions with a word outside the (restricted) vocabulary are
 skipped and counted.
 """
 
+import threading
+from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,23 +21,38 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import read_lines
+from embedder.evaluation.files import files_in, read_lines
+from embedder.search import over_blocks
 from embedder.vectors import WordVectors
 
-Method = Literal["3CosAdd", "3CosMul"]
-_QUESTIONS_AT_A_TIME = 512
+Method = Literal["3CosAdd", "3CosMul", "PairDistance"]
+SKIPPED = -1
+"""The rank of a question that was not asked."""
+_QUESTIONS_AT_A_TIME = 1024
 _RESAMPLES = 10_000
+_NEAR = 4e-6
+"""Scores this close are compared only when both come from one product, for the sake of rounding."""
+_NEAR_KEPT = 1 << 20
+
+
+class Question(NamedTuple):
+    """A is to b as c is to one of the answers."""
+
+    a: str
+    b: str
+    c: str
+    answers: tuple[str, ...]
 
 
 class Section(NamedTuple):
     """The questions under one heading."""
 
     name: str
-    questions: list[tuple[str, str, str, str]]
+    questions: list[Question]
 
 
 class Score(NamedTuple):
-    """Accuracy over the questions whose four words are known."""
+    """Accuracy over the questions whose words are known."""
 
     correct: int
     questions: int
@@ -59,27 +78,70 @@ class Score(NamedTuple):
 
 
 class AnalogyResult(NamedTuple):
-    """Scores by section and in total."""
+    """The rank of the right answer to every question.
 
-    total: Score
-    sections: dict[str, Score]
+    ``ranks``
+        For each section (n,) int64, in the order of its questions: 0 where the best candidate is
+        right, r where r wrong ones are better, `SKIPPED` where a word is unknown.
+    """
+
+    ranks: dict[str, Array]
+
+    def section(self, name: str, top: int = 1) -> Score:
+        """Count as correct what is among the `top` best candidates of a section's questions."""
+        return _score(self.ranks[name], top)
+
+    def sections(self, top: int = 1) -> dict[str, Score]:
+        """Return the scores of all sections."""
+        return {name: self.section(name, top) for name in self.ranks}
+
+    def total(self, top: int = 1) -> Score:
+        """Return the score of all questions together: their accuracy is the micro average."""
+        return _score(np.concatenate(list(self.ranks.values())), top)
+
+    def macro(self, top: int = 1) -> float:
+        """Return the mean of the sections' accuracies, leaving out sections without questions."""
+        known = [score.accuracy for score in self.sections(top).values() if score.questions]
+        return float(np.mean(known)) if known else 0.0
+
+
+def _score(ranks: Array, top: int) -> Score:
+    asked = ranks != SKIPPED
+    return Score(int((asked & (ranks < top)).sum()), int(asked.sum()), int((~asked).sum()))
 
 
 def read_analogies(path: Path) -> list[Section]:
-    """Read Google's format: lines ": section" and lines "a b c d".
+    """Read questions in one of three formats, which is found out.
+
+    Google's: lines ": section" and lines "a b c d". MSR's: NAME.questions with lines "a b c" beside
+    NAME.answers with lines "section d". BATS's: a folder of files, or one of them, with lines
+    "word answer/answer/…"; each two lines of a file make a question either way round, the first
+    answer of the one being b, and all answers of the other being right.
 
     Raises
     ------
     EvaluationError
-        For a file that is missing, empty or not text, or a line without exactly four words.
+        For a file that is missing, empty or not text, or a line that is none of these.
     """
+    if path.is_dir():
+        return [section for file in files_in(path) for section in read_analogies(file)]
+    lines = [(n, line.split()) for n, line in enumerate(read_lines(path), start=1) if line.split()]
+    if path.suffix == ".questions":
+        sections = _msr_sections(path, lines)
+    elif lines and len(lines[0][1]) == 2 and not lines[0][1][0].startswith(":"):
+        sections = [_pair_section(path, lines)]
+    else:
+        sections = _google_sections(path, lines)
+    if not any(section.questions for section in sections):
+        raise EvaluationError(f"{path}: no questions; expected lines of four words.")
+    return sections
+
+
+def _google_sections(path: Path, lines: list[tuple[int, list[str]]]) -> list[Section]:
     sections: list[Section] = []
-    for number, line in enumerate(read_lines(path), start=1):
-        words = line.split()
-        if not words:
-            continue
+    for number, words in lines:
         if words[0].startswith(":"):
-            sections.append(Section(line.strip().lstrip(":").strip(), []))
+            sections.append(Section(" ".join(words).lstrip(":").strip(), []))
             continue
         if len(words) != 4:
             raise EvaluationError(
@@ -89,10 +151,43 @@ def read_analogies(path: Path) -> list[Section]:
         if not sections:
             sections.append(Section(path.stem, []))
         a, b, c, d = words
-        sections[-1].questions.append((a, b, c, d))
-    if not any(section.questions for section in sections):
-        raise EvaluationError(f"{path}: no questions; expected lines of four words.")
+        sections[-1].questions.append(Question(a, b, c, (d,)))
     return sections
+
+
+def _msr_sections(path: Path, lines: list[tuple[int, list[str]]]) -> list[Section]:
+    answers_path = path.with_suffix(".answers")
+    answers = [line.split() for line in read_lines(answers_path) if line.split()]
+    if len(answers) != len(lines):
+        raise EvaluationError(
+            f"{answers_path}: {len(answers):,} answers to {len(lines):,} questions of {path.name}."
+        )
+    sections: dict[str, Section] = {}
+    for (number, words), answer in zip(lines, answers, strict=True):
+        if len(words) != 3 or len(answer) != 2:
+            raise EvaluationError(
+                f"{path}, line {number}: expected three words 'a b c', and in {answers_path.name} "
+                "a line 'section d'."
+            )
+        name, d = answer
+        a, b, c = words
+        sections.setdefault(name, Section(name, [])).questions.append(Question(a, b, c, (d,)))
+    return list(sections.values())
+
+
+def _pair_section(path: Path, lines: list[tuple[int, list[str]]]) -> Section:
+    pairs: list[tuple[str, tuple[str, ...]]] = []
+    for number, words in lines:
+        answers = tuple(words[-1].split("/")) if len(words) == 2 else ()
+        if not answers or not all(answers):
+            raise EvaluationError(
+                f"{path}, line {number}: expected 'word answer/answer/…', got {len(words)} words."
+            )
+        pairs.append((words[0], answers))
+    return Section(
+        path.stem,
+        [Question(a, b[0], c, answers) for (a, b), (c, answers) in permutations(pairs, 2)],
+    )
 
 
 def evaluate_analogies(
@@ -114,44 +209,138 @@ def evaluate_analogies(
     restrict_vocab
         Use only so many of the most frequent words, for questions and answers.
     """
-    words = vectors.vocabulary.words[:restrict_vocab]
-    unit = vectors.unit_matrix[: len(words)]
-    folded = [word.upper() for word in words]
-    ids: dict[str, int] = {}
-    for i, word in enumerate(folded):
-        ids.setdefault(word, i)
-    scores: dict[str, Score] = {}
-    for section in sections:
-        known = [
-            row
-            for question in section.questions
-            if None not in (row := [ids.get(word.upper()) for word in question])
-        ]
-        correct = 0
-        for start in range(0, len(known), _QUESTIONS_AT_A_TIME):
-            batch = np.array(known[start : start + _QUESTIONS_AT_A_TIME])
-            answers = _answer(unit, batch[:, :3], method)
-            correct += sum(
-                folded[answer] == folded[expected]
-                for answer, expected in zip(answers, batch[:, 3], strict=True)
-            )
-        before = scores.get(section.name, Score(0, 0, 0))
-        scores[section.name] = Score(
-            before.correct + correct,
-            before.questions + len(known),
-            before.skipped + len(section.questions) - len(known),
-        )
-    total = Score(*(sum(column) for column in zip(*scores.values(), strict=True)))
-    return AnalogyResult(total, scores)
+    spellings: dict[str, list[int]] = {}
+    for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):
+        spellings.setdefault(word.upper(), []).append(i)
+    V = len(vectors.vocabulary.words[:restrict_vocab])
+    questions = [question for section in sections for question in section.questions]
+    ranks = np.full(len(questions), SKIPPED, np.int64)
+    known = [i for i, question in enumerate(questions) if _is_known(question, spellings)]
+    for start in range(0, len(known), _QUESTIONS_AT_A_TIME):
+        some = known[start : start + _QUESTIONS_AT_A_TIME]
+        ranks[some] = _ranks(vectors, [questions[i] for i in some], spellings, V, method)
+    names = np.array([i for i, section in enumerate(sections) for _ in section.questions])
+    found: dict[str, Array] = {}
+    for i, section in enumerate(sections):
+        before = found.get(section.name, ranks[:0])
+        found[section.name] = np.concatenate([before, ranks[names == i]])
+    return AnalogyResult(found)
 
 
-def _answer(unit: Array, questions: Array, method: Method) -> Array:
-    """Return the best candidate for (n, 3) questions, (n,) int64."""
-    a, b, c = questions.T
-    if method == "3CosAdd":
-        scores = (unit[b] - unit[a] + unit[c]) @ unit.T
-    else:
-        to_a, to_b, to_c = ((1 + unit[word] @ unit.T) / 2 for word in (a, b, c))
-        scores = to_b * to_c / (to_a + 1e-3)
-    np.put_along_axis(scores, questions, -np.inf, axis=1)
-    return np.asarray(scores.argmax(axis=1))
+def _is_known(question: Question, spellings: dict[str, list[int]]) -> bool:
+    asked = all(word.upper() in spellings for word in question[:3])
+    return asked and any(answer.upper() in spellings for answer in question.answers)
+
+
+def _ranks(
+    vectors: WordVectors,
+    questions: Sequence[Question],
+    spellings: dict[str, list[int]],
+    V: int,
+    method: Method,
+) -> Array:
+    """Return how many candidates are better than the best right answer, (n,) int64."""
+    n = len(questions)
+    asked = np.array([[spellings[w.upper()][0] for w in question[:3]] for question in questions])
+    ignored, right = [], []
+    for i, question in enumerate(questions):
+        given = {row for word in question[:3] for row in spellings[word.upper()]}
+        answers = {row for w in question.answers for row in spellings.get(w.upper(), ())} - given
+        ignored += [(row, i) for row in given]
+        right += [(row, i) for row in answers]
+    given_pairs, right_pairs = (
+        np.array(sorted(pairs), np.int64).reshape(-1, 2) for pairs in (ignored, right)
+    )
+    a, b, c = (vectors.unit_rows(asked[:, i]) for i in range(3))
+    scorer = _Scorer(method, a, b, c)
+    best = np.full(n, -np.inf, np.float32)
+    for start in range(0, len(right_pairs), _QUESTIONS_AT_A_TIME):
+        rows, which = right_pairs[start : start + _QUESTIONS_AT_A_TIME].T
+        np.maximum.at(best, which, scorer.paired(vectors.unit_rows(rows), which))
+    slack = (_NEAR * np.maximum(1, np.abs(best))).astype(np.float32)
+    slack[~np.isfinite(best)] = 0
+    better = np.zeros(n, np.int64)
+    exact = np.full(n, -np.inf, np.float32)  # of the best right answer, from the blocks' products
+    place = np.full(n, V, np.int64)
+    near: list[tuple[Array, Array, Array]] = []  # questions, rows, scores
+    lock = threading.Lock()
+
+    def visit(start: int, block: Array) -> None:
+        scores = scorer.all(block)
+        rows, which = _within(given_pairs, start, len(block))
+        scores[which, rows] = -np.inf
+        rows, which = _within(right_pairs, start, len(block))
+        own = scores[which, rows]
+        scores[which, rows] = -np.inf
+        some = np.flatnonzero(scores.max(axis=1) >= best - slack)
+        chosen, bound, room = scores[some], best[some, None], slack[some, None]
+        above = (chosen > bound + room).sum(axis=1)
+        close, column = np.nonzero((chosen >= bound - room) & (chosen <= bound + room))
+        with lock:
+            better[some] += above
+            for question, row, score in zip(which, rows, own, strict=True):
+                if (-score, start + row) < (-exact[question], place[question]):
+                    exact[question], place[question] = score, start + row
+            if sum(len(found) for found, _, _ in near) + len(close) <= _NEAR_KEPT:
+                near.append((some[close], start + column, chosen[close, column]))
+            else:  # of nearly equal vectors none is found
+                np.add.at(better, some[close], 1)
+
+    over_blocks(vectors.matrix[:V], vectors.lengths[:V], visit)
+    for which, rows, scores in near:
+        wins = (scores > exact[which]) | ((scores == exact[which]) & (rows < place[which]))
+        np.add.at(better, which[wins], 1)
+    better[~np.isfinite(best)] = V  # the only right answers stand in the question
+    return better
+
+
+def _within(pairs: Array, start: int, size: int) -> tuple[Array, Array]:
+    """Return the (row, question) pairs of a block, the rows counted from its start."""
+    low, high = np.searchsorted(pairs[:, 0], [start, start + size])
+    rows, which = pairs[low:high].T
+    return rows - start, which
+
+
+class _Scorer:
+    """The score of candidates d for questions, all of unit vectors (n, D)."""
+
+    def __init__(self, method: Method, a: Array, b: Array, c: Array) -> None:
+        self._method = method
+        self._a, self._b, self._c = a, b, c
+        difference = b - a
+        length = np.linalg.norm(difference, axis=1, keepdims=True)
+        self._direction = difference / np.where(length > 0, length, 1)
+        self._offset = (self._direction * c).sum(axis=1)
+        self._target = difference + c
+
+    def all(self, block: Array) -> Array:
+        """Return the scores of every row (m, D) for every question, (n, m)."""
+        if self._method == "3CosAdd":
+            return np.asarray(self._target @ block.T)
+        if self._method == "3CosMul":
+            to_a, to_b, to_c = (words @ block.T for words in (self._a, self._b, self._c))
+            return _product(to_a, to_b, to_c)
+        along = self._direction @ block.T - self._offset[:, None]
+        return _per_distance(along, self._c @ block.T)
+
+    def paired(self, rows: Array, which: Array) -> Array:
+        """Return the score of row i (m, D) for question which[i], (m,)."""
+
+        def dot(words: Array) -> Array:
+            return np.asarray(np.einsum("ij,ij->i", words[which], rows))
+
+        if self._method == "3CosAdd":
+            return dot(self._target)
+        if self._method == "3CosMul":
+            return _product(dot(self._a), dot(self._b), dot(self._c))
+        return _per_distance(dot(self._direction) - self._offset[which], dot(self._c))
+
+
+def _product(to_a: Array, to_b: Array, to_c: Array) -> Array:
+    positive_a, positive_b, positive_c = ((1 + cosine) / 2 for cosine in (to_a, to_b, to_c))
+    return np.asarray(positive_b * positive_c / (positive_a + np.float32(1e-3)))
+
+
+def _per_distance(along: Array, to_c: Array) -> Array:
+    """Divide by |d − c|, which for unit vectors is √(2 − 2 cos(d, c))."""
+    return np.asarray(along / np.sqrt(np.maximum(2 - 2 * to_c, np.float32(1e-9))))

@@ -1,9 +1,10 @@
-"""Reading evaluation files."""
+"""Reading evaluation files, and finding their words."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from embedder.errors import EvaluationError
+from embedder.vectors import WordVectors
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -25,3 +26,27 @@ def read_lines(path: Path) -> Iterator[str]:
             f"{path}: byte {error.start:,} is not UTF-8; expected a text file."
         ) from None
     yield from text.split("\n")
+
+
+def files_in(path: Path) -> list[Path]:
+    """Return a file, or the files NAME.txt in a folder and its folders, in the order of names.
+
+    Raises
+    ------
+    EvaluationError
+        For a folder without any.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.rglob("*.txt"))
+    if not files:
+        raise EvaluationError(f"{path}: no files NAME.txt in this folder.")
+    return files
+
+
+def ids_without_case(vectors: WordVectors, restrict_vocab: int | None) -> dict[str, int]:
+    """Return the row of every word in upper case; of two spellings that of the more frequent."""
+    ids: dict[str, int] = {}
+    for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):
+        ids.setdefault(word.upper(), i)
+    return ids

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from embedder.arrays import Array
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import read_lines
+from embedder.evaluation.files import ids_without_case, read_lines
 from embedder.vectors import WordVectors
 
 
@@ -19,9 +20,10 @@ class Judgement(NamedTuple):
 
 
 class SimilarityResult(NamedTuple):
-    """Spearman's rank correlation over the pairs that are known; None for fewer than two."""
+    """Correlations over the pairs that are known; None for fewer than two, or constant scores."""
 
     spearman: float | None
+    pearson: float | None
     pairs: int
     total: int
 
@@ -60,22 +62,42 @@ def evaluate_similarity(
     vectors: WordVectors, judgements: list[Judgement], restrict_vocab: int | None = None
 ) -> SimilarityResult:
     """Correlate the cosines of word pairs with people's scores, without regard to case."""
-    from scipy.stats import spearmanr
+    cosines = pair_cosines(vectors, judgements, restrict_vocab)
+    known = ~np.isnan(cosines)
+    scores = np.array([judgement.score for judgement in judgements])[known]
+    return SimilarityResult(
+        spearman(cosines[known], scores),
+        pearson(cosines[known], scores),
+        int(known.sum()),
+        len(judgements),
+    )
 
-    ids: dict[str, int] = {}
-    for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):
-        ids.setdefault(word.upper(), i)
-    known = [
-        (ids[first.upper()], ids[second.upper()], score)
-        for first, second, score in judgements
-        if first.upper() in ids and second.upper() in ids
+
+def pair_cosines(
+    vectors: WordVectors, judgements: list[Judgement], restrict_vocab: int | None = None
+) -> Array:
+    """Return the cosine of every pair, (n,) float64; NaN where a word is unknown."""
+    ids = ids_without_case(vectors, restrict_vocab)
+    found = [
+        (i, ids[pair.first.upper()], ids[pair.second.upper()])
+        for i, pair in enumerate(judgements)
+        if pair.first.upper() in ids and pair.second.upper() in ids
     ]
-    if len(known) < 2:
-        return SimilarityResult(None, len(known), len(judgements))
-    firsts, seconds, scores = (np.array(column) for column in zip(*known, strict=True))
-    unit = vectors.unit_matrix
-    cosines = (unit[firsts] * unit[seconds]).sum(axis=1)
-    correlation = float(spearmanr(cosines, scores).statistic)
-    # Constant scores have no ranks to correlate.
-    found = None if np.isnan(correlation) else correlation
-    return SimilarityResult(found, len(known), len(judgements))
+    places, firsts, seconds = np.array(found, np.int64).reshape(-1, 3).T
+    cosines = np.full(len(judgements), np.nan)
+    cosines[places] = (vectors.unit_rows(firsts) * vectors.unit_rows(seconds)).sum(axis=1)
+    return cosines
+
+
+def spearman(cosines: Array, scores: Array) -> float | None:
+    """Return the correlation of the ranks."""
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(cosines), rankdata(scores))
+
+
+def pearson(cosines: Array, scores: Array) -> float | None:
+    """Return the correlation of the values; None where it is not defined."""
+    if len(cosines) < 2 or np.ptp(cosines) == 0 or np.ptp(scores) == 0:
+        return None
+    return float(np.corrcoef(cosines, scores)[0, 1])

@@ -35,7 +35,7 @@ def test_a_bad_file_is_named_with_its_line(write, content, said):
 
 
 def test_ranks_that_agree_give_one_and_unknown_pairs_are_counted(vectors, write):
-    unit = vectors.unit_matrix
+    unit = vectors.unit_rows(np.arange(len(vectors)))
     lines = [f"W{i}\tw{i + 1}\t{unit[i] @ unit[i + 1]:.6f}\n" for i in range(20)]
     path = write("s.txt", "".join(lines) + "w1\tnil\t3\n")
     result = evaluate_similarity(vectors, read_similarities(path))

@@ -1,6 +1,8 @@
 import gzip
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,14 +10,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import embedder
+from embedder.cli import main
 from embedder.errors import EmbedderError, FormatError, RunError, VocabularyError
-from embedder.formats import detect, load
-from embedder.vectors import WordVectors, export_format
+from embedder.formats import FORMATS, detect, format_of, load, save
+from embedder.postprocessing import rounded
+from embedder.vectors import WordVectors
 from embedder.vocabulary import Vocabulary
 
 WORDS = ["king", "naïve", "-1", "10", "日本", "a"]
-FORMATS = ["word2vec", "word2vec-binary", "glove", "npy"]
-NAMES = {"word2vec": "v.txt", "word2vec-binary": "v.bin", "glove": "v.glove", "npy": "v.npy"}
+EXACT = [name for name in FORMATS if name != "finalfusion"]
+NAMES = {
+    "word2vec": "v.txt",
+    "word2vec-binary": "v.bin",
+    "glove": "v.glove",
+    "npy": "v.npy",
+    "fasttext": "v.ftbin",
+    "safetensors": "v.safetensors",
+    "finalfusion": "v.fifu",
+    "projector": "v.tsv",
+    "static-embedding": "v",
+}
 
 
 @pytest.fixture
@@ -31,7 +45,7 @@ def assert_same(found, expected):
     assert found.repairs == ()
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", EXACT)
 def test_what_is_written_reads_back_exactly(vectors, tmp_path, name):
     path = tmp_path / NAMES[name]
     vectors.save(path, name)
@@ -180,10 +194,117 @@ def test_any_bytes_are_vectors_or_a_sentence(write, content):
         assert np.isfinite(found.matrix).all()
 
 
+def test_finalfusion_gives_vectors_back_to_the_last_place(vectors, tmp_path):
+    save(vectors, tmp_path / "v.fifu")
+    assert detect(tmp_path / "v.fifu") == "finalfusion"
+    found = load(tmp_path / "v.fifu")
+    assert found.vocabulary.words == WORDS
+    error = np.abs(found.matrix.astype(float) - vectors.matrix).max(axis=1)
+    assert (error <= 2e-7 * np.linalg.norm(vectors.matrix.astype(float), axis=1)).all()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_any_flipped_byte_is_vectors_or_a_sentence(vectors, tmp_path, rng, name):
+    path = tmp_path / NAMES[name]
+    save(vectors, path, name)
+    files = [file for file in [path, *tmp_path.rglob("*")] if file.is_file()]
+    for file in set(files):
+        whole = file.read_bytes()
+        for place in rng.integers(0, len(whole), 100):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << int(rng.integers(8))
+            file.write_bytes(damaged)
+            refused_or_whole(path)
+            file.write_bytes(whole[:place])
+            refused_or_whole(path)
+        file.write_bytes(whole)
+
+
+def refused_or_whole(path):
+    said = None
+    try:
+        found = load(path)
+    except EmbedderError as error:
+        said = str(error)
+    if said is not None:
+        assert str(path.parent) in said
+        return
+    assert len(found) == len(found.matrix) == len(set(found.vocabulary.words)) > 0
+    assert np.isfinite(found.matrix).all()
+
+
+def test_rows_are_mapped_and_not_copied_where_the_file_allows_it(vectors, tmp_path):
+    for name in ("npy", "safetensors", "fasttext"):
+        save(vectors, tmp_path / NAMES[name], name)
+        matrix = load(tmp_path / NAMES[name]).matrix
+        assert isinstance(matrix, np.memmap)
+        assert Path(matrix.filename) == tmp_path / NAMES[name]
+        assert not matrix.flags.writeable
+
+
+@pytest.mark.parametrize("name", ["npy", "safetensors"])
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_rounded_vectors_take_less_room_and_read_back_near(rng, tmp_path, name, dtype):
+    matrix = rng.normal(size=(300, 64)).astype(np.float32)
+    vectors = WordVectors(Vocabulary([f"w{i}" for i in range(300)], np.ones(300)), matrix)
+    path = tmp_path / NAMES[name]
+    if (name, dtype) == ("npy", "int8"):
+        with pytest.raises(FormatError, match="npy cannot hold int8; expected --format safetens"):
+            save(vectors, path, dtype=dtype)
+        return
+    save(vectors, path, dtype=dtype)
+    found = load(path)
+    assert path.stat().st_size < 0.6 * matrix.nbytes
+    np.testing.assert_array_equal(found.matrix, rounded(vectors, dtype).matrix)
+    np.testing.assert_allclose(found.matrix, matrix, atol=0.02)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_word_that_a_format_cannot_hold_is_refused(tmp_path, name):
+    hostile = {"npy": "a\nb", "safetensors": "a\nb", "projector": "a\tb", "finalfusion": ""}
+    word = hostile.get(name, "a b")
+    vectors = WordVectors(Vocabulary([word], np.ones(1)), np.ones((1, 2), np.float32))
+    with pytest.raises(VocabularyError, match="white space"):
+        save(vectors, tmp_path / NAMES[name], name)
+
+
+def test_pickles_are_never_loaded(tmp_path):
+    for name, content in {
+        "a.kv": pickle.dumps({"a": 1}),
+        "b.pt": b"PK\x03\x04 1 2 3\n",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FormatError, match=r"pickle.*never loaded.*save_word2vec_format"):
+            load(tmp_path / name)
+
+
+def test_numbers_cannot_slip_from_one_row_to_the_next(write):
+    for odd in ("a 1\t2 3\nb 4 \nc 5 6", "a 1 2 3\nb  4\nc 5 6", "a 1 2\nb 3\x0b4 5\nc 6 "):
+        with pytest.raises(FormatError, match="expected a word and 2 numbers"):
+            load(write("a.txt", f"3 2\n{odd}\n"))
+
+
+def test_the_projectors_metadata_may_have_columns_or_another_name(write):
+    path = write("a.tsv", "1\t2\n3\t4\n")
+    write("metadata.tsv", "Index\tWord\n0\tking\n1\tqueen\n")
+    assert load(path).vocabulary.words == ["king", "queen"]
+    write("a.metadata.tsv", "man\nwoman\n")
+    assert load(path).vocabulary.words == ["man", "woman"]
+    write("a.metadata.tsv", "man\n")
+    with pytest.raises(FormatError, match="2 vectors, but 1 words"):
+        load(path)
+
+
+def test_the_program_offers_all_formats():
+    (option,) = [p for p in main.commands["convert"].params if p.name == "file_format"]
+    assert tuple(option.type.choices) == FORMATS
+
+
 def test_formats_follow_from_names(tmp_path):
-    names = {"a.bin": "word2vec-binary", "a.npy": "npy", "a.vec": "word2vec", "a": "word2vec"}
-    for name, expected in names.items():
-        assert export_format(tmp_path / name) == expected
+    for expected, name in NAMES.items():
+        if expected != "static-embedding":
+            assert format_of(tmp_path / name) == expected
+    assert format_of(tmp_path / "a.vec") == format_of(tmp_path / "a") == "word2vec"
 
 
 def test_vectors_answer_by_word(vectors):

@@ -1,0 +1,171 @@
+"""Several measures at once: read the files, evaluate vectors, compare models."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from embedder.evaluation.analogies import (
+    SKIPPED,
+    AnalogyResult,
+    Method,
+    Score,
+    Section,
+    evaluate_analogies,
+    read_analogies,
+)
+from embedder.evaluation.bootstrap import Difference, compare_answers, compare_correlations
+from embedder.evaluation.categories import CategoryResult, evaluate_categories, read_categories
+from embedder.evaluation.outliers import Group, OutlierResult, evaluate_outliers, read_outliers
+from embedder.evaluation.similarity import (
+    Judgement,
+    SimilarityResult,
+    evaluate_similarity,
+    pair_cosines,
+    read_similarities,
+)
+from embedder.vectors import WordVectors
+
+
+class Tasks(NamedTuple):
+    """What is asked: analogy sections, and by the files' names similarities and the rest."""
+
+    sections: list[Section]
+    similarity: dict[str, list[Judgement]]
+    outliers: dict[str, list[Group]]
+    categories: dict[str, list[tuple[str, str]]]
+
+
+class Results(NamedTuple):
+    """What vectors answered to `Tasks`."""
+
+    method: Method
+    analogies: AnalogyResult | None
+    similarity: dict[str, SimilarityResult]
+    outliers: dict[str, OutlierResult]
+    categories: dict[str, CategoryResult]
+
+    def figures(self, tops: Sequence[int] = (1,)) -> dict[str, Any]:
+        """Return the figures as JSON can hold them."""
+        found: dict[str, Any] = {}
+        if self.analogies is not None:
+            found["analogies"] = {
+                "method": self.method,
+                "total": _score_figures(self.analogies.total()),
+                "macro": self.analogies.macro(),
+                "sections": {
+                    name: _score_figures(score) for name, score in self.analogies.sections().items()
+                },
+            }
+            if tuple(tops) != (1,):
+                found["analogies"]["top"] = {
+                    str(top): {
+                        "micro": self.analogies.total(top).accuracy,
+                        "macro": self.analogies.macro(top),
+                    }
+                    for top in tops
+                }
+        for name in ("similarity", "outliers", "categories"):
+            results = getattr(self, name)
+            if results:
+                found[name] = {file: result._asdict() for file, result in results.items()}
+        return found
+
+
+def _score_figures(score: Score) -> dict[str, Any]:
+    return {**score._asdict(), "accuracy": score.accuracy, "interval": list(score.interval())}
+
+
+def read_tasks(
+    analogies: Iterable[Path] = (),
+    similarity: Iterable[Path] = (),
+    outliers: Iterable[Path] = (),
+    categories: Iterable[Path] = (),
+) -> Tasks:
+    """Read the files.
+
+    Raises
+    ------
+    EvaluationError
+        For one that is missing or not of its form.
+    """
+    return Tasks(
+        [section for file in analogies for section in read_analogies(file)],
+        {file.stem: read_similarities(file) for file in similarity},
+        {file.stem: read_outliers(file) for file in outliers},
+        {file.stem: read_categories(file) for file in categories},
+    )
+
+
+def evaluate(
+    vectors: WordVectors,
+    tasks: Tasks,
+    method: Method = "3CosAdd",
+    restrict_vocab: int | None = None,
+) -> Results:
+    """Measure vectors on everything that `tasks` asks.
+
+    Parameters
+    ----------
+    vectors
+        Most frequent words first.
+    tasks
+        The questions.
+    method
+        How analogies are answered.
+    restrict_vocab
+        Use only so many of the most frequent words.
+    """
+    return Results(
+        method,
+        evaluate_analogies(vectors, tasks.sections, method, restrict_vocab)
+        if tasks.sections
+        else None,
+        {
+            name: evaluate_similarity(vectors, pairs, restrict_vocab)
+            for name, pairs in tasks.similarity.items()
+        },
+        {
+            name: evaluate_outliers(vectors, groups, restrict_vocab)
+            for name, groups in tasks.outliers.items()
+        },
+        {
+            name: evaluate_categories(vectors, pairs, restrict_vocab)
+            for name, pairs in tasks.categories.items()
+        },
+    )
+
+
+def compare(
+    first: WordVectors,
+    second: WordVectors,
+    tasks: Tasks,
+    method: Method = "3CosAdd",
+    restrict_vocab: int | None = None,
+) -> dict[str, Difference | None]:
+    """Compare two models on the analogies and similarities whose words both know.
+
+    Returns
+    -------
+    dict
+        For each section, for all analogies as "analogies", and for each similarity file: the
+        difference, None where nothing can be compared.
+    """
+    found: dict[str, Difference | None] = {}
+    if tasks.sections:
+        one, two = (
+            evaluate_analogies(model, tasks.sections, method, restrict_vocab).ranks
+            for model in (first, second)
+        )
+        pairs = {name: (one[name], two[name]) for name in one}
+        columns = [np.concatenate(ranks) for ranks in zip(*pairs.values(), strict=True)]
+        for name, (a, b) in {**pairs, "analogies": (columns[0], columns[1])}.items():
+            both = (a != SKIPPED) & (b != SKIPPED)
+            found[name] = compare_answers(a[both] == 0, b[both] == 0)
+    for name, judgements in tasks.similarity.items():
+        a, b = (pair_cosines(model, judgements, restrict_vocab) for model in (first, second))
+        both = ~np.isnan(a) & ~np.isnan(b)
+        scores = np.array([judgement.score for judgement in judgements])
+        found[name] = compare_correlations(a[both], b[both], scores[both])
+    return found

@@ -1,0 +1,217 @@
+"""Rows from a stranger's file: checked, repaired, and laid on disk as they come.
+
+Memory holds the words and one chunk of vectors; the matrix is a temporary file without a name,
+mapped read-only, so that files larger than memory can be read and converted.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Never, Self
+
+import numpy as np
+from tqdm import tqdm
+
+from embedder.arrays import Array
+from embedder.errors import FormatError
+from embedder.storage import describe_write_error
+from embedder.subwords import Subwords
+from embedder.vectors import WordVectors
+from embedder.vocabulary import Vocabulary
+
+ROWS_A_CHUNK = 4096
+LARGEST_DIMENSION = 100_000
+
+
+def progress_bar(total: int | None, wanted: bool, what: str) -> "tqdm[Never]":
+    """Return a bar that counts vectors, on a terminal and not before half a second is over."""
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=" vectors",
+        unit_scale=True,
+        delay=0.5,
+        leave=False,
+        disable=None if wanted else True,
+    )
+
+
+def check_dimension(path: Path, dimension: int, where: str = ", line 1") -> None:
+    """Refuse vectors of no or of absurdly many numbers.
+
+    Raises
+    ------
+    FormatError
+        For fewer than 1 or more than 100,000.
+    """
+    if not 0 < dimension <= LARGEST_DIMENSION:
+        raise FormatError(
+            f"{path}{where}: vectors of {dimension:,} numbers; expected 1 to {LARGEST_DIMENSION:,}."
+        )
+
+
+class Rows:
+    """Words and vectors collected from a file, inside a `with`.
+
+    Wrong bytes in words are replaced, and of a word that stands twice the first vector is kept;
+    both are counted and reported in the `repairs` of the result.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    dimension
+        D.
+    promised
+        How many rows the file claims to have; None if it does not say.
+    progress
+        Show a bar on a terminal.
+    what
+        What the file's rows are called in messages.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dimension: int,
+        promised: int | None = None,
+        progress: bool = False,
+        what: str = "row",
+    ) -> None:
+        self._path = path
+        self._dimension = dimension
+        self._promised = promised
+        self._what = what
+        self._bar = progress_bar(promised, progress, f"reading {path.name}")
+        self._words: dict[str, None] = {}
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._read = self._replaced = self._twice = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+        self._file.close()  # a map of it stays
+
+    def add(self, words: Sequence[bytes], matrix: Array) -> None:
+        """Take more rows.
+
+        Parameters
+        ----------
+        words
+            Their words, supposed to be UTF-8.
+        matrix : (n, D) float32
+            Their vectors.
+
+        Raises
+        ------
+        FormatError
+            For a number that is not finite, with its row.
+        """
+        if not np.isfinite(matrix).all():
+            row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
+            raise FormatError(
+                f"{self._path}, {self._what} {self._read + row + 1:,} "
+                f"('{words[row].decode('utf-8', 'replace')}'): a number is not finite."
+            )
+        kept = np.ones(len(words), np.bool_)
+        for i, raw in enumerate(words):
+            try:
+                word = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                word = raw.decode("utf-8", "replace")
+                self._replaced += 1
+            if word in self._words:
+                kept[i] = False
+            else:
+                self._words[word] = None
+        self._read += len(words)
+        self._twice += int((~kept).sum())
+        self._bar.update(len(words))
+        rows = matrix if kept.all() else matrix[kept]
+        try:
+            self._file.write(np.ascontiguousarray(rows, "<f4").data)
+        except OSError as error:
+            raise FormatError(
+                describe_write_error(Path(tempfile.gettempdir()), error, "set TMPDIR")
+            ) from None
+
+    def finish(self) -> WordVectors:
+        """Return the vectors.
+
+        Raises
+        ------
+        FormatError
+            If there are none.
+        """
+        if not self._words:
+            raise FormatError(f"{self._path}: has no vectors.")
+        repairs = []
+        if self._promised is not None and self._promised != self._read:
+            repairs.append(
+                f"the header promises {self._promised:,} words, {self._read:,} are there"
+            )
+        if self._replaced:
+            repairs.append(f"{self._replaced:,} words are not UTF-8; wrong bytes were replaced")
+        if self._twice:
+            repairs.append(f"{self._twice:,} words stand twice; their first vectors were kept")
+        self._file.flush()
+        matrix = np.memmap(self._file, "<f4", "r", shape=(len(self._words), self._dimension))
+        words = list(self._words)
+        return WordVectors(
+            Vocabulary(words, np.zeros(len(words), np.int64)), matrix, tuple(repairs)
+        )
+
+
+def gather(
+    path: Path,
+    words: Sequence[str],
+    matrix: Array,
+    progress: bool,
+    counts: Array | None = None,
+    subwords: Subwords | None = None,
+) -> WordVectors:
+    """Return vectors whose matrix a file holds whole, checked; nothing is copied if all is well.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    words
+        In the order of the rows.
+    matrix : (V, D)
+        float32 is kept as it is, a memory map too; other floats are converted.
+    progress
+        Show a bar on a terminal where rows must be copied.
+    counts : (V,) int64
+        How often the words stood in the corpus, where the file says it.
+    subwords
+        What the vectors are composed of, where they are.
+
+    Raises
+    ------
+    FormatError
+        For a matrix of another shape or dtype, or numbers that are not finite.
+    """
+    if matrix.ndim != 2 or matrix.dtype.kind != "f" or len(matrix) != len(words):
+        raise FormatError(
+            f"{path}: a matrix {matrix.shape} of {matrix.dtype}; expected floats with a row for "
+            f"each of the {len(words):,} words."
+        )
+    check_dimension(path, matrix.shape[1], "")
+    if matrix.dtype == np.float32 and len(set(words)) == len(words) and len(words):
+        for start in range(0, len(matrix), ROWS_A_CHUNK):
+            finite = np.isfinite(matrix[start : start + ROWS_A_CHUNK]).all(axis=1)
+            if not finite.all():
+                row = start + int(np.flatnonzero(~finite)[0])
+                raise FormatError(
+                    f"{path}, row {row + 1:,} ('{words[row]}'): a number is not finite."
+                )
+        known = np.zeros(len(words), np.int64) if counts is None else counts
+        return WordVectors(Vocabulary(list(words), known), matrix, subwords=subwords)
+    with Rows(path, matrix.shape[1], progress=progress) as rows:
+        for start in range(0, len(matrix), ROWS_A_CHUNK):
+            chunk = matrix[start : start + ROWS_A_CHUNK].astype("<f4")
+            rows.add([word.encode() for word in words[start : start + ROWS_A_CHUNK]], chunk)
+        return rows.finish()

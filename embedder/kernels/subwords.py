@@ -1,0 +1,93 @@
+"""Character n-grams of words, hashed into buckets as fastText does (Bojanowski et al. 2017).
+
+An n-gram is n characters of "<word>". Its bucket is the FNV-1a hash of its UTF-8 bytes, each
+extended to 32 bits with its sign, modulo the number of buckets.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+_FNV_BASIS = np.uint32(2166136261)
+_FNV_PRIME = np.uint32(16777619)
+_CONTINUATION, _CONTINUATION_MASK = 0x80, 0xC0
+
+
+@njit(cache=True, nogil=True)
+def ngram_buckets(text, min_n, max_n, buckets, out):
+    """List the buckets of a word's n-grams.
+
+    Parameters
+    ----------
+    text : (n,) uint8
+        The UTF-8 of "<word>".
+    min_n, max_n
+        Lengths of n-grams in characters. A bound of the word is no n-gram of its own.
+    buckets
+        How many there are.
+    out : (m,) int64
+        Receives them; None to count only.
+
+    Returns
+    -------
+    int
+        How many n-grams there are.
+    """
+    found = 0
+    length = len(text)
+    for start in range(length):
+        if text[start] & _CONTINUATION_MASK == _CONTINUATION:
+            continue
+        value = _FNV_BASIS
+        position = start
+        for n in range(1, max_n + 1):
+            if position >= length:
+                break
+            while True:
+                value = np.uint32(value ^ np.uint32(np.int8(text[position]))) * _FNV_PRIME
+                position += 1
+                if position >= length:
+                    break
+                if text[position] & _CONTINUATION_MASK != _CONTINUATION:
+                    break
+            if n >= min_n and not (n == 1 and (start == 0 or position == length)):
+                if out is not None:
+                    out[found] = np.uint32(value) % np.uint32(buckets)
+                found += 1
+    return found
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def compose_words(letters, starts, alone, rows, min_n, max_n, buckets, out):
+    """Set each word's vector to the mean of its own row and those of its n-grams.
+
+    Parameters
+    ----------
+    letters : (n,) uint8
+        "<word>" after "<word>", in UTF-8.
+    starts : (V + 1,) int64
+        Where each begins.
+    alone : (V,) bool
+        Words that have no n-grams, such as fastText's end of sentence.
+    rows : (V + buckets, D) float32
+        Rows of the words, then of the buckets.
+    min_n, max_n, buckets
+        As for `ngram_buckets`.
+    out : (V, D) float32
+        Receives the vectors.
+    """
+    V, D = out.shape
+    for i in prange(V):
+        text = letters[starts[i] : starts[i + 1]]
+        total = np.zeros(D, np.float32)
+        for d in range(D):
+            total[d] = rows[i, d]
+        found = 0
+        if not alone[i] and buckets > 0:
+            places = np.empty(max(1, len(text) * max_n), np.int64)
+            found = ngram_buckets(text, min_n, max_n, buckets, places)
+            for j in range(found):
+                row = V + places[j]
+                for d in range(D):
+                    total[d] += rows[row, d]
+        for d in range(D):
+            out[i, d] = total[d] / np.float32(found + 1)
