@@ -96,7 +96,7 @@ def rounded(vectors: WordVectors, dtype: str) -> WordVectors:
     """Return the float32 that a file of this dtype would give back."""
     if dtype == "float16":
         largest = float(np.abs(vectors.matrix).max())
-        if largest > np.finfo(np.float16).max:
+        if largest > float(np.finfo(np.float16).max):
             raise FormatError(
                 f"float16 holds no number as large as {largest:.3g}; normalise the vectors first."
             )

@@ -17,11 +17,11 @@ from embedder.arrays import Array
 _ROWS_A_BLOCK = 1024
 _QUERIES_AT_A_TIME = 1024
 _BLOCKS_FIRST = 16
-"""How many blocks say what a row must have at least to be found, so that most can be skipped."""
+_GROWTH = 7
 
 
 class Found(NamedTuple):
-    """The best rows for each query, best first, equal ones in the order of the rows.
+    """The best rows for each query, best first.
 
     ``ids (Q, k) int64``
         −1 where a query has fewer than k.
@@ -39,7 +39,8 @@ def row_lengths(matrix: Array) -> Array:
     for start in range(0, len(matrix), _ROWS_A_BLOCK):
         # In double precision: squares of large float32 overflow.
         rows = np.asarray(matrix[start : start + _ROWS_A_BLOCK], np.float64)
-        lengths[start : start + _ROWS_A_BLOCK] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        found = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        lengths[start : start + _ROWS_A_BLOCK] = np.minimum(found, np.finfo(np.float32).max)
     lengths[lengths == 0] = 1
     return lengths
 
@@ -132,30 +133,24 @@ def _nearest(
         if high > low:
             scores[without[low:high, 0], without[low:high, 1] - start] = -np.inf
         promising = np.flatnonzero(scores.max(axis=1) > least)
-        if not len(promising):
-            return
-        chosen = scores[promising]
-        if chosen.shape[1] > count:
+        chosen, bound = scores[promising], least[promising, None]
+        which, places = np.nonzero(chosen > bound)
+        if len(which) > 2 * count * len(promising):
             # No more than the block's best `count` can be wanted.
-            places = np.argpartition(-chosen, count - 1, axis=1)[:, :count]
-            values = np.take_along_axis(chosen, places, axis=1)
-        else:
-            values = chosen
-            places = np.broadcast_to(np.arange(chosen.shape[1]), chosen.shape)
-        better = values > least[promising, None]
-        query = np.broadcast_to(promising[:, None], values.shape)[better]
-        hits.append((query, places[better] + start, values[better]))
+            columns = np.argpartition(-chosen, count - 1, axis=1)[:, :count]
+            which, places = np.repeat(np.arange(len(promising)), count), columns.ravel()
+        hits.append((promising[which], places + start, chosen[which, places]))
 
-    first = _BLOCKS_FIRST * _ROWS_A_BLOCK
-    over_blocks(matrix[:first], lengths[:first], visit)
-    best = _best(Q, count, hits)
-    if len(matrix) > first:
-        # A row that is worse than these can be passed over.
+    best = Found(np.full((Q, count), -1, np.int64), np.full((Q, count), -np.inf, np.float32))
+    done, size = 0, _BLOCKS_FIRST * _ROWS_A_BLOCK
+    while done < len(matrix):
+        # In rounds of growing size: what a row must have at least is known better in each.
+        over_blocks(matrix[: done + size], lengths, visit, done)
+        done, size = done + size, _GROWTH * (done + size)
+        best = _best(Q, count, [_hits_of(best), *hits])
+        hits.clear()
         full = best.ids[:, -1] >= 0
         least[full] = best.scores[full, -1]
-        hits[:] = [_hits_of(best)]
-        over_blocks(matrix, lengths, visit, first)
-        best = _best(Q, count, hits)
     return best
 
 
@@ -167,13 +162,11 @@ def _hits_of(best: Found) -> tuple[Array, Array, Array]:
 
 def _best(Q: int, count: int, hits: list[tuple[Array, Array, Array]]) -> Found:
     found = Found(np.full((Q, count), -1, np.int64), np.full((Q, count), -np.inf, np.float32))
-    if not hits:
-        return found
     queries, rows, scores = (np.concatenate(column) for column in zip(*hits, strict=True))
     order = np.lexsort((rows, -scores, queries))
     queries, rows, scores = queries[order], rows[order], scores[order]
     places = np.arange(len(queries)) - np.searchsorted(queries, queries)
-    kept = places < count
+    kept = (places < count) & (scores > -np.inf)  # which is what is excluded
     found.ids[queries[kept], places[kept]] = rows[kept]
     found.scores[queries[kept], places[kept]] = scores[kept]
     return found

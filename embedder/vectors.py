@@ -164,7 +164,7 @@ class WordVectors:
             [
                 Neighbor(words[i], float(score))
                 for i, score in zip(ids, scores, strict=True)
-                if i >= 0 and score > -np.inf
+                if i >= 0
             ]
             for ids, scores in zip(found.ids, found.scores, strict=True)
         ]

@@ -257,41 +257,82 @@ def _ranks(
     for start in range(0, len(right_pairs), _QUESTIONS_AT_A_TIME):
         rows, which = right_pairs[start : start + _QUESTIONS_AT_A_TIME].T
         np.maximum.at(best, which, scorer.paired(vectors.unit_rows(rows), which))
-    slack = (_NEAR * np.maximum(1, np.abs(best))).astype(np.float32)
-    slack[~np.isfinite(best)] = 0
-    better = np.zeros(n, np.int64)
-    exact = np.full(n, -np.inf, np.float32)  # of the best right answer, from the blocks' products
-    place = np.full(n, V, np.int64)
-    near: list[tuple[Array, Array, Array]] = []  # questions, rows, scores
-    lock = threading.Lock()
+    hopeless = best == -np.inf  # the only right answers stand in the question
+    best[hopeless] = np.inf
+    tally = _Tally(scorer, given_pairs, right_pairs, best)
+    over_blocks(vectors.matrix[:V], vectors.lengths[:V], tally.visit)
+    return np.where(hopeless, V, tally.ranks())
 
-    def visit(start: int, block: Array) -> None:
-        scores = scorer.all(block)
-        rows, which = _within(given_pairs, start, len(block))
-        scores[which, rows] = -np.inf
-        rows, which = _within(right_pairs, start, len(block))
-        own = scores[which, rows]
-        scores[which, rows] = -np.inf
-        some = np.flatnonzero(scores.max(axis=1) >= best - slack)
-        chosen, bound, room = scores[some], best[some, None], slack[some, None]
-        above = (chosen > bound + room).sum(axis=1)
-        close, column = np.nonzero((chosen >= bound - room) & (chosen <= bound + room))
-        with lock:
-            better[some] += above
-            for question, row, score in zip(which, rows, own, strict=True):
-                if (-score, start + row) < (-exact[question], place[question]):
-                    exact[question], place[question] = score, start + row
-            if sum(len(found) for found, _, _ in near) + len(close) <= _NEAR_KEPT:
-                near.append((some[close], start + column, chosen[close, column]))
+
+class _Tally:
+    """How many candidates are better than the best right answer, block by block.
+
+    Parameters
+    ----------
+    scorer
+        Of n questions.
+    given, right : (m, 2) int64
+        Pairs of a row and a question, in the order of the rows: the words that stand in it, and its
+        right answers, which are not candidates.
+    best : (n,) float32
+        The score of the best right answer, to rounding.
+    """
+
+    def __init__(self, scorer: "_Scorer", given: Array, right: Array, best: Array) -> None:
+        self._scorer = scorer
+        self._given, self._right = given, right
+        self._best = best
+        self._slack = np.float32(_NEAR) * np.maximum(1, np.abs(best))
+        self._slack[np.isinf(best)] = 0
+        self._better = np.zeros(len(best), np.int64)
+        # The best right answer's score from a block's product, and its row.
+        self._exact: list[tuple[float, int]] = [(-np.inf, -1)] * len(best)
+        self._near: list[tuple[Array, Array, Array]] = []  # questions, rows, scores
+        self._lock = threading.Lock()
+
+    def visit(self, start: int, block: Array) -> None:
+        """Count the candidates of a block; blocks may come at once and in any order."""
+        scores = self._scorer.all(block)
+        for pairs in (self._given, self._right):
+            rows, which = _within(pairs, start, len(block))
+            own = scores[which, rows]
+            scores[which, rows] = -np.inf
+        some = np.flatnonzero(scores.max(axis=1) >= self._best - self._slack)
+        chosen, bound, room = scores[some], self._best[some, None], self._slack[some, None]
+        above = _count(chosen > bound + room)
+        unsure = np.flatnonzero(_count(chosen >= bound - room) > above)
+        close, column = np.nonzero(np.abs(chosen[unsure] - bound[unsure]) <= room[unsure])
+        close = unsure[close]
+        with self._lock:
+            self._better[some] += above
+            for question, row, score in zip(which, rows + start, own, strict=True):
+                # Of equal scores the first row's counts.
+                self._exact[question] = max(
+                    self._exact[question], (float(score), int(row)), key=_by_score_and_row
+                )
+            if sum(len(found) for found, _, _ in self._near) + len(close) <= _NEAR_KEPT:
+                self._near.append((some[close], start + column, chosen[close, column]))
             else:  # of nearly equal vectors none is found
-                np.add.at(better, some[close], 1)
+                np.add.at(self._better, some[close], 1)
 
-    over_blocks(vectors.matrix[:V], vectors.lengths[:V], visit)
-    for which, rows, scores in near:
-        wins = (scores > exact[which]) | ((scores == exact[which]) & (rows < place[which]))
-        np.add.at(better, which[wins], 1)
-    better[~np.isfinite(best)] = V  # the only right answers stand in the question
-    return better
+    def ranks(self) -> Array:
+        """Return the counts, (n,) int64, when all blocks were visited."""
+        exact = np.array([score for score, _ in self._exact], np.float32)
+        place = np.array([row for _, row in self._exact])
+        for which, rows, scores in self._near:
+            wins = (scores > exact[which]) | ((scores == exact[which]) & (rows < place[which]))
+            np.add.at(self._better, which[wins], 1)
+        return self._better
+
+
+def _by_score_and_row(answer: tuple[float, int]) -> tuple[float, int]:
+    return answer[0], -answer[1]
+
+
+def _count(mask: Array) -> Array:
+    """Return how many of each row (n, m) are true; a sum would make each of them an int64."""
+    ones = np.bitwise_count(np.packbits(mask, axis=1))
+    return np.asarray(ones.sum(axis=1, dtype=np.int64))
 
 
 def _within(pairs: Array, start: int, size: int) -> tuple[Array, Array]:
@@ -320,7 +361,8 @@ class _Scorer:
         if self._method == "3CosMul":
             to_a, to_b, to_c = (words @ block.T for words in (self._a, self._b, self._c))
             return _product(to_a, to_b, to_c)
-        along = self._direction @ block.T - self._offset[:, None]
+        along = self._direction @ block.T
+        along -= self._offset[:, None]
         return _per_distance(along, self._c @ block.T)
 
     def paired(self, rows: Array, which: Array) -> Array:
@@ -337,10 +379,22 @@ class _Scorer:
 
 
 def _product(to_a: Array, to_b: Array, to_c: Array) -> Array:
-    positive_a, positive_b, positive_c = ((1 + cosine) / 2 for cosine in (to_a, to_b, to_c))
-    return np.asarray(positive_b * positive_c / (positive_a + np.float32(1e-3)))
+    """Return 3CosMul's score, in the place of b's cosines."""
+    # (1 + b)/2 · (1 + c)/2 / ((1 + a)/2 + ε) = (1 + b)(1 + c)/(2 (1 + a + 2 ε))
+    to_b += 1
+    to_c += 1
+    to_b *= to_c
+    to_a += np.float32(1 + 2e-3)
+    to_a *= 2
+    to_b /= to_a
+    return to_b
 
 
 def _per_distance(along: Array, to_c: Array) -> Array:
-    """Divide by |d − c|, which for unit vectors is √(2 − 2 cos(d, c))."""
-    return np.asarray(along / np.sqrt(np.maximum(2 - 2 * to_c, np.float32(1e-9))))
+    """Divide, in place, by |d − c|, which for unit vectors is √(2 − 2 cos(d, c))."""
+    to_c *= -2
+    to_c += 2
+    np.maximum(to_c, np.float32(1e-9), out=to_c)
+    np.sqrt(to_c, out=to_c)
+    along /= to_c
+    return along

@@ -123,7 +123,8 @@ def parse_line(line: bytes, dimension: int, where: str) -> tuple[bytes, Array]:
     if len(fields) != dimension + 1:
         raise FormatError(f"{where}: expected a word and {dimension} numbers.")
     try:
-        vector = np.array(fields[1:], np.float32)
+        with np.errstate(over="ignore"):  # refused as not finite
+            vector = np.array(fields[1:], np.float32)
     except ValueError:
         raise FormatError(f"{where}: expected a word and {dimension} numbers.") from None
     return fields[0], vector

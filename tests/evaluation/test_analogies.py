@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 
 from embedder.errors import EvaluationError
-from embedder.evaluation.analogies import Score, evaluate_analogies, read_analogies
+from embedder.evaluation.analogies import (
+    SKIPPED,
+    AnalogyResult,
+    Question,
+    Score,
+    Section,
+    evaluate_analogies,
+    read_analogies,
+)
 from embedder.vectors import WordVectors, load_vectors
 from embedder.vocabulary import Vocabulary
 
@@ -76,27 +84,138 @@ def test_the_interval_is_the_bootstraps(rng):
     assert Score(0, 0, 3).interval() == (0.0, 0.0)
 
 
-def test_gensim_finds_the_same_score_in_every_section(toy_run, toy_files, tmp_path):
+def test_gensim_answers_every_question_alike(toy_run, toy_files, tmp_path):
     models = pytest.importorskip("gensim.models", reason="gensim is not installed")
     vectors = load_vectors(toy_run)
-    path = tmp_path / "vectors"
-    vectors.save(path, "word2vec-binary")
-    theirs = models.KeyedVectors.load_word2vec_format(str(path), binary=True)
+    vectors.save(tmp_path / "v.bin")
+    theirs = models.KeyedVectors.load_word2vec_format(str(tmp_path / "v.bin"), binary=True)
     for restrict in (300, 100_000):
         _, sections = theirs.evaluate_word_analogies(str(toy_files[1]), restrict_vocab=restrict)
         questions = read_analogies(toy_files[1])
         ours = evaluate_analogies(vectors, questions, restrict_vocab=restrict)
-        for section in sections[:-1]:
-            name = section["section"]
-            (asked,) = [s.questions for s in questions if s.name == name]
-            right, wrong = (
-                [
-                    (*q[:3], *q.answers)
-                    for q, rank in zip(asked, ours.ranks[name], strict=True)
-                    if ok(rank)
-                ]
-                for ok in (lambda rank: rank == 0, lambda rank: rank > 0)
-            )
-            folded = [tuple(word.upper() for word in question) for question in right]
-            assert section["correct"] == folded
-            assert len(section["incorrect"]) == len(wrong)
+        for theirs_section, section in zip(sections[:-1], questions, strict=True):
+            assert theirs_section["section"] == section.name
+            assert_same_answers(theirs_section, section, ours.ranks[section.name])
+    assert ours.total().correct > 20
+
+
+def assert_same_answers(theirs, section, ranks):
+    right, wrong = (
+        [
+            tuple(word.upper() for word in (*question[:3], *question.answers))
+            for question, rank in zip(section.questions, ranks, strict=True)
+            if (rank == 0) == correct and rank != SKIPPED
+        ]
+        for correct in (True, False)
+    )
+    assert theirs["correct"] == right
+    assert theirs["incorrect"] == wrong
+
+
+@pytest.mark.parametrize("method", ["3CosAdd", "3CosMul", "PairDistance"])
+def test_ranks_count_the_better_candidates_over_many_blocks(rng, monkeypatch, method):
+    monkeypatch.setattr("embedder.search._ROWS_A_BLOCK", 16)
+    words = [f"w{i}" for i in range(70)]
+    matrix = rng.normal(size=(70, 6)).astype(np.float32)
+    vectors = WordVectors(Vocabulary(words, np.ones(70)), matrix)
+    questions = [Question(*q[:3], (q[3],)) for q in random_questions(rng, words, 40)]
+    ranks = evaluate_analogies(vectors, [Section("s", questions)], method).ranks["s"]
+    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    for question, rank in zip(questions, ranks, strict=True):
+        a, b, c, d = (words.index(w) for w in (*question[:3], *question.answers))
+        to_a, to_b, to_c = (unit @ unit[i].astype(float) for i in (a, b, c))
+        difference = unit[b] - unit[a].astype(float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = {
+                "3CosAdd": to_b - to_a + to_c,
+                "3CosMul": (1 + to_b) * (1 + to_c) / (1 + to_a + 2e-3),
+                "PairDistance": (unit - unit[c]) @ difference / np.sqrt(2 - 2 * to_c),
+            }[method]
+        candidates = [i for i in range(70) if i not in (a, b, c)]
+        assert rank == sum(scores[i] > scores[d] for i in candidates)
+
+
+def test_top_k_and_averages(vectors):
+    ranks = {"a": np.array([0, 3, SKIPPED, 7]), "b": np.array([0]), "c": np.array([SKIPPED])}
+    result = AnalogyResult(ranks)
+    assert result.total() == (2, 4, 2)
+    assert [result.total(k).correct for k in (1, 3, 4, 8)] == [2, 2, 3, 4]
+    assert result.macro() == pytest.approx((1 / 3 + 1) / 2)
+    assert result.macro(5) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_an_answer_that_stands_in_the_question_is_never_right(vectors):
+    question = Question("w0", "w1", "w2", ("w1",))
+    result = evaluate_analogies(vectors, [Section("s", [question])])
+    assert result.ranks["s"].tolist() == [40]
+    assert result.total().correct == 0
+
+
+def test_of_equal_vectors_the_first_is_the_answer():
+    words = ["a", "b", "c", "d", "e"]
+    vectors = WordVectors(Vocabulary(words, np.ones(5)), np.ones((5, 3), np.float32))
+    sections = [Section("s", [Question("a", "b", "c", ("d",)), Question("a", "b", "c", ("e",))])]
+    assert evaluate_analogies(vectors, sections).ranks["s"].tolist() == [0, 1]
+
+
+def test_of_several_answers_the_best_counts(vectors):
+    one, other, both = (
+        evaluate_analogies(vectors, [Section("s", [Question("w0", "w1", "w2", answers)])])
+        for answers in (("w5",), ("w9", "nil"), ("w5", "w9", "nil"))
+    )
+    ranks = [result.ranks["s"][0] for result in (one, other, both)]
+    assert ranks[2] == min(ranks[:2])
+
+
+def test_msr_questions_have_their_answers_beside(write):
+    path = write("t/word.questions", "good better rough\nsee saw go\nbig bigger old\n")
+    write("t/word.answers", "JJ_JJR rougher\nVB_VBD went\nJJ_JJR older\n")
+    adjectives, verbs = read_analogies(path)
+    assert adjectives == (
+        "JJ_JJR",
+        [("good", "better", "rough", ("rougher",)), ("big", "bigger", "old", ("older",))],
+    )
+    assert verbs == ("VB_VBD", [("see", "saw", "go", ("went",))])
+    write("t/word.answers", "JJ_JJR rougher\n")
+    with pytest.raises(EvaluationError, match="1 answers to 3 questions"):
+        read_analogies(path)
+    write("t/word.answers", "JJ_JJR rougher\nwent\nJJ_JJR older\n")
+    with pytest.raises(EvaluationError, match="line 2"):
+        read_analogies(path)
+
+
+def test_bats_pairs_make_questions_both_ways(write):
+    write("bats/1_I/I01 [plural].txt", "cat\tcats\nox\toxen/oxes\n")
+    path = write("bats/2_D/D01 [un].txt", "able\tunable\r\nfair\tunfair\r\n").parent.parent
+    plural, un = read_analogies(path)
+    assert plural == (
+        "I01 [plural]",
+        [("cat", "cats", "ox", ("oxen", "oxes")), ("ox", "oxen", "cat", ("cats",))],
+    )
+    assert un.name == "D01 [un]"
+    assert len(un.questions) == 2
+    with pytest.raises(EvaluationError, match="line 2: expected 'word answer/answer"):
+        read_analogies(write("bats/x.txt", "a\tb\nc\n"))
+    (path / "empty").mkdir()
+    with pytest.raises(EvaluationError, match=r"no files NAME\.txt"):
+        read_analogies(path / "empty")
+
+
+@pytest.mark.parametrize("restrict", [40, 25])
+def test_gensim_answers_every_question_alike_with_spellings_in_both_cases(
+    rng, write, tmp_path, restrict
+):
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    words = [f"w{i}" for i in range(20)] + [f"W{i}" for i in range(20)]
+    # Spellings of one word are near each other, and so get in each other's way.
+    matrix = np.repeat(rng.normal(size=(1, 20, 4)), 2, axis=0).reshape(40, 4)
+    matrix = (matrix + 0.3 * rng.normal(size=(40, 4))).astype(np.float32)
+    vectors = WordVectors(Vocabulary(words, np.arange(40, 0, -1)), matrix)
+    path = as_file(write, random_questions(rng, words, 400))
+    vectors.save(tmp_path / "v.bin")
+    theirs = models.KeyedVectors.load_word2vec_format(str(tmp_path / "v.bin"), binary=True)
+    _, sections = theirs.evaluate_word_analogies(str(path), restrict_vocab=restrict)
+    (section,) = read_analogies(path)
+    ranks = evaluate_analogies(vectors, [section], restrict_vocab=restrict).ranks["s"]
+    assert_same_answers(sections[0], section, ranks)
+    assert sections[0]["correct"]

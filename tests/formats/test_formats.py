@@ -326,3 +326,10 @@ def test_training_from_python_returns_the_vectors(toy_tree, tmp_path):
     vectors = embedder.train(tree)
     assert_same(embedder.load(tmp_path / "run"), vectors)
     assert embedder.load(tmp_path / "run", "input").matrix.shape == (len(vectors), 32)
+
+
+@pytest.mark.parametrize("number", ["1e300", "-1e39"])
+@pytest.mark.parametrize("separator", [" ", "  "])
+def test_numbers_too_large_for_float32_are_not_finite(write, number, separator):
+    with pytest.raises(FormatError, match=r"a number is not finite|expected a word and 1 numbers"):
+        load(write("a.txt", f"2 1\na {number}\nb{separator}1\n"))

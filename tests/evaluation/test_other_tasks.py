@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from embedder.errors import EvaluationError
+from embedder.evaluation.bootstrap import compare_answers, compare_correlations
+from embedder.evaluation.categories import evaluate_categories, read_categories
+from embedder.evaluation.outliers import Group, evaluate_outliers, read_outliers
+from embedder.evaluation.similarity import spearman
+from embedder.vectors import WordVectors
+from embedder.vocabulary import Vocabulary
+
+
+@pytest.fixture
+def vectors(rng):
+    """Three groups of ten words around three directions."""
+    words = [f"{group}{i}" for group in "abc" for i in range(10)]
+    matrix = np.repeat(np.eye(3), 10, axis=0) + 0.1 * rng.normal(size=(30, 3))
+    return WordVectors(Vocabulary(words, np.arange(30, 0, -1)), matrix.astype(np.float32))
+
+
+def compactness_place(vectors, words, outlier):
+    """Camacho-Collados and Navigli's definition, word for word."""
+    everything = [*words, outlier]
+    scores = []
+    for left_out in everything:
+        rest = [word for word in everything if word != left_out]
+        pairs = [vectors.similarity(p, q) for p in rest for q in rest if p != q]
+        scores.append(sum(pairs) / len(pairs))
+    return sorted(range(len(scores)), key=lambda i: scores[i]).index(len(words))
+
+
+def test_outliers_are_placed_as_the_paper_has_it(rng):
+    words = [f"w{i}" for i in range(12)]
+    vectors = WordVectors(Vocabulary(words, np.ones(12)), rng.normal(size=(12, 4)).astype("f4"))
+    places = [compactness_place(vectors, words[:5], outlier) for outlier in words[5:]]
+    result = evaluate_outliers(vectors, [Group("g", words[:5], words[5:])])
+    assert result.accuracy == pytest.approx(np.mean([place == 5 for place in places]))
+    assert result.opp == pytest.approx(np.mean(places) / 5)
+    assert (result.sets, result.total) == (7, 7)
+
+
+def test_outliers_of_clear_groups_are_found_and_unknown_ones_counted(vectors, write):
+    path = write("g/one.txt", "a0\nA1\na2\nnil\n\nb0\nc0\nunknown\n").parent
+    write("g/two.txt", "b1\r\nb2\r\n\r\nc3\r\n")
+    result = evaluate_outliers(vectors, read_outliers(path))
+    assert result == (1.0, 1.0, 3, 4)
+    assert evaluate_outliers(vectors, read_outliers(path), restrict_vocab=1) == (None, None, 0, 4)
+
+
+@pytest.mark.parametrize("content", ["a\nb\n", "a\n\nb\n", ""])
+def test_a_group_without_words_or_outliers_is_an_error(write, content):
+    with pytest.raises(EvaluationError, match=r"g\.txt: expected two or more words"):
+        read_outliers(write("g.txt", content))
+
+
+def test_clear_categories_are_pure_and_mixed_ones_are_not(vectors, write):
+    words = vectors.vocabulary.words
+    clear = write("clear.txt", "".join(f"{word}\t{word[0]}\n" for word in words) + "nil,a\n")
+    result = evaluate_categories(vectors, read_categories(clear))
+    assert result == (1.0, 3, 30, 31)
+    # Five words of c are said to be a: they are in the cluster of c.
+    mixed = write("mixed.txt", "".join(f"{w} {'a' if w[1] < '3' else w[0]}\n" for w in words))
+    purity = evaluate_categories(vectors, read_categories(mixed)).purity
+    assert purity == pytest.approx((10 + 7 + 7) / 30)
+    assert evaluate_categories(vectors, read_categories(mixed), restrict_vocab=2).purity is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("a b c\n", "line 1"), ("a x\nb x\n", "at least two"), ("", "at least")]
+)
+def test_a_bad_file_of_categories_is_named(write, content, said):
+    with pytest.raises(EvaluationError, match=said):
+        read_categories(write("c.txt", content))
+
+
+def test_the_paired_bootstrap_is_drawing_questions(rng):
+    first, second = rng.random(300) < 0.4, rng.random(300) < 0.5
+    found = compare_answers(first, second)
+    drawn = [rng.integers(0, 300, 300) for _ in range(4000)]
+    differences = [second[d].mean() - first[d].mean() for d in drawn]
+    assert found.difference == pytest.approx(second.mean() - first.mean())
+    np.testing.assert_allclose(found.interval, np.quantile(differences, [0.025, 0.975]), atol=0.01)
+    assert found.items == 300
+
+
+def test_equal_models_do_not_differ_and_better_ones_do():
+    answers = np.arange(500) % 3 == 0
+    same = compare_answers(answers, answers)
+    assert same[2:] == ((0.0, 0.0), 1.0, 500)
+    better = compare_answers(answers, answers | (np.arange(500) % 3 == 1))
+    assert better.p == 0.0
+    assert better.interval[0] > 0.2
+    assert compare_answers(answers[:0], answers[:0]) is None
+
+
+def test_correlations_are_compared_on_drawn_pairs(rng):
+    scores = rng.normal(size=200)
+    good, bad = scores + 0.3 * rng.normal(size=200), scores + 3 * rng.normal(size=200)
+    found = compare_correlations(bad, good, scores)
+    assert found.first == spearman(bad, scores)
+    assert found.second == spearman(good, scores)
+    assert found.interval[0] > 0.3
+    assert found.p == 0.0
+    assert compare_correlations(bad, np.zeros(200), scores) is None
