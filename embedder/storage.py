@@ -39,9 +39,7 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         temporary.unlink(missing_ok=True)
 
 
-def describe_write_error(
-    path: Path, error: OSError, instead: str = "choose another --output"
-) -> str:
+def describe_write_error(path: Path, error: OSError, instead: str = "choose another place") -> str:
     """Return one sentence on why a file could not be written and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{path}: the disk is full; free some space or {instead}."

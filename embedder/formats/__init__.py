@@ -116,7 +116,7 @@ def detect(path: Path) -> str:
         return magic
     header = text.read_header(first)
     if header is None:
-        if len(first.split()) < 2:
+        if not text.count_numbers_at_the_end(first):
             raise FormatError(f"{path}, line 1: neither a header 'V D' nor a word and its numbers.")
         return "glove"
     try:

@@ -44,7 +44,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     with open_source(Source(str(path), path)) as file:
         first = file.readline(LONGEST_LINE)
         header = read_header(first)
-        dimension = header[1] if header else _numbers_at_the_end(first)
+        dimension = header[1] if header else count_numbers_at_the_end(first)
         check_dimension(path, dimension)
         with Rows(path, dimension, header and header[0], progress) as rows:
             number = 2 if header else 1
@@ -54,7 +54,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
             return rows.finish()
 
 
-def _numbers_at_the_end(line: bytes) -> int:
+def count_numbers_at_the_end(line: bytes) -> int:
     """Count the numbers that end a line, all its fields but the first at most; that is a word."""
     count = 0
     for field in reversed(line.rstrip(b"\r\n ").split(b" ")[1:]):
