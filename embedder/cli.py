@@ -479,6 +479,60 @@ def _load(path: Path, vectors: Any, post: tuple[str, ...] = ()) -> Any:
     return postprocess(loaded, post)
 
 
+@main.command(cls=_FileLists)
+@_RUN
+@click.option("--out", type=click.Path(path_type=Path), help="The page; RUN/report.html for a run.")
+@_ANALOGIES
+@_SIMILARITY
+@_RESTRICT
+@_VECTORS
+@click.option("--words", multiple=True, metavar="WORD", help="Show the neighbours of these.")
+@click.option(
+    "--map-words",
+    type=click.IntRange(min=2, max=20_000),
+    default=2000,
+    show_default=True,
+    metavar="N",
+    help="How many of the most frequent words are on the map.",
+)
+@click.option(
+    "--map",
+    "projection",
+    type=click.Choice(["pca", "umap"]),
+    default="pca",
+    show_default=True,
+    help="How the map is laid out; umap needs 'embedder[umap]'.",
+)
+@click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
+def report(
+    run: Path,
+    out: Path | None,
+    analogies: tuple[Path, ...],
+    similarity: tuple[Path, ...],
+    restrict_vocab: int | None,
+    vectors: Any,
+    words: tuple[str, ...],
+    map_words: int,
+    projection: Any,
+    browse: bool,
+) -> None:
+    """Write a page that shows the run or file of vectors RUN, and its charts as PNG and SVG.
+
+    The page is one file and needs no network. Evaluation is on the files that the run's
+    configuration names, or on those given here. Needs: pip install 'embedder[report]'.
+    """
+    from embedder.evaluation.suite import read_tasks
+    from embedder.report import write_report
+
+    if out is None:
+        out = run / "report.html" if run.is_dir() else run.with_suffix(".html")
+    tasks = read_tasks(analogies, similarity) if analogies or similarity else None
+    page = write_report(run, out, vectors, tasks, words, map_words, projection, restrict_vocab)
+    click.echo(f"Wrote {page}, and its charts to {page.with_suffix('')}.")
+    if browse:
+        click.launch(str(page.resolve()))
+
+
 @main.command("check-gradients")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
