@@ -27,7 +27,9 @@ VectorKind = Literal["input", "hidden", "output", "sum"]
 
 class _Section(BaseModel):
     # strict: "5" is not a number and 1.5 is not a count, so a typing slip is not silently rounded.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 class CorpusConfig(_Section):
@@ -36,7 +38,10 @@ class CorpusConfig(_Section):
     files: list[str] = Field(min_length=1)
     """Files, folders, globs, `package:NAME/PATH`, or `-` for standard input."""
     tokenizer: Literal["words", "whitespace"] = "words"
+    """`words`: runs of letters, digits and marks, with inner apostrophes; `whitespace`: tokens as
+    they stand between ASCII spaces."""
     lowercase: bool = True
+    """Write all words in lower case."""
     text_field: str | None = None
     """Set for JSON lines: the field that holds the text."""
     errors: Literal["strict", "replace", "ignore"] = "strict"
@@ -52,7 +57,9 @@ class VocabularyConfig(_Section):
     """Which words get a vector."""
 
     min_count: Positive = 5
+    """Rarer words get no vector."""
     max_size: Positive | None = None
+    """At most so many words, the most frequent ones."""
     subsample: Annotated[float, Field(ge=0.0)] = 1e-3
     """Threshold t of Mikolov et al. 2013 above which frequent words are dropped; 0 keeps all."""
     unknown: Annotated[str, Field(pattern=r"^\S+$")] | None = None
@@ -91,13 +98,17 @@ class NetworkConfig(_Section):
     """x: the centre word's vector, which predicts its neighbours; the mean of the window's vectors
     (CBOW), or these one after the other (Bengio et al. 2003), which predict the centre word."""
     dimension: Positive = 100
+    """D, the length of an input vector."""
     hidden: Positive = 100
+    """H, the units of the hidden layer; hidden, output and sum vectors have this length."""
     activation: Literal["sigmoid", "tanh", "relu", "identity"] = "sigmoid"
+    """Of the hidden layer."""
     direct: bool = False
     """Connect the input vector to the logits as well (Bengio et al. 2003)."""
     tied: bool = False
     """W2 is E: a word has one vector, to read and to be predicted by (Press and Wolf 2017)."""
     initialisation: Literal["spectral", "random"] = "spectral"
+    """Start from a truncated SVD of the positive PMI of the counts, or at random."""
     vectors: VectorKind = "sum"
     """The vectors that `eval`, `neighbors` and `export` use unless told otherwise."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -120,6 +131,7 @@ class LossConfig(_Section):
     proposal: Literal["unigram", "log-uniform"] = "unigram"
     """What candidates are drawn from: counts^power, or log(1 + 1/rank)."""
     power: Fraction = 0.75
+    """Of the counts, for proposal unigram."""
 
 
 class TrainingConfig(_Section):
@@ -128,12 +140,17 @@ class TrainingConfig(_Section):
     passes: Positive = 10
     """A pass draws as many rows as the vocabulary has."""
     batch_size: Positive = 256
+    """B, the examples of a step."""
     optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
+    """How gradients become steps."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 2e-2
     """Of the output layer; see the two factors below."""
     hidden_rate_factor: Annotated[float, Field(ge=0.0)] = 0.1
+    """The rate of W1 and b1 over the learning rate."""
     embedding_rate_factor: Annotated[float, Field(ge=0.0)] = 5.0
+    """The rate of rows of E over the learning rate."""
     warmup_steps: Annotated[int, Field(ge=0)] = 50
+    """The rate rises linearly over so many steps first."""
     final_rate_fraction: Fraction = 0.02
     """The rate falls linearly to this fraction of itself."""
     row_sampling: Fraction = 0.5
@@ -142,6 +159,7 @@ class TrainingConfig(_Section):
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     """Every step takes learning rate × this of each weight moved (Loshchilov and Hutter 2019)."""
     seed: Annotated[int, Field(ge=0)] = 1
+    """Of everything drawn; the same seed and threads give the same bits."""
     threads: Annotated[int, Field(ge=0)] = 0
     """0: as many as the machine offers."""
     checkpoint_every: Annotated[int, Field(ge=0)] = 5
@@ -150,6 +168,7 @@ class TrainingConfig(_Section):
     """Such as 2GB: counting keeps to it by going through the disk, and a network that does not fit
     is refused; without it, what is refused is what the machine has no memory for."""
     engine: Literal["local"] = "local"
+    """Where to train: this machine."""
 
 
 class ValidationConfig(_Section):
@@ -173,8 +192,11 @@ class EvaluationConfig(_Section):
     words: list[str] = []
     """Words whose neighbours are printed; by default a few of the vocabulary's own."""
     analogies: list[str] = []
+    """Files of analogy questions."""
     similarity: list[str] = []
+    """Files of word pairs with people's scores."""
     restrict_vocab: Positive | None = None
+    """Use only so many of the most frequent words."""
     ngram: Annotated[int, Field(ge=0, le=9)] = 0
     """Order of a Kneser–Ney model of the training text, whose perplexity on held-out text is shown
     beside the network's, and that of their mixture; 0 for none. It is made in memory."""
@@ -200,6 +222,7 @@ class Config(_Section):
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     output: str = "runs/embedder"
+    """The folder of the run."""
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "Config":
@@ -321,7 +344,7 @@ def make_config(tree: dict[str, Any], origin: str) -> Config:
         raise ConfigError(f"{origin}: {_describe(error)}") from None
 
 
-_OF_WINDOWS: dict[str, dict[str, Any]] = {
+WINDOWS_DEFAULTS: dict[str, dict[str, Any]] = {
     "network": {"vectors": "input"},
     "training": {
         "passes": 5,
@@ -331,7 +354,7 @@ _OF_WINDOWS: dict[str, dict[str, Any]] = {
         "embedding_rate_factor": 1.0,
     },
 }
-_OF_LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+LANGUAGE_MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "vocabulary": {"subsample": 0.0},
     "network": {"initialisation": "random"},
     "training": {"batch_size": 256, "hidden_rate_factor": 1.0},
@@ -347,9 +370,9 @@ def _with_defaults_of_windows(tree: dict[str, Any]) -> dict[str, Any]:
 
     if section("examples").get("source") != "windows":
         return tree
-    layers = [_OF_WINDOWS]
+    layers = [WINDOWS_DEFAULTS]
     if section("network").get("input") == "concat":
-        layers.append(_OF_LANGUAGE_MODELS)
+        layers.append(LANGUAGE_MODEL_DEFAULTS)
     filled = dict(tree)
     for name in ("vocabulary", "network", "training"):
         if isinstance(tree.get(name, {}), dict):

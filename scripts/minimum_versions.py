@@ -1,9 +1,9 @@
-"""Print the oldest version of each run-time dependency that pyproject.toml allows.
+"""Print the oldest version of each dependency of the program that pyproject.toml allows.
 
     python scripts/minimum_versions.py > oldest.txt
     pip install -c oldest.txt .
 
-In the form that pip takes as constraints.
+In the form that pip takes as constraints; with those of the extras that tests install.
 """
 
 import re
@@ -13,7 +13,9 @@ from pathlib import Path
 
 def minimum_versions(pyproject: str) -> list[str]:
     """Return "name==version" for each dependency "name>=version"; environment markers stay."""
-    dependencies = tomllib.loads(pyproject)["project"]["dependencies"]
+    project = tomllib.loads(pyproject)["project"]
+    extras = project["optional-dependencies"]
+    dependencies = project["dependencies"] + extras["report"] + extras["index"]
     return [re.sub(r">=", "==", dependency, count=1) for dependency in dependencies]
 
 

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from embedder.config import load_config
+from embedder.config import Config, load_config
 from embedder.errors import ConfigError
 
 MINIMAL = "corpus: {files: [a.txt]}\n"
@@ -143,3 +143,11 @@ def test_windows_have_defaults_of_their_own(write):
     model = load_config(write("b.yaml", MINIMAL), [WINDOWS, "network.input=concat"])
     assert (model.network.initialisation, model.vocabulary.subsample) == ("random", 0.0)
     assert load_config(write("c.yaml", model.to_yaml())) == model
+
+
+def test_every_key_says_what_it_is():
+    sections = [field.annotation for field in Config.model_fields.values()]
+    for section in [Config, *sections]:
+        for name, field in getattr(section, "model_fields", {}).items():
+            if section is not Config or name == "output":
+                assert field.description, f"{section.__name__}.{name}"
