@@ -5,9 +5,9 @@
 Prints, all from one run: the rate of a 4096³ single-precision matrix product; the step's rate,
 counted as 6·B·H·V floating-point operations (three products; softmax, targets and optimizer count
 for nothing), beside the same step in plain NumPy and, where it is installed, in PyTorch; the step's
-rate on windows of the text, by loss, and by threads; and seconds and peak memory of a whole
-training. Figures are medians of several repetitions. It takes a quarter of an hour; `--quick` takes
-two minutes.
+rate on windows of the text, by loss, and by threads; analogies and neighbours; and seconds and peak
+memory of a whole training. Figures are medians of several repetitions. It takes a quarter of an
+hour; `--quick` takes two minutes.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import scipy.linalg
@@ -32,10 +32,13 @@ from embedder.batches import one_hot, target_rows
 from embedder.checkpoint import load_model
 from embedder.config import LossConfig, NetworkConfig, TrainingConfig
 from embedder.cooccurrence import Cooccurrences
+from embedder.evaluation.analogies import Method, Question, Section, evaluate_analogies
 from embedder.kernels.threads import available_threads, kernel_threads
 from embedder.losses import make_loss, with_class_rows
 from embedder.network import Network, Parameters, start_parameters
 from embedder.optimizer import Optimizer
+from embedder.vectors import WordVectors
+from embedder.vocabulary import Vocabulary
 
 CELLS_A_ROW = 1000
 """As many contexts as a word of a 17-million-token corpus has in the mean."""
@@ -297,6 +300,39 @@ def measure_training(corpus: Path | None, tokens: int) -> dict[str, float]:
     return seconds | {"whole": whole, "tokens": tokens, "peak_bytes": peak}
 
 
+def measure_search(questions: int, words: int, peak: float) -> dict[str, float]:
+    """Measure analogies among 300,000 words and neighbours of 1,000 words, D = 300, random."""
+    rng = np.random.default_rng(0)
+
+    def vectors(V: int) -> WordVectors:
+        matrix = rng.standard_normal((V, 300), np.float32)
+        found = WordVectors(Vocabulary([f"w{i}" for i in range(V)], np.ones(V)), matrix)
+        _ = found.lengths  # once for all questions
+        return found
+
+    few = vectors(300_000)
+    drawn = rng.integers(0, len(few), (questions, 4))
+    asked = [Question(f"w{a}", f"w{b}", f"w{c}", (f"w{d}",)) for a, b, c, d in drawn]
+    sections = [Section("all", asked)]
+    seconds: dict[str, float] = {}
+    for method in get_args(Method):
+        started = time.perf_counter()
+        evaluate_analogies(few, sections, method)
+        seconds[method] = time.perf_counter() - started
+    many = vectors(words)
+    names = [f"w{i}" for i in rng.choice(words, 1000, replace=False)]
+    seconds["neighbors"] = median_seconds(lambda: many.neighbors_of(names, 10))
+    seconds["one word"] = median_seconds(lambda: many.neighbors_of(names[:1], 10))
+    rate = 2 * 1000 * words * 300 / seconds["neighbors"] / 1e9
+    print(f"\nsearch, D = 300: {questions:,} analogies among 300,000 words:")
+    for method in get_args(Method):
+        print(f"  {method:15} {seconds[method]:6.2f} s")
+    print(f"the ten nearest among {words:,} words:")
+    print(f"  of 1,000 words  {seconds['neighbors']:6.2f} s, {rate / peak:.2f} of the product rate")
+    print(f"  of one word     {seconds['one word']:6.2f} s")
+    return seconds
+
+
 def plot(results: dict[str, Any], path: Path) -> None:
     """Draw the step's share of the matrix-product rate, by size."""
     import matplotlib as mpl
@@ -349,6 +385,9 @@ def main() -> None:
         "steps": measure_steps(QUICK_SHAPES if options.quick else SHAPES, peak),
         "windows": measure_windows(peak),
         "scaling": measure_scaling(),
+        "search": measure_search(
+            2_000 if options.quick else 19_544, 100_000 if options.quick else 1_000_000, peak
+        ),
         "training": training,
     }
     if options.json:

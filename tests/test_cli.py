@@ -7,11 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from embedder.cli import main
+from embedder.subwords import Subwords
+from embedder.vectors import WordVectors
+from embedder.vocabulary import Vocabulary
 
 PROGRAM = [sys.executable, "-c", "from embedder.cli import main; main()"]
 
@@ -175,6 +179,95 @@ def test_vectors_are_converted_and_questioned_wherever_they_are_from(
     assert "1 words stand twice" in invoke("convert", twice, tmp_path / "once.txt").output
     fails(invoke("neighbors", files[0], "king", "--vectors", "input"), "--vectors is for runs")
     fails(invoke("convert", toy_files[0], tmp_path / "no.txt"), "line 1")
+
+
+def test_compare_shows_differences_with_intervals(invoke, toy_run, toy_files, write, tmp_path):
+    words = [line.split("\t")[0] for line in (toy_run / "vocabulary.tsv").read_text().split("\n")]
+    pairs = write(
+        "pairs.txt", "".join(f"{words[i]} {words[i + 2]} {i % 5}\n" for i in range(1, 40))
+    )
+    invoke("export", toy_run, tmp_path / "input.bin", "--vectors", "input")
+    result = invoke(
+        "compare", toy_run, toy_run, tmp_path / "input.bin", "--analogies", toy_files[1],
+        "--similarity", pairs, "--json", tmp_path / "c.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "c.json").read_text())
+    own, other = found["second"][str(toy_run)], found["second"][str(tmp_path / "input.bin")]
+    assert own["analogies"]["interval"] == [0.0, 0.0]
+    assert own["analogies"]["p"] == 1.0
+    assert other["analogies"]["first"] == own["analogies"]["first"]
+    assert "pairs" in other
+    assert f"{tmp_path / 'input.bin'} − {toy_run}" in result.output
+    fails(invoke("compare", toy_run, "--analogies", toy_files[1]), "at least two models")
+    fails(invoke("compare", toy_run, toy_run), "nothing to compare on")
+
+
+def test_eval_counts_the_top_k_after_post_processing_and_says_what_rounding_loses(
+    invoke, toy_run, toy_files, write, tmp_path
+):
+    words = [line.split("\t")[0] for line in (toy_run / "vocabulary.tsv").read_text().split("\n")]
+    outliers = write("group.txt", "\n".join([*words[1:5], "", *words[50:53]]))
+    categories = write("c.txt", "".join(f"{word} {i % 2}\n" for i, word in enumerate(words[1:31])))
+    result = invoke(
+        "eval", toy_run, "--analogies", toy_files[1], "--top-k", 1, 5, "--post", "centre",
+        "normalise", "--dtype", "int8", "--outliers", outliers, "--categories", categories,
+        "--method", "PairDistance", "--json", tmp_path / "e.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    for text in ("top 5", "mean of sections", "OPP", "purity", "int8 − float32"):
+        assert text in result.output
+    found = json.loads((tmp_path / "e.json").read_text())
+    assert found["analogies"]["method"] == "PairDistance"
+    top = found["analogies"]["top"]
+    assert top["5"]["micro"] >= top["1"]["micro"] == found["analogies"]["total"]["accuracy"] > 0.5
+    assert found["outliers"]["group"]["sets"] == 3
+    assert found["categories"]["c"]["categories"] == 2
+    assert "analogies" in found["rounding"]
+    fails(invoke("eval", toy_run, "--analogies", toy_files[1], "--post", "x"), "x: no such step")
+
+
+def test_export_rounds_and_says_how_near(invoke, toy_run, tmp_path):
+    out = tmp_path / "v.safetensors"
+    result = invoke("export", toy_run, out, "--post", "normalise", "--dtype", "int8")
+    assert result.exit_code == 0
+    assert "the mean cosine of a vector with what it was is 0.99" in result.output
+    fails(
+        invoke("export", toy_run, tmp_path / "v.txt", "--dtype", "int8"),
+        "word2vec cannot hold int8; expected --format safetensors",
+    )
+
+
+def test_unknown_words_of_a_fasttext_file_are_composed_and_said_to_be(invoke, rng, tmp_path):
+    words = ["king", "kingdom", "queen"]
+    subwords = Subwords(rng.normal(size=(3 + 20, 4)).astype("f4"), 3, 5, 20)
+    matrix = np.empty((3, 4), np.float32)
+    subwords.compose(words, matrix)
+    vectors = WordVectors(Vocabulary(words, np.ones(3)), matrix, (), subwords)
+    vectors.save(tmp_path / "m.bin", "fasttext")
+    result = invoke("neighbors", tmp_path / "m.bin", "kings")
+    assert result.exit_code == 0
+    assert "'kings' is unknown; its vector is composed of its n-grams." in result.output
+    assert len(result.output.splitlines()) == 4
+
+
+def test_report_and_index_say_where_they_are(invoke, toy_run, toy_files, tmp_path):
+    pytest.importorskip("altair", reason="altair is not installed")
+    pytest.importorskip("usearch", reason="usearch is not installed")
+    result = invoke(
+        "report", toy_run, "--out", tmp_path / "r.html", "--analogies", toy_files[1],
+        "--map-words", 50,
+    )  # fmt: skip
+    assert result.output == f"Wrote {tmp_path / 'r.html'}, and its charts to {tmp_path / 'r'}.\n"
+    assert (tmp_path / "r" / "analogies.png").exists()
+    result = invoke("index", toy_run, tmp_path / "i.usearch")
+    assert "of the ten nearest of 200 words" in result.output
+    word = (toy_run / "vocabulary.tsv").read_text().split("\n")[1].split("\t")[0]
+    exact = invoke("neighbors", toy_run, word, "-n", 1).output
+    assert (
+        invoke("neighbors", toy_run, word, "-n", 1, "--index", tmp_path / "i.usearch").output
+        == exact
+    )
 
 
 def test_check_gradients_prints_a_table(invoke, config_file):

@@ -141,7 +141,7 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
             file.write(MAGIC + struct.pack("<i", _VERSION) + struct.pack(_SETTINGS, *settings, 0.0))
             file.write(struct.pack(_DICTIONARY, V, V, 0, int(counts.sum()), -1))
             for word, count in zip(vectors.vocabulary.words, counts, strict=True):
-                file.write(word.encode() + b"\0" + struct.pack("<qb", count, 0))
+                file.write(word.encode() + b"\0" + struct.pack("<qb", int(count), 0))
             file.write(struct.pack("<?qq", False, len(subwords.rows), D))
             for start in range(0, len(subwords.rows), ROWS_A_CHUNK):
                 rows = subwords.rows[start : start + ROWS_A_CHUNK]

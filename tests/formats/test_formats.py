@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -333,3 +334,22 @@ def test_training_from_python_returns_the_vectors(toy_tree, tmp_path):
 def test_numbers_too_large_for_float32_are_not_finite(write, number, separator):
     with pytest.raises(FormatError, match=r"a number is not finite|expected a word and 1 numbers"):
         load(write("a.txt", f"2 1\na {number}\nb{separator}1\n"))
+
+
+@pytest.mark.parametrize("one", FORMATS)
+@pytest.mark.parametrize("other", FORMATS)
+def test_any_format_is_converted_to_any(vectors, tmp_path, one, other):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    source, out = tmp_path / "one" / NAMES[one], tmp_path / "other" / NAMES[other]
+    save(vectors, source, one)
+    arguments = ["convert", str(source), str(out), "--format", other]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "Wrote 6 vectors of 5 dimensions" in result.output
+    found = load(out)
+    assert found.vocabulary.words == WORDS
+    if "finalfusion" in (one, other):
+        np.testing.assert_allclose(found.matrix[3:], vectors.matrix[3:], rtol=1e-6)
+    else:
+        np.testing.assert_array_equal(found.matrix, vectors.matrix)
