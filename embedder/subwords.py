@@ -45,21 +45,32 @@ class Subwords(NamedTuple):
         words = len(self.rows) - self.buckets
         return np.asarray(self.rows[words + ngrams].mean(axis=0, dtype=np.float32))
 
-    def compose(self, words: Sequence[str], out: Array) -> None:
-        """Fill (V, D) with the words' vectors: the means of their own and their n-grams' rows."""
+    def compose(self, words: Sequence[str], first: int = 0) -> Array:
+        """Return the words' vectors, (n, D) float32: the means of their own and n-grams' rows.
+
+        Parameters
+        ----------
+        words
+            Some of the vocabulary, one after the other.
+        first
+            The row of the first of them.
+        """
         from embedder.kernels.subwords import compose_words
 
         texts = [f"<{word}>".encode() for word in words]
         starts = np.cumsum([0, *(len(text) for text in texts)])
         letters = np.frombuffer(b"".join(texts), np.uint8)
         alone = np.array([word == END_OF_SENTENCE for word in words], np.bool_)
+        out = np.empty((len(words), self.rows.shape[1]), np.float32)
         compose_words(
             letters,
             starts.astype(np.int64),
             alone,
             self.rows,
+            first,
             self.min_n,
             self.max_n,
             self.buckets,
             out,
         )
+        return out

@@ -7,41 +7,26 @@ dictionary.cc and densematrix.cc, version 12, and what gensim makes of them.
 """
 
 import struct
-import tempfile
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from embedder.errors import FormatError
-from embedder.formats.rows import ROWS_A_CHUNK, check_dimension, gather, progress_bar
+from embedder.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, gather, progress_bar
+from embedder.formats.stream import Stream
 from embedder.storage import write_atomically
 from embedder.subwords import Subwords
 from embedder.vectors import WordVectors
+from embedder.vocabulary import Vocabulary
 
 MAGIC = struct.pack("<i", 793712314)
 _VERSION = 12
 _SETTINGS = "<12id"  # dim ws epoch minCount neg wordNgrams loss model bucket minn maxn rate t
-_SKIPGRAM, _NEGATIVE_SAMPLING = 2, 2
+_SKIPGRAM, _SUPERVISED, _NEGATIVE_SAMPLING = 2, 3, 2
 _DICTIONARY = "<iiiqq"  # entries, words, labels, tokens, pruned n-grams (-1: not pruned)
 _LONGEST_WORD = 1 << 20
-
-
-class _Reader:
-    def __init__(self, file: IO[bytes], path: Path) -> None:
-        self._file = file
-        self._path = path
-        self.size = path.stat().st_size
-
-    def fail(self, what: str) -> FormatError:
-        return FormatError(f"{self._path}, byte {self._file.tell():,}: {what}.")
-
-    def take(self, layout: str) -> tuple[int, ...]:
-        size = struct.calcsize(layout)
-        data = self._file.read(size)
-        if len(data) < size:
-            raise self.fail("the file ends early")
-        return struct.unpack(layout, data)
+_SMALLEST_ENTRY = 10
+"""Bytes: a word's end, its count and its kind."""
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
@@ -52,29 +37,29 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     FormatError
         If the file is damaged, of another version, or quantised.
     """
+    size = path.stat().st_size
     with path.open("rb") as file:
-        reader = _Reader(file, path)
-        if file.read(4) != MAGIC:
-            raise reader.fail("not the format of fastText 0.1 and later")
-        (version,) = reader.take("<i")
+        stream = Stream(file, path)
+        if stream.take(4) != MAGIC:
+            raise stream.fail("not the format of fastText 0.1 and later")
+        (version,) = stream.unpack("<i")
         if version not in (11, 12):
-            raise reader.fail(f"version {version} is not known, only 11 and 12")
-        settings = reader.take(_SETTINGS)
+            raise stream.fail(f"version {version} is not known, only 11 and 12")
+        settings = stream.unpack(_SETTINGS)
         dimension, buckets, min_n, max_n = settings[0], *settings[8:11]
-        supervised = settings[7] == 3
-        if version == 11 and supervised:
-            max_n = 0  # of that version, as fastText does
+        if version == 11 and settings[7] == _SUPERVISED:
+            max_n = 0  # as fastText has it
         check_dimension(path, dimension, "")
-        words, counts, entries = _read_dictionary(reader, file)
-        (quantised,) = reader.take("<?")
+        words, counts, entries = _read_dictionary(stream, size)
+        (quantised,) = stream.unpack("<?")
         if quantised:
-            raise reader.fail("a quantised model; only those that are not can be read")
-        height, width = reader.take("<qq")
-        start = file.tell()
+            raise stream.fail("a quantised model; only those that are not can be read")
+        height, width = stream.unpack("<qq")
+        start = stream.position
     buckets = buckets if max_n > 0 else 0
     if width != dimension or height < entries or not 0 <= min_n <= max(max_n, min_n):
         raise FormatError(f"{path}: {height:,} rows of {width:,} numbers do not fit its settings.")
-    if 4 * height * width > reader.size - start:
+    if 4 * height * width > size - start:
         raise FormatError(f"{path}, byte {start:,}: the file ends within its vectors.")
     if height < len(words) + buckets:
         raise FormatError(f"{path}: {height:,} rows for {len(words):,} words, {buckets:,} buckets.")
@@ -82,47 +67,44 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     return _compose(path, words, counts, Subwords(rows, min_n, max_n, buckets), progress)
 
 
-def _read_dictionary(reader: _Reader, file: IO[bytes]) -> tuple[list[str], list[int], int]:
+def _read_dictionary(stream: Stream, size: int) -> tuple[list[str], list[int], int]:
     """Return words, counts, and how many entries there are (with labels)."""
-    entries, expected, _, _, pruned = reader.take(_DICTIONARY)
-    if not 0 <= expected <= entries or 10 * entries > reader.size:
-        raise reader.fail(f"{entries:,} entries of which {expected:,} are words cannot be")
+    entries, expected, _, _, pruned = stream.unpack(_DICTIONARY)
+    if not 0 <= expected <= entries or entries * _SMALLEST_ENTRY > size:
+        raise stream.fail(f"{entries:,} entries of which {expected:,} are words cannot be")
     if pruned > 0:
-        raise reader.fail("a pruned model; only those that are not can be read")
+        raise stream.fail("a pruned model; only those that are not can be read")
     words: list[str] = []
     counts: list[int] = []
     for _ in range(entries):
-        word = bytearray()
-        while (byte := file.read(1)) != b"\0":
-            if not byte or len(word) > _LONGEST_WORD:
-                raise reader.fail("a word without an end")
-            word += byte
-        count, kind = reader.take("<qb")
+        word = stream.take_until(b"\0", _LONGEST_WORD, "a word without an end")
+        count, kind = stream.unpack("<qb")
         if kind == 0:
             try:
                 words.append(word.decode("utf-8"))
             except UnicodeDecodeError:
-                raise reader.fail(f"the word {bytes(word)!r} is not UTF-8") from None
+                raise stream.fail(f"the word {word!r} is not UTF-8") from None
             counts.append(count)
     if len(words) != expected or len(set(words)) != len(words):
-        raise reader.fail(f"{expected:,} different words were promised")
+        raise stream.fail(f"{expected:,} different words were promised")
     return words, counts, entries
 
 
 def _compose(
     path: Path, words: list[str], counts: list[int], subwords: Subwords, progress: bool
 ) -> WordVectors:
-    known = np.array(counts, np.int64)
+    vocabulary = Vocabulary(words, np.array(counts, np.int64))
     if not subwords.buckets:
-        return gather(path, words, subwords.rows, progress, known)
-    # Rows of n-grams that no word has are checked here: they are a new word's vector one day.
+        return WordVectors(vocabulary, gather(path, words, subwords.rows, progress).matrix)
+    # Rows of n-grams that no word has are checked too: they are a new word's vector one day.
     for start in range(0, len(subwords.rows), ROWS_A_CHUNK):
         if not np.isfinite(subwords.rows[start : start + ROWS_A_CHUNK]).all():
             raise FormatError(f"{path}: among its rows is a number that is not finite.")
-    with tempfile.TemporaryFile() as file:  # the map of it stays
-        matrix = np.memmap(file, "<f4", "w+", shape=(len(words), subwords.rows.shape[1]))
-    subwords.compose(words, matrix)
-    return gather(path, words, matrix, progress, known, subwords)
+    with Rows(path, subwords.rows.shape[1], len(words), progress) as rows:
+        for start in range(0, len(words), ROWS_A_CHUNK):
+            some = words[start : start + ROWS_A_CHUNK]
+            rows.add([word.encode() for word in some], subwords.compose(some, start))
+        return WordVectors(vocabulary, rows.finish().matrix, (), subwords)
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:

@@ -5,6 +5,7 @@ a unit in its last place. Subwords that a file has beyond its words are not read
 Layout: https://finalfusion.github.io/spec
 """
 
+import math
 import struct
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, progress_bar
+from embedder.formats.stream import Stream
 from embedder.storage import write_atomically
 from embedder.vectors import WordVectors
 
@@ -31,33 +33,6 @@ _FLOAT32 = 10
 _LONGEST_WORD = 1 << 20
 
 
-class _Reader:
-    def __init__(self, file: IO[bytes], path: Path) -> None:
-        self._file = file
-        self._path = path
-        self._size = path.stat().st_size
-
-    def fail(self, what: str) -> FormatError:
-        return FormatError(f"{self._path}, byte {self._file.tell():,}: {what}.")
-
-    def take(self, layout: str) -> tuple[int, ...]:
-        data = self.bytes(struct.calcsize(layout))
-        return struct.unpack(layout, data)
-
-    def bytes(self, size: int) -> bytes:
-        if self._file.tell() + size > self._size:
-            raise self.fail("the file ends early")
-        return self._file.read(size)
-
-    def floats(self, shape: tuple[int, ...]) -> Array:
-        """Map float32 that begin at the next multiple of 4 (one to four bytes of padding)."""
-        start = self._file.tell()
-        start += 4 - start % 4
-        if start + 4 * int(np.prod(shape, dtype=object)) > self._size:
-            raise self.fail("the file ends early")
-        return np.memmap(self._path, "<f4", "r", start, shape)
-
-
 def read(path: Path, progress: bool = False) -> WordVectors:
     """Read words and vectors, given their lengths back.
 
@@ -69,32 +44,33 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     words: list[bytes] | None = None
     matrix = norms = None
     repairs: list[str] = []
+    size = path.stat().st_size
     with path.open("rb") as file:
-        reader = _Reader(file, path)
-        if reader.bytes(4) != MAGIC:
-            raise reader.fail("no finalfusion file")
-        version, chunks = reader.take("<II")
+        stream = Stream(file, path)
+        if stream.take(4) != MAGIC:
+            raise stream.fail("no finalfusion file")
+        version, chunks = stream.unpack("<II")
         if version != 0:
-            raise reader.fail(f"version {version} is not known")
-        reader.bytes(4 * chunks)
-        while file.tell() < path.stat().st_size:
-            kind, size = reader.take("<IQ")
-            end = file.tell() + size
+            raise stream.fail(f"version {version} is not known")
+        stream.take(4 * chunks)
+        while stream.position < size:
+            kind, length = stream.unpack("<IQ")
+            end = stream.position + length
+            if end > size:
+                raise stream.fail("the file ends early")
             if kind in _VOCABULARIES:
-                words = _read_words(reader, kind)
+                words = _read_words(stream, kind)
                 if kind != _SIMPLE_VOCAB:
                     repairs.append("its subwords were left out")
             elif kind == _NDARRAY:
-                matrix = _read_floats(reader, "<QI", path)
+                matrix = _map_floats(stream, "<QI", path, end)
             elif kind == _NORMS:
-                norms = _read_floats(reader, "<Q", path)
+                norms = _map_floats(stream, "<Q", path, end)
             elif kind in (_QUANTIZED, _FLORET_VOCAB):
-                raise reader.fail("quantised vectors and floret's subwords cannot be read")
+                raise stream.fail("quantised vectors and floret's subwords cannot be read")
             elif kind != _METADATA:
-                raise reader.fail(f"chunk {kind} is not known")
-            if end > path.stat().st_size:
-                raise reader.fail("the file ends early")
-            file.seek(end)
+                raise stream.fail(f"chunk {kind} is not known")
+            stream.seek(end)
     if words is None or matrix is None:
         raise FormatError(f"{path}: lacks words or vectors.")
     if len(words) > len(matrix) or (norms is not None and len(norms) < len(words)):
@@ -112,24 +88,28 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     return WordVectors(found.vocabulary, found.matrix, (*found.repairs, *repairs))
 
 
-def _read_words(reader: _Reader, kind: int) -> list[bytes]:
-    (count,) = reader.take("<Q")
-    reader.take(_VOCABULARIES[kind])
+def _read_words(stream: Stream, kind: int) -> list[bytes]:
+    (count,) = stream.unpack("<Q")
+    stream.unpack(_VOCABULARIES[kind])
     words = []
     for _ in range(count):
-        (length,) = reader.take("<I")
+        (length,) = stream.unpack("<I")
         if length > _LONGEST_WORD:
-            raise reader.fail(f"a word of {length:,} bytes")
-        words.append(reader.bytes(length))
+            raise stream.fail(f"a word of {length:,} bytes")
+        words.append(stream.take(length))
     return words
 
 
-def _read_floats(reader: _Reader, layout: str, path: Path) -> Array:
-    shape = reader.take(layout)
-    (kind,) = reader.take("<I")
+def _map_floats(stream: Stream, layout: str, path: Path, end: int) -> Array:
+    """Map the float32 of a chunk that ends at a byte; one to four bytes of padding come first."""
+    shape = stream.unpack(layout)
+    (kind,) = stream.unpack("<I")
     if kind != _FLOAT32:
-        raise reader.fail(f"numbers of type {kind}; only float32 ({_FLOAT32}) can be read")
-    return reader.floats(shape)
+        raise stream.fail(f"numbers of type {kind}; only float32 ({_FLOAT32}) can be read")
+    start = stream.position + 4 - stream.position % 4
+    if start + 4 * math.prod(shape) > end:
+        raise stream.fail("the chunk ends within its numbers")
+    return np.memmap(path, "<f4", "r", start, shape)
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:

@@ -5,7 +5,8 @@ mapped read-only, so that files larger than memory can be read and converted.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Never, Self
 
@@ -15,7 +16,6 @@ from tqdm import tqdm
 from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import describe_write_error
-from embedder.subwords import Subwords
 from embedder.vectors import WordVectors
 from embedder.vocabulary import Vocabulary
 
@@ -48,6 +48,15 @@ def check_dimension(path: Path, dimension: int, where: str = ", line 1") -> None
         raise FormatError(
             f"{path}{where}: vectors of {dimension:,} numbers; expected 1 to {LARGEST_DIMENSION:,}."
         )
+
+
+@contextmanager
+def _faults_of_the_disk_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        folder = Path(tempfile.gettempdir())
+        raise FormatError(describe_write_error(folder, error, "set TMPDIR")) from None
 
 
 class Rows:
@@ -84,7 +93,8 @@ class Rows:
         self._what = what
         self._bar = progress_bar(promised, progress, f"reading {path.name}")
         self._words: dict[str, None] = {}
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        with _faults_of_the_disk_named():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._read = self._replaced = self._twice = 0
 
     def __enter__(self) -> Self:
@@ -130,12 +140,8 @@ class Rows:
         self._twice += int((~kept).sum())
         self._bar.update(len(words))
         rows = matrix if kept.all() else matrix[kept]
-        try:
+        with _faults_of_the_disk_named():
             self._file.write(np.ascontiguousarray(rows, "<f4").data)
-        except OSError as error:
-            raise FormatError(
-                describe_write_error(Path(tempfile.gettempdir()), error, "set TMPDIR")
-            ) from None
 
     def finish(self) -> WordVectors:
         """Return the vectors.
@@ -156,7 +162,8 @@ class Rows:
             repairs.append(f"{self._replaced:,} words are not UTF-8; wrong bytes were replaced")
         if self._twice:
             repairs.append(f"{self._twice:,} words stand twice; their first vectors were kept")
-        self._file.flush()
+        with _faults_of_the_disk_named():
+            self._file.flush()
         matrix = np.memmap(self._file, "<f4", "r", shape=(len(self._words), self._dimension))
         words = list(self._words)
         return WordVectors(
@@ -169,8 +176,7 @@ def gather(
     words: Sequence[str],
     matrix: Array,
     progress: bool,
-    counts: Array | None = None,
-    subwords: Subwords | None = None,
+    scales: Array | None = None,
 ) -> WordVectors:
     """Return vectors whose matrix a file holds whole, checked; nothing is copied if all is well.
 
@@ -181,20 +187,19 @@ def gather(
     words
         In the order of the rows.
     matrix : (V, D)
-        float32 is kept as it is, a memory map too; other floats are converted.
+        float32 is kept as it is, a memory map too; what else there is, is converted.
     progress
         Show a bar on a terminal where rows must be copied.
-    counts : (V,) int64
-        How often the words stood in the corpus, where the file says it.
-    subwords
-        What the vectors are composed of, where they are.
+    scales : (D,) float32
+        What the columns of whole numbers are to be multiplied by.
 
     Raises
     ------
     FormatError
         For a matrix of another shape or dtype, or numbers that are not finite.
     """
-    if matrix.ndim != 2 or matrix.dtype.kind != "f" or len(matrix) != len(words):
+    kind = "f" if scales is None else "i"
+    if matrix.ndim != 2 or matrix.dtype.kind != kind or len(matrix) != len(words):
         raise FormatError(
             f"{path}: a matrix {matrix.shape} of {matrix.dtype}; expected floats with a row for "
             f"each of the {len(words):,} words."
@@ -208,10 +213,12 @@ def gather(
                 raise FormatError(
                     f"{path}, row {row + 1:,} ('{words[row]}'): a number is not finite."
                 )
-        known = np.zeros(len(words), np.int64) if counts is None else counts
-        return WordVectors(Vocabulary(list(words), known), matrix, subwords=subwords)
+        return WordVectors(Vocabulary(list(words), np.zeros(len(words), np.int64)), matrix)
     with Rows(path, matrix.shape[1], progress=progress) as rows:
         for start in range(0, len(matrix), ROWS_A_CHUNK):
             chunk = matrix[start : start + ROWS_A_CHUNK].astype("<f4")
+            if scales is not None:
+                with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
+                    chunk *= scales
             rows.add([word.encode() for word in words[start : start + ROWS_A_CHUNK]], chunk)
         return rows.finish()

@@ -74,12 +74,11 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     if name is None:
         raise FormatError(f"{path}: no tensor 'embeddings' among {', '.join(file.names)}.")
     matrix = file.read(name)
+    scales = None
     if matrix.dtype == np.int8:
         scales = file.read("scales") if "scales" in file.names else np.zeros(0, np.float32)
         if matrix.ndim != 2 or scales.shape != matrix.shape[1:] or scales.dtype != np.float32:
             raise FormatError(f"{path}: int8 vectors need a float32 tensor 'scales' of D numbers.")
-        with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
-            matrix = matrix * scales
     if "words" in file.names:
         raw = file.read("words").astype(np.uint8, copy=False).tobytes()
         try:
@@ -88,7 +87,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
             raise FormatError(f"{path}: byte {error.start:,} of 'words' is not UTF-8.") from None
     else:
         words = words_beside(path, ".vocab.txt")
-    return gather(path, words, matrix, progress)
+    return gather(path, words, matrix, progress, scales)
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False, dtype: str = "float32") -> None:

@@ -57,30 +57,33 @@ def ngram_buckets(text, min_n, max_n, buckets, out):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def compose_words(letters, starts, alone, rows, min_n, max_n, buckets, out):
+def compose_words(letters, starts, alone, rows, first, min_n, max_n, buckets, out):
     """Set each word's vector to the mean of its own row and those of its n-grams.
 
     Parameters
     ----------
-    letters : (n,) uint8
+    letters : (m,) uint8
         "<word>" after "<word>", in UTF-8.
-    starts : (V + 1,) int64
+    starts : (n + 1,) int64
         Where each begins.
-    alone : (V,) bool
+    alone : (n,) bool
         Words that have no n-grams, such as fastText's end of sentence.
     rows : (V + buckets, D) float32
         Rows of the words, then of the buckets.
+    first
+        The row of the first of these words.
     min_n, max_n, buckets
         As for `ngram_buckets`.
-    out : (V, D) float32
+    out : (n, D) float32
         Receives the vectors.
     """
-    V, D = out.shape
-    for i in prange(V):
+    n, D = out.shape
+    V = len(rows) - buckets
+    for i in prange(n):
         text = letters[starts[i] : starts[i + 1]]
         total = np.zeros(D, np.float32)
         for d in range(D):
-            total[d] = rows[i, d]
+            total[d] = rows[first + i, d]
         found = 0
         if not alone[i] and buckets > 0:
             places = np.empty(max(1, len(text) * max_n), np.int64)

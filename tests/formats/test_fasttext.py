@@ -23,9 +23,8 @@ def subwords(rng):
 
 @pytest.fixture
 def vectors(subwords):
-    matrix = np.empty((len(WORDS), 5), np.float32)
-    subwords.compose(WORDS, matrix)
-    return WordVectors(Vocabulary(WORDS, np.arange(6, 0, -1)), matrix, subwords=subwords)
+    vocabulary = Vocabulary(WORDS, np.arange(6, 0, -1))
+    return WordVectors(vocabulary, subwords.compose(WORDS), subwords=subwords)
 
 
 @pytest.mark.parametrize(("min_n", "max_n"), [(3, 6), (1, 2), (2, 2), (1, 12)])
@@ -35,8 +34,8 @@ def test_ngrams_and_vectors_are_those_of_a_plain_loop(rng, min_n, max_n):
     for word in WORDS:
         expected = naive.ngram_buckets(word, min_n, max_n, BUCKETS)
         assert subwords.ngrams(word).tolist() == expected
-    composed = np.empty((len(WORDS), 5), np.float32)
-    subwords.compose(WORDS, composed)
+    composed = subwords.compose(WORDS)
+    np.testing.assert_array_equal(subwords.compose(WORDS[2:], 2), composed[2:])
     for i, word in enumerate(WORDS):
         ngrams = [] if word == "</s>" else naive.ngram_buckets(word, min_n, max_n, BUCKETS)
         parts = rows[[i, *(len(WORDS) + bucket for bucket in ngrams)]].astype(np.float64)

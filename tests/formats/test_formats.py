@@ -353,3 +353,13 @@ def test_any_format_is_converted_to_any(vectors, tmp_path, one, other):
         np.testing.assert_allclose(found.matrix[3:], vectors.matrix[3:], rtol=1e-6)
     else:
         np.testing.assert_array_equal(found.matrix, vectors.matrix)
+
+
+@pytest.mark.parametrize("name", ["word2vec", "word2vec-binary", "finalfusion", "projector"])
+def test_a_temporary_folder_that_is_no_folder_gets_one_sentence(
+    vectors, tmp_path, monkeypatch, name
+):
+    save(vectors, tmp_path / NAMES[name], name)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(FormatError, match=r"none: cannot be written .*; set TMPDIR\."):
+        load(tmp_path / NAMES[name])
