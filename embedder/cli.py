@@ -52,6 +52,17 @@ def main() -> None:
     metavar="RUN",
     help="Go on with an interrupted run (instead of CONFIG).",
 )
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="As training.threads.")
+@click.option("--memory-limit", metavar="SIZE", help="As training.memory_limit, such as 2GB.")
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="As training.max_minutes: end in time, with a model.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Read, count, say what it would take, and train nothing."
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
 def train(
     config: Path | None,
@@ -59,6 +70,10 @@ def train(
     output: str | None,
     overwrite: bool,
     resume: Path | None,
+    threads: int | None,
+    memory_limit: str | None,
+    max_minutes: float | None,
+    dry_run: bool,
     quiet: bool,
 ) -> None:
     """Train the network that CONFIG describes.
@@ -68,23 +83,29 @@ def train(
         embedder train configs/quickstart.yaml training.passes=5 corpus.files=my.txt
     """
     from embedder.checkpoint import RunFolder
-    from embedder.config import load_config
+    from embedder.config import load_config, with_overrides
 
+    limits = {"threads": threads, "memory_limit": memory_limit, "max_minutes": max_minutes}
+    given = [f"training.{key}={value}" for key, value in limits.items() if value is not None]
     if (config is None) == (resume is None):
         raise click.UsageError("give either CONFIG or --resume RUN.")
     if resume is not None:
         if overwrite or output:
             raise click.UsageError("--resume goes on in its own folder, as its config says.")
-        settings = RunFolder(resume).read_config().model_copy(update={"output": str(resume)})
+        settings = with_overrides(RunFolder(resume).read_config(), given, str(resume))
+        settings = settings.model_copy(update={"output": str(resume)})
     else:
         assert config is not None
-        settings = load_config(config, overrides)
+        settings = load_config(config, [*overrides, *given])
         if output is not None:
             settings = settings.model_copy(update={"output": output})
 
-    from embedder.trainer import Interrupted
+    from embedder.trainer import Interrupted, rehearse
     from embedder.trainer import train as run_training
 
+    if dry_run:
+        click.echo(rehearse(settings, quiet))
+        return
     try:
         result = run_training(settings, overwrite=overwrite, resume=resume is not None, quiet=quiet)
     except Interrupted as stop:

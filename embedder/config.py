@@ -162,13 +162,32 @@ class TrainingConfig(_Section):
     """Of everything drawn; the same seed and threads give the same bits."""
     threads: Annotated[int, Field(ge=0)] = 0
     """0: as many as the machine offers."""
-    checkpoint_every: Annotated[int, Field(ge=0)] = 5
-    """Passes between checkpoints; 0: only when interrupted."""
+    clip_gradients: Annotated[float, Field(gt=0.0)] | None = None
+    """Bring every entry of a gradient within ± this before the optimizer sees it."""
+    checkpoint_every: (
+        Annotated[int, Field(ge=0)]
+        | Annotated[str, Field(pattern=r"^[1-9][0-9]* (passes|steps|minutes)$")]
+    ) = 5
+    """Passes between checkpoints, or such as `500 steps` or `10 minutes`; 0: only when
+    interrupted."""
+    checkpoints_kept: Positive = 2
+    """So many of the last; a damaged one is passed over for the one before."""
+    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
+    """Of the whole run: the learning rate falls in time for it, and training ends there with its
+    model if the passes have not ended before. Two such runs are not the same to the bit."""
     memory_limit: ByteSize | None = None
     """Such as 2GB: counting keeps to it by going through the disk, and a network that does not fit
     is refused; without it, what is refused is what the machine has no memory for."""
     engine: Literal["local"] = "local"
     """Where to train: this machine."""
+
+    @property
+    def checkpoint_interval(self) -> tuple[int, str]:
+        """How many of what lie between two checkpoints."""
+        if isinstance(self.checkpoint_every, int):
+            return self.checkpoint_every, "passes"
+        amount, unit = self.checkpoint_every.split()
+        return int(amount), unit
 
 
 class ValidationConfig(_Section):
@@ -334,6 +353,14 @@ def load_config(path: Path, overrides: typing.Sequence[str] = ()) -> Config:
     for override in overrides:
         _apply_override(tree, override)
     return make_config(tree, str(path))
+
+
+def with_overrides(config: Config, overrides: typing.Sequence[str], origin: str) -> Config:
+    """Return a configuration with dotted `key=value` overrides; see `load_config`."""
+    tree = config.model_dump()
+    for override in overrides:
+        _apply_override(tree, override)
+    return make_config(tree, origin)
 
 
 def make_config(tree: dict[str, Any], origin: str) -> Config:

@@ -198,10 +198,21 @@ def _read_blocks(sources: list[Source], text_field: str | None) -> Iterator[_Blo
                 f"{source.name}: JSON lines; set corpus.text_field to the field with the text."
             )
         with faults_named(source), open_source(source) as stream:
+            before = _identity(source)
             if text_field is None:
                 yield from _cut_between_words(source, stream)
             else:
                 yield from _texts_of_json_lines(source, stream, text_field)
+            if _identity(source) != before:
+                raise CorpusError(f"{source.name}: changed while it was read; start again.")
+
+
+def _identity(source: Source) -> tuple[int, ...] | None:
+    """Return what tells a file that was written to from one that was not."""
+    if source.path is None or not source.path.is_file():  # standard input, a pipe
+        return None
+    found = source.path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class Metrics:
     def _drop_lines_after(self, number: int) -> None:
         """Forget steps that a resumed run does again."""
         lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
-        kept = [line for line in map(json.loads, lines) if line["step"] <= number]
+        kept = [line for line in map(_read_line, lines) if line and line["step"] <= number]
         self._seconds_before = kept[-1]["seconds"] if kept else 0.0
         write_atomically(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
@@ -85,3 +85,12 @@ class Metrics:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._last_written = now
+
+
+def _read_line(text: str) -> dict[str, Any] | None:
+    """Return a line, or None where a crash or a fault of the disk left none."""
+    try:
+        line = json.loads(text)
+        return line if {"step", "seconds"} <= line.keys() else None
+    except (ValueError, AttributeError):
+        return None

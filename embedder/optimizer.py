@@ -84,12 +84,18 @@ class Optimizer:
             table = self.corrections["W2"]
             correction = float(table[min(step, len(table) - 1)])
         decay = self._config.weight_decay
-        output = Rule(self.kind, rate * correction, first, second, _EPSILON, rate * decay)
+        clip = self._config.clip_gradients or np.inf
+        output = Rule(self.kind, rate * correction, first, second, _EPSILON, rate * decay, clip)
         factor = self._config.hidden_rate_factor
         hidden = output._replace(rate=output.rate * factor, shrink=output.shrink * factor)
         # Rows correct by their own count of steps, in the kernel.
         factor = self._config.embedding_rate_factor
-        inputs = Rule(self.kind, rate * factor, *self._row_decays, _EPSILON, rate * factor * decay)
+        inputs = output._replace(
+            rate=rate * factor,
+            decay1=self._row_decays[0],
+            decay2=self._row_decays[1],
+            shrink=rate * factor * decay,
+        )
         return {
             "E": inputs,
             "W1": hidden,

@@ -33,10 +33,21 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise RunError(describe_write_error(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming last through a loss of power; Windows has no such call, and no need."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def describe_write_error(path: Path, error: OSError, instead: str = "choose another place") -> str:

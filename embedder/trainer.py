@@ -23,8 +23,10 @@ from embedder.checkpoint import (
     save_checkpoint,
     save_model,
     save_model_somewhere,
+    what_to_do_about_infinity,
 )
 from embedder.config import Config
+from embedder.cooccurrence import context_words
 from embedder.corpus import read_text
 from embedder.errors import CorpusError, RunError
 from embedder.examples import Examples, prepare_examples
@@ -78,12 +80,18 @@ def train(
     from embedder.kernels.threads import available_threads, kernel_threads
 
     folder = RunFolder(Path(config.output))
-    saved = load_checkpoint(folder.checkpoint) if resume else None
-    if not resume:
-        folder.claim(overwrite)
     threads = config.training.threads or available_threads()
     seconds: dict[str, float] = {}
+    saved = None
     try:
+        if resume:
+            folder.read_config()  # says so if there is no run
+            folder.lock()
+            saved, faults = load_checkpoint(folder)
+            for fault in faults:
+                tqdm.write(f"{fault} Going on from an older checkpoint.", file=sys.stderr)
+        else:
+            folder.claim(overwrite)
         with (
             kernel_threads(threads),
             tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work,
@@ -98,15 +106,37 @@ def train(
             seconds["counting"] = time.perf_counter() - started
             trainer = Trainer(config, vocabulary, examples, threads, seconds, saved)
             trainer.run(folder, quiet)
+        metadata = trainer.metadata() | {"seconds": seconds, "tokens": corpus.tokens}
+        save_model_somewhere(folder.model, trainer.network.parameters, metadata)
+        folder.remove_checkpoints()
+        folder.best.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(describe_write_error(folder.path, error)) from error
     finally:
         folder.release()
-    metadata = trainer.metadata() | {"seconds": seconds, "tokens": corpus.tokens}
-    save_model_somewhere(folder.model, trainer.network.parameters, metadata)
-    folder.checkpoint.unlink(missing_ok=True)
-    folder.best.unlink(missing_ok=True)
     return Result(folder.path, seconds)
+
+
+def rehearse(config: Config, quiet: bool = False) -> str:
+    """Read and count as a training would, and return what it would take; nothing is kept.
+
+    Raises
+    ------
+    EmbedderError
+        For what would stop the training before its first step.
+    """
+    from embedder.kernels.threads import available_threads, kernel_threads
+
+    threads = config.training.threads or available_threads()
+    with kernel_threads(threads), tempfile.TemporaryDirectory(prefix="embedder-") as work:
+        vocabulary, corpus = _read(config, threads, Path(work), {}, quiet)
+        examples = prepare_examples(config, vocabulary, corpus, threads, Path(work))
+        contexts = len(context_words(len(vocabulary), config.examples))
+        if config.examples.source == "windows":
+            contexts = len(vocabulary)
+        words = f"{len(vocabulary):,} words, {corpus.tokens:,} tokens"
+        expected = _describe_time(config, examples, contexts, threads, config.training.passes)
+    return f"{words}\n{expected}"
 
 
 def _read(
@@ -169,6 +199,9 @@ class Trainer:
         self._config = config
         self._examples = examples
         self._seconds = seconds
+        self._vocabulary_digest = vocabulary.digest()
+        self._trained_before = 0.0
+        self._started = self._saved_at = time.perf_counter()
         training = config.training
         self.number = 0
         self.passes = 0.0
@@ -196,7 +229,22 @@ class Trainer:
             "best": self._best,
             "vectors": self._config.network.vectors,
             "activation": self._config.network.activation,
+            "config": self._config.model_dump(mode="json"),
+            "vocabulary": self._vocabulary_digest,
+            "trained_seconds": self._trained_seconds(),
         } | self._held_out
+
+    def _trained_seconds(self) -> float:
+        return self._trained_before + time.perf_counter() - self._started
+
+    def _time_share(self) -> float:
+        """Return the share of `training.max_minutes` that is over; 0 without a limit."""
+        limit = self._config.training.max_minutes
+        if limit is None:
+            return 0.0
+        stages = ("reading", "counting", "initialisation")
+        before = sum(self._seconds.get(stage, 0.0) for stage in stages)
+        return (before + self._trained_seconds()) / (60 * limit)
 
     def state(self) -> SavedState:
         """Return everything that a resumed training needs, uncopied."""
@@ -213,6 +261,7 @@ class Trainer:
             self.passes = float(saved.metadata["passes"])
             self._examples.stream.seek(saved.metadata["position"])
             self._best = _Best(*saved.metadata["best"])
+            self._trained_before = float(saved.metadata.get("trained_seconds", 0.0))
         except (KeyError, ValueError, TypeError) as error:
             raise RunError(
                 f"the checkpoint does not fit the run's configuration ({error}); start again with "
@@ -221,7 +270,8 @@ class Trainer:
 
     def step(self, batch: Batch) -> tuple[float, float]:
         """Take one step; return the batch's loss in nats and the weight it is a sum over."""
-        rate = rate_at(self.number, batch.progress, self._config.training)
+        progress = min(1.0, max(batch.progress, self._time_share()))
+        rate = rate_at(self.number, progress, self._config.training)
         loss = self.network.step(batch.inputs, batch.targets, self.optimizer, self.number, rate)
         self.number += 1
         self.passes = batch.passes
@@ -249,15 +299,16 @@ class Trainer:
             unit_scale=True,
             disable=quiet or None,
         )
-        started = time.perf_counter()
+        self._started = self._saved_at = time.perf_counter()
         with _signals_noted() as signals, bar:
             for batch in stream.batches():
                 before = self.passes
                 loss, weight = self.step(batch)
                 if not np.isfinite(loss):
                     raise RunError(
-                        f"step {self.number}: the loss is {loss}; lower training.learning_rate "
-                        f"(now {self._config.training.learning_rate:g})."
+                        f"step {self.number:,}: the loss is {loss}, most likely because the "
+                        f"learning rate ({self._config.training.learning_rate:g}) is too high; "
+                        + what_to_do_about_infinity(folder)
                     )
                 metrics.add(loss, weight)
                 bar.update(round(self.passes * stream.words) - bar.n)
@@ -269,6 +320,9 @@ class Trainer:
                 held_out = self._look(folder) if due else None
                 metrics.write(self.number, self.passes, held_out, end_of_pass)
                 if self.passes >= passes or self._best.stale(self._config.validation.patience):
+                    break
+                if self._time_share() >= 1:
+                    bar.write(f"Time is up after {self.passes:.2f} passes.", file=sys.stderr)
                     break
                 self._checkpoint(folder, end_of_pass, stop=bool(signals))
         if self.number == 0:
@@ -284,20 +338,15 @@ class Trainer:
             self._held_out["test_loss"] = self._examples.test(self.network)
         if self._examples.ngram is not None:
             self._held_out |= self._examples.ngram(self.network)
-        self._seconds["training"] = time.perf_counter() - started
+        self._seconds["training"] = self._trained_seconds()
 
     def _predict(self) -> str:
-        """Return one line for people on how long training will take."""
-        stream = self._examples.stream
-        contexts = len(self.network.parameters.W2)
-        step = time_step(
-            self._config, contexts, self._examples.targets, stream.batch_size, self.network.parts
-        )
-        steps = stream.steps_a_pass
-        passes = self._config.training.passes - self.passes
-        return (
-            f"time: about {_minutes(step * steps)} a pass ({steps:,} steps), "
-            f"{_minutes(step * steps * passes)} of training to go"
+        return _describe_time(
+            self._config,
+            self._examples,
+            len(self.network.parameters.W2),
+            self.network.parts,
+            self._config.training.passes - self.passes,
         )
 
     def _look(self, folder: RunFolder) -> float | None:
@@ -316,14 +365,22 @@ class Trainer:
         return loss
 
     def _checkpoint(self, folder: RunFolder, end_of_pass: bool, stop: bool) -> None:
-        every = self._config.training.checkpoint_every
-        if stop or (every and end_of_pass and round(self.passes) % every == 0):
-            save_checkpoint(folder.checkpoint, self.state())
+        if stop or self._checkpoint_is_due(end_of_pass):
+            save_checkpoint(folder, self.state(), self._config.training.checkpoints_kept)
+            self._saved_at = time.perf_counter()
         if stop:
             raise Interrupted(
                 f"pass {int(self.passes) + 1} of {self._config.training.passes}, "
                 f"step {self.number:,}"
             )
+
+    def _checkpoint_is_due(self, end_of_pass: bool) -> bool:
+        amount, unit = self._config.training.checkpoint_interval
+        if unit == "minutes":
+            return time.perf_counter() - self._saved_at >= 60 * amount
+        if unit == "steps":
+            return self.number % amount == 0
+        return amount > 0 and end_of_pass and round(self.passes) % amount == 0
 
 
 class _Best(NamedTuple):
@@ -334,6 +391,21 @@ class _Best(NamedTuple):
 
     def stale(self, patience: int) -> bool:
         return patience > 0 and self.looks_since >= patience
+
+
+def _describe_time(
+    config: Config, examples: Examples, contexts: int, threads: int, passes: float
+) -> str:
+    """Return one line for people on how long so many passes will take."""
+    stream = examples.stream
+    step = time_step(config, contexts, examples.targets, stream.batch_size, threads)
+    a_pass = step * stream.steps_a_pass
+    limit = config.training.max_minutes
+    ends = f", at most {limit:g} min in all" if limit is not None else ""
+    return (
+        f"time: about {_minutes(a_pass)} a pass ({stream.steps_a_pass:,} steps), "
+        f"{_minutes(a_pass * passes)} of training to go{ends}"
+    )
 
 
 def _minutes(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Words, their ids and counts: count, prune, index, save; and the corpus as ids."""
 
 import difflib
+import hashlib
 import os
 from collections.abc import Iterable
 from functools import cached_property
@@ -80,6 +81,12 @@ class Vocabulary:
         """Write a TSV with a header: word, count."""
         lines = (f"{word}\t{count}\n" for word, count in zip(self.words, self.counts, strict=True))
         write_atomically(path, (_HEADER + "".join(lines)).encode())
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the words and counts."""
+        found = hashlib.sha256("\n".join(self.words).encode())
+        found.update(np.ascontiguousarray(self.counts, "<i8").data)
+        return found.hexdigest()
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":

@@ -7,6 +7,15 @@ from make_toy_world import write_toy_world
 from embedder.config import make_config
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--moments",
+        type=int,
+        default=3,
+        help="at how many random moments tests kill a training (docs/reliability.md: 200)",
+    )
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)

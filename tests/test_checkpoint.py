@@ -7,7 +7,7 @@ import pytest
 
 from embedder import storage
 from embedder.checkpoint import load_model, save_model, save_model_somewhere
-from embedder.errors import RunError
+from embedder.errors import EmbedderError, RunError
 from embedder.network import Parameters
 
 
@@ -99,3 +99,28 @@ def test_a_device_without_space_is_called_full(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="the disk is full"):
         storage.write_atomically(tmp_path / "a", to_full_device)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.tsv", "config.yaml"])
+def test_any_flipped_byte_of_a_run_is_an_error_or_harmless(toy_run, tmp_path, rng, name):
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    whole = load_model(run)
+    content = (run / name).read_bytes()
+    flips = min(len(content), 150)
+    detected = 0
+    for place in rng.choice(len(content), flips, replace=False):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        (run / name).write_bytes(damaged)
+        try:
+            found = load_model(run)
+        except EmbedderError:
+            detected += 1
+            continue
+        assert found.vocabulary.words == whole.vocabulary.words
+        assert found.config == whole.config
+        for one, other in zip(found.parameters, whole.parameters, strict=True):
+            np.testing.assert_array_equal(one, other)
+    if name != "config.yaml":
+        assert detected >= flips - 2

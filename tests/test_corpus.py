@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from embedder import corpus
 from embedder.config import CorpusConfig
-from embedder.corpus import find_sources, read_text, split_words
+from embedder.corpus import Source, _read_blocks, find_sources, read_text, split_words
 from embedder.errors import CorpusError
 
 if sys.version_info >= (3, 14):
@@ -199,3 +199,13 @@ def test_words_agree_with_the_naive_tokenizer(text):
 def test_apostrophes_agree_with_the_naive_tokenizer(text):
     expected = naive.split_words(text)
     assert [line.decode().split() for line in split_words(text.encode()).split(b"\n")] == expected
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(write):
+    path = write("growing.txt", "a b c\n" * 500_000)
+    blocks = _read_blocks([Source(str(path), path)], None)
+    next(blocks)
+    with path.open("a") as file:
+        file.write("more\n")
+    with pytest.raises(CorpusError, match=r"growing\.txt: changed while it was read"):
+        list(blocks)

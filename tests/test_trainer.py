@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -10,10 +11,10 @@ import pytest
 from embedder import examples as examples_module
 from embedder.checkpoint import RunFolder, load_model
 from embedder.config import Config
-from embedder.errors import CorpusError, RunError
+from embedder.errors import CorpusError, RunError, VocabularyError
 from embedder.evaluation.analogies import evaluate_analogies, read_analogies
 from embedder.kernels import hidden, softmax
-from embedder.trainer import Interrupted, Trainer, train
+from embedder.trainer import Interrupted, Trainer, rehearse, train
 from embedder.vectors import load_vectors
 
 
@@ -164,14 +165,14 @@ def test_an_interrupted_run_resumes_to_the_same_bits(make_toy_config, monkeypatc
         with pytest.raises(Interrupted, match=r"step 33$"):
             train(config, quiet=True)
     folder = RunFolder(Path(config.output))
-    assert folder.checkpoint.exists()
+    assert folder.checkpoints()
     assert not folder.model.exists()
     assert load_model(folder.path).metadata["step"] == 33  # usable as it is
     train(config, resume=True, quiet=True)
     assert_same_bits(whole, config)
     steps = [line["step"] for line in lines(config.output)]
     assert steps == sorted(set(steps))
-    assert not folder.checkpoint.exists()
+    assert not folder.checkpoints()
 
 
 def test_a_crashed_run_resumes_from_its_last_checkpoint(make_toy_config, monkeypatch):
@@ -193,8 +194,9 @@ def test_a_crashed_run_resumes_from_its_last_checkpoint(make_toy_config, monkeyp
 def test_resuming_refuses_what_does_not_fit(make_toy_config, monkeypatch, write, toy_files):
     corpus = write("corpus.txt", toy_files[0].read_text())
     config = make_toy_config(corpus={"files": [str(corpus)]})
-    with pytest.raises(RunError, match="no such file"):
+    with pytest.raises(RunError, match="no run there"):
         train(config, resume=True, quiet=True)
+    assert not Path(config.output).exists()
     with monkeypatch.context() as patch:
         stop_after(5, patch, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted):
@@ -211,8 +213,119 @@ def test_resuming_refuses_what_does_not_fit(make_toy_config, monkeypatch, write,
 
 def test_a_loss_that_is_not_a_number_stops_with_advice(make_toy_config):
     config = make_toy_config(training={"optimizer": "sgd", "learning_rate": 1e38})
-    with pytest.raises(RunError, match=r"lower training\.learning_rate"):
+    with pytest.raises(RunError, match=r"step \d+: the loss is .*lower training\.learning_rate"):
         train(config, quiet=True)
+
+
+def test_what_went_wrong_is_never_saved_and_what_was_right_is_kept(make_toy_config, monkeypatch):
+    config = make_toy_config(training={"checkpoint_every": 1})
+    original = Trainer.step
+
+    def step(self, batch):
+        found = original(self, batch)
+        if self.passes >= 3:
+            self.network.parameters.E[0, 0] = np.inf
+        return found
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(RunError, match=r"checkpoint-\d+\.safetensors, is kept"):
+        train(config, quiet=True)
+    folder = RunFolder(Path(config.output))
+    assert len(folder.checkpoints()) == 2
+    assert np.isfinite(load_model(folder.path).parameters.E).all()
+
+
+def test_the_last_checkpoints_are_kept(make_toy_config, monkeypatch):
+    training = {"checkpoint_every": "10 steps", "checkpoints_kept": 2}
+    config = make_toy_config(training=training)
+    with monkeypatch.context() as patch:
+        stop_after(39, patch, lambda: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            train(config, quiet=True)
+    files = RunFolder(Path(config.output)).checkpoints()
+    assert [int(file.stem.removeprefix("checkpoint-")) for file in files] == [30, 20]
+    assert load_model(Path(config.output)).metadata["step"] == 30
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    make_toy_config, monkeypatch, capsys
+):
+    whole = make_toy_config("whole")
+    train(whole, quiet=True)
+    config = make_toy_config("stopped", training={"checkpoint_every": "10 steps"})
+    with monkeypatch.context() as patch:
+        stop_after(39, patch, lambda: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            train(config, quiet=True)
+    newest, _ = RunFolder(Path(config.output)).checkpoints()
+    data = bytearray(newest.read_bytes())
+    data[-5] ^= 8
+    newest.write_bytes(data)
+    train(config, resume=True, quiet=True)
+    assert f"{newest}: damaged (its checksum is wrong)" in capsys.readouterr().err
+    assert_same_bits(whole, config)
+
+
+def test_two_processes_cannot_train_in_one_folder(make_toy_config):
+    config = make_toy_config(training={"passes": 1})
+    first = RunFolder(Path(config.output))
+    first.lock()
+    with pytest.raises(RunError, match="another process is training there"):
+        train(config, quiet=True)
+    with pytest.raises(RunError, match="another process is training there"):
+        train(config, overwrite=True, quiet=True)
+    first.release()
+    train(config, quiet=True)
+    assert not (Path(config.output) / ".lock").exists()
+
+
+def test_a_run_that_has_no_more_time_ends_with_its_model(make_toy_config, capsys):
+    config = make_toy_config(training={"passes": 100_000, "max_minutes": 0.02})
+    train(config, quiet=True)
+    assert "Time is up after" in capsys.readouterr().err
+    assert 0 < load_model(Path(config.output)).metadata["passes"] < 100_000
+    last = lines(config.output)[-1]
+    assert last["seconds"] < 10
+
+
+def test_a_rehearsal_says_what_it_would_take_and_leaves_nothing(make_toy_config):
+    config = make_toy_config()
+    said = rehearse(config, quiet=True)
+    assert re.match(r"[\d,]+ words, [\d,]+ tokens\ntime: about [\d.]+ s a pass", said)
+    assert not Path(config.output).exists()
+    windows = make_toy_config(examples=WINDOWS, network={"input": "mean"})
+    assert re.search(r"time: about [\d.]+ s a pass", rehearse(windows, quiet=True))
+
+
+@pytest.mark.parametrize("sizes", [{"dimension": 1, "hidden": 1}, {"dimension": 1, "hidden": 3}])
+@pytest.mark.parametrize("text", ["a b", "a b a b a b", "a b c " * 1000])
+def test_the_smallest_networks_and_texts_train(make_toy_config, write, sizes, text):
+    config = make_toy_config(
+        corpus={"files": [str(write("tiny.txt", text))]},
+        vocabulary={"min_count": 1},
+        network=sizes,
+        training={"passes": 2},
+    )
+    train(config, quiet=True)
+    assert np.isfinite(load_vectors(Path(config.output)).matrix).all()
+
+
+def test_one_word_is_too_few_and_said_to_be(make_toy_config, write):
+    config = make_toy_config(
+        corpus={"files": [str(write("one.txt", "a a a a a a"))]}, vocabulary={"min_count": 1}
+    )
+    with pytest.raises(VocabularyError, match="at least 2 are needed"):
+        train(config, quiet=True)
+
+
+def test_clipped_gradients_move_less(make_toy_config):
+    moved = []
+    for clip in (None, 1e-4):
+        training = {"passes": 1, "optimizer": "sgd", "learning_rate": 0.01, "clip_gradients": clip}
+        config = make_toy_config(f"clip{clip}", training=training, network={"direct": False})
+        train(config, quiet=True)
+        moved.append(np.abs(load_model(Path(config.output)).parameters.b1).max())
+    assert 0 < moved[1] < moved[0]
 
 
 def test_a_run_in_the_way_is_kept_unless_told_otherwise(make_toy_config):

@@ -9,7 +9,8 @@ With g the gradient, at step t:
     Gradient  m ← g;  p stays                                         for checks
 
 and before each but the last, p ← (1 − κ) p: weight decay apart from the gradient (Loshchilov and
-Hutter 2019), with κ the step's learning rate times the decay.
+Hutter 2019), with κ the step's learning rate times the decay. Where a rule clips, each entry of g
+is brought within ±clip first.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,11 @@ SGD, ADAGRAD, ADAM, GRADIENT = range(4)
 
 
 class Rule(NamedTuple):
-    """One optimizer step's constants; `rate` holds Adam's bias correction, `shrink` is κ."""
+    """One optimizer step's constants; `rate` holds Adam's bias correction, `shrink` is κ.
+
+    ``clip``
+        The largest entry of a gradient; infinity lets all pass.
+    """
 
     kind: int
     rate: float
@@ -31,6 +36,7 @@ class Rule(NamedTuple):
     decay2: float
     epsilon: float
     shrink: float = 0.0
+    clip: float = np.inf
 
 
 class Moments(NamedTuple):
@@ -56,7 +62,7 @@ def rule_of_row(rule, visits, corrections):
     rate = rule.rate
     if rule.kind == ADAM:
         rate *= corrections[min(visits, len(corrections)) - 1]
-    return Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink)
+    return Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink, rule.clip)
 
 
 @njit(inline="always")
@@ -71,6 +77,7 @@ def step(parameters, gradient, first, second, rule):
     number = parameters.dtype.type
     rate = number(rule.rate)
     epsilon = number(rule.epsilon)
+    clip = number(rule.clip)
     if rule.shrink > 0.0 and rule.kind != GRADIENT:
         kept = number(1.0 - rule.shrink)
         for i in range(len(parameters)):
@@ -80,7 +87,7 @@ def step(parameters, gradient, first, second, rule):
         decay2 = number(rule.decay2)
         one = number(1.0)
         for i in range(len(parameters)):
-            g = gradient[i]
+            g = min(max(gradient[i], -clip), clip)
             m = decay1 * first[i] + (one - decay1) * g
             s = decay2 * second[i] + (one - decay2) * g * g
             first[i] = m
@@ -88,12 +95,12 @@ def step(parameters, gradient, first, second, rule):
             parameters[i] -= rate * m / (np.sqrt(s) + epsilon)
     elif rule.kind == ADAGRAD:
         for i in range(len(parameters)):
-            g = gradient[i]
+            g = min(max(gradient[i], -clip), clip)
             s = second[i] + g * g
             second[i] = s
             parameters[i] -= rate * g / (np.sqrt(s) + epsilon)
     elif rule.kind == SGD:
         for i in range(len(parameters)):
-            parameters[i] -= rate * gradient[i]
+            parameters[i] -= rate * min(max(gradient[i], -clip), clip)
     else:
         first[:] = gradient

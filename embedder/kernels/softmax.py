@@ -306,7 +306,7 @@ def step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments)
         d_bias,
         flat_rows(moments.bias_first, low, high),
         flat_rows(moments.bias_second, low, high),
-        Rule(rule.kind, rule.rate, rule.decay1, rule.decay2, rule.epsilon, 0.0),
+        Rule(rule.kind, rule.rate, rule.decay1, rule.decay2, rule.epsilon, 0.0, rule.clip),
     )
 
 

@@ -22,6 +22,17 @@ def test_flat_steps_agree_with_numpy(rng, name, n):
 
 
 @pytest.mark.parametrize("name", KINDS)
+def test_clipping_is_a_step_of_the_clipped_gradient(rng, name):
+    g = rng.normal(size=33)
+    start = rng.normal(size=33)
+    found, expected = start.copy(), start.copy()
+    rule = Rule(KINDS[name], 0.3, *DECAYS, 1e-8)
+    step(found, g, np.zeros(33), np.zeros(33), rule._replace(clip=0.5))
+    step(expected, np.clip(g, -0.5, 0.5), np.zeros(33), np.zeros(33), rule)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_weight_decay_shrinks_before_the_step(rng, name):
     p, g = rng.normal(size=(2, 7))
     found, plain = p.copy(), 0.9 * p
