@@ -191,6 +191,41 @@ def word_map(words: Sequence[str], places: Array, groups: Array, title: str) -> 
     )
 
 
+def metric_against_key(
+    key: str, metric: str, points: Sequence[tuple[float, float, float, str]]
+) -> Chart:
+    """Draw an experiment's metric against a key, a line for each setting of the other keys.
+
+    Parameters
+    ----------
+    key, metric
+        Their names.
+    points
+        The key's value, the metric's mean and standard deviation (NaN for none), and what else is
+        set.
+    """
+    values = [
+        {
+            "x": x,
+            "mean": mean,
+            "low": mean - (0 if math.isnan(deviation) else deviation),
+            "high": mean + (0 if math.isnan(deviation) else deviation),
+            "others": others or "all",
+        }
+        for x, mean, deviation, others in points
+    ]
+    several = len({value["others"] for value in values}) > 1
+    base = _chart(values).encode(
+        x=alt.X("x:Q", title=key, scale=alt.Scale(zero=False)),
+        color=alt.Color("others:N", legend=alt.Legend(title=None) if several else None),
+    )
+    lines = base.mark_line(point=True).encode(
+        y=alt.Y("mean:Q", title=metric, scale=alt.Scale(zero=False))
+    )
+    bars = base.mark_rule().encode(y="low:Q", y2="high:Q")
+    return (lines + bars).properties(width=_WIDTH + 160, height=_HEIGHT, title=metric)
+
+
 def _chart(values: Sequence[dict[str, Any]]) -> Chart:
     return alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]
 

@@ -28,7 +28,7 @@ from embedder.arrays import Array
 from embedder.config import Config, load_config, make_config
 from embedder.errors import RunError
 from embedder.network import Parameters
-from embedder.storage import save_tensors, write_atomically
+from embedder.storage import is_temporary, save_tensors, write_atomically
 from embedder.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -83,14 +83,12 @@ class RunFolder:
         self._refuse_taken(overwrite)
         self.lock()
         self._refuse_taken(overwrite)  # another process may have been faster
-        for leftover in self.path.glob(f"{WORK_PREFIX}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
 
     def _refuse_taken(self, overwrite: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path}: a file is in the way; choose another --output.")
         taken = self.path.exists() and any(
-            not entry.name.startswith((WORK_PREFIX, _LOCK)) for entry in self.path.iterdir()
+            entry.name != _LOCK and not _is_left_over(entry) for entry in self.path.iterdir()
         )
         if taken and not overwrite:
             how = (
@@ -108,6 +106,8 @@ class RunFolder:
     def lock(self) -> None:
         """Make the folder and hold its lock until `release`; the system frees a dead process's.
 
+        What a process that was killed was writing is removed.
+
         Raises
         ------
         RunError
@@ -120,6 +120,10 @@ class RunFolder:
             lock = FileLock(self.path / _LOCK, timeout=0)
             lock.acquire()
             self._lock = lock
+            for entry in self.path.iterdir():
+                if _is_left_over(entry):
+                    shutil.rmtree(entry, ignore_errors=True)
+                    entry.unlink(missing_ok=True)
         except Timeout:
             raise RunError(
                 f"{self.path}: another process is training there; wait for it, or choose another "
@@ -157,6 +161,11 @@ class RunFolder:
                 "expected a folder that `embedder train` wrote."
             )
         return load_config(self.config)
+
+
+def _is_left_over(entry: Path) -> bool:
+    """Say whether a process that was killed left this: a folder of work, or a file half written."""
+    return entry.name.startswith(WORK_PREFIX) or is_temporary(entry)
 
 
 class SavedState(NamedTuple):

@@ -554,6 +554,60 @@ def report(
         click.launch(str(page.resolve()))
 
 
+@main.command("run")
+@click.argument("experiment", type=click.Path(path_type=Path))
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.option("--dry-run", is_flag=True, help="Name the runs and do none.")
+def run_experiment(experiment: Path, quiet: bool, dry_run: bool) -> None:
+    """Train and compare all settings that EXPERIMENT describes.
+
+    Runs that are done are not done again, and an interrupted one goes on: type the same command
+    until the experiment is complete. Results are in its folder: results.csv, results.md, best.yaml
+    and plots.
+    """
+    from embedder import experiment as experiments
+    from embedder import results, tables
+    from embedder.trainer import Interrupted
+
+    described = experiments.load_experiment(experiment)
+    runs = experiments.plan(described)
+    if dry_run:
+        for run in runs:
+            click.echo(run.config.output)
+        return
+    try:
+        rows = experiments.run_experiment(described, lambda line: click.echo(line, err=True), quiet)
+    except Interrupted as stop:
+        click.echo(f"Stopped at {stop}; go on with: embedder run {experiment}", err=True)
+        raise SystemExit(_INTERRUPTED) from None
+    heading, cells = results.as_cells(rows)
+    click.echo(tables.table(heading, cells))
+    if results.best_row(rows, described.best_by) is not None:
+        best = Path(described.output) / "best.yaml"
+        click.echo(f"\nThe best by {described.best_by}: embedder train {best}")
+
+
+@main.command()
+@click.option("--clear", is_flag=True, help="Remove everything.")
+def cache(clear: bool) -> None:
+    """Show what runs of experiments share: corpora as ids, and counts.
+
+    They are in $EMBEDDER_CACHE, or embedder in the user's cache folder; beyond 10 GiB those that
+    were not used for longest go.
+    """
+    from embedder.cache import Cache
+
+    shared = Cache()
+    if clear:
+        click.echo(f"Removed {shared.clear() / 2**20:,.1f} MiB from {shared.folder}.")
+        return
+    entries = shared.entries()
+    for entry, size in entries:
+        click.echo(f"{size / 2**20:10,.1f} MiB  {entry.name}")
+    total = sum(size for _, size in entries) / 2**20
+    click.echo(f"{total:10,.1f} MiB  in {len(entries)} entries of {shared.folder}")
+
+
 @main.command("check-gradients")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)

@@ -349,7 +349,7 @@ def load_config(path: Path, overrides: typing.Sequence[str] = ()) -> Config:
         For a file that is missing or not YAML, a key that does not exist (the nearest one is
         named) or a value of the wrong type or out of range.
     """
-    tree = _read_yaml(path)
+    tree = read_yaml(path)
     for override in overrides:
         _apply_override(tree, override)
     return make_config(tree, str(path))
@@ -368,7 +368,7 @@ def make_config(tree: dict[str, Any], origin: str) -> Config:
     try:
         return Config.model_validate(_with_defaults_of_windows(tree))
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {_describe(error)}") from None
+        raise ConfigError(f"{origin}: {describe_faults(error)}") from None
 
 
 WINDOWS_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -408,7 +408,14 @@ def _with_defaults_of_windows(tree: dict[str, Any]) -> dict[str, Any]:
     return filled
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of sections and keys.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing or not YAML, with the line.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -445,24 +452,43 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"'{override}': expected KEY=VALUE, such as training.passes=5.")
     # In YAML a lone "-" begins a list; here it is standard input.
     value = text if text == "-" else _parse_mapping(f"value: {text}", f"'{override}'")["value"]
+    set_key(tree, key, value)
+
+
+def set_key(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key of a nested dictionary, making sections on the way.
+
+    Raises
+    ------
+    ConfigError
+        If what should be a section is a value.
+    """
     *sections, last = key.split(".")
     for section in sections:
         child = tree.setdefault(section, {})
         if child is None:
             child = tree[section] = {}
         if not isinstance(child, dict):
-            raise ConfigError(f"'{override}': '{section}' is not a section.")
+            raise ConfigError(f"{key}: '{section}' is not a section.")
         tree = child
     tree[last] = value
 
 
-def _describe(error: ValidationError) -> str:
-    """Turn pydantic's list into sentences a user can act on, one a fault."""
+def describe_faults(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Turn pydantic's list into sentences a user can act on, one a fault.
+
+    Parameters
+    ----------
+    error
+        What pydantic raised.
+    model
+        What was validated, for the names of near keys; a `Config` if None.
+    """
     sentences = []
     for fault in error.errors(include_url=False):
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            sentences.append(f"{where}: unknown key.{_nearest_key(fault['loc'])}")
+            sentences.append(f"{where}: unknown key.{_nearest_key(fault['loc'], model or Config)}")
         elif fault["type"] == "missing":
             sentences.append(f"{where}: required, but not given.")
         elif fault["type"] == "value_error":
@@ -476,8 +502,8 @@ def _describe(error: ValidationError) -> str:
     return " ".join(dict.fromkeys(sentences))
 
 
-def _nearest_key(location: tuple[int | str, ...]) -> str:
-    section: Any = Config
+def _nearest_key(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    section: Any = model
     for part in location[:-1]:
         field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
         section = field.annotation if field else None
@@ -490,7 +516,7 @@ def _nearest_key(location: tuple[int | str, ...]) -> str:
         full = ".".join([*map(str, location[:-1]), near[0]])
         return f" Did you mean '{full}'?"
     # A key written at the wrong level is as common as a misspelt one.
-    everywhere = {f"{s}.{k}": k for s, k in _all_keys()}
+    everywhere = {f"{s}.{k}": k for s, k in _all_keys()} if model is Config else {}
     for full, key in everywhere.items():
         if key == name:
             return f" Did you mean '{full}'?"

@@ -18,6 +18,7 @@ from embedder.evaluation.perplexity import (
 )
 from embedder.losses import with_class_rows
 from embedder.network import Network, Parameters, start_parameters
+from embedder.sharing import SharedCorpus
 from embedder.spectral import factorise_pmi
 from embedder.vocabulary import EncodedCorpus, Vocabulary
 from embedder.windows import WindowStream, split_text, vectors_side_by_side
@@ -52,7 +53,12 @@ class Examples(NamedTuple):
 
 
 def prepare_examples(
-    config: Config, vocabulary: Vocabulary, corpus: EncodedCorpus, threads: int, folder: Path
+    config: Config,
+    vocabulary: Vocabulary,
+    corpus: EncodedCorpus,
+    threads: int,
+    folder: Path,
+    shared: SharedCorpus | None = None,
 ) -> Examples:
     """Return what `examples.source` says.
 
@@ -66,34 +72,47 @@ def prepare_examples(
         Parts that the work is cut into.
     folder
         Where counts, or the parts of a text that is split, are written.
+    shared
+        Where counts are looked for first, and kept.
 
     Raises
     ------
     CorpusError
         If there is nothing to train on, or to validate with.
     """
-    prepare = _count if config.examples.source == "cooccurrence" else _lay_windows
-    return prepare(config, vocabulary, corpus, threads, folder)
+    if config.examples.source == "windows":
+        return _lay_windows(config, vocabulary, corpus, threads, folder)
+    return _count(config, vocabulary, corpus, threads, folder, shared)
 
 
 def _count(
-    config: Config, vocabulary: Vocabulary, corpus: EncodedCorpus, threads: int, folder: Path
+    config: Config,
+    vocabulary: Vocabulary,
+    corpus: EncodedCorpus,
+    threads: int,
+    folder: Path,
+    shared: SharedCorpus | None,
 ) -> Examples:
     """Make examples of co-occurrence counts."""
     seed = config.training.seed
 
-    def count(validation: bool) -> Cooccurrences:
+    def count_in(validation: bool, place: Path) -> Cooccurrences:
         return count_cooccurrences(
             corpus.ids,
             vocabulary.keep_probabilities(config.vocabulary.subsample),
             config.examples,
             seed,
             threads,
-            folder,
+            place,
             config.validation.fraction,
             validation,
             config.training.memory_limit,
         )
+
+    def count(validation: bool) -> Cooccurrences:
+        if shared is None:
+            return count_in(validation, folder)
+        return shared.counts(config, validation, partial(count_in, validation))
 
     counts = count(validation=False)
     stream = RowStream(counts, config)

@@ -8,6 +8,8 @@ from pathlib import Path
 from embedder.arrays import Array
 from embedder.errors import RunError
 
+_TEMPORARY = ".tmp"
+
 
 def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
     """Write to a temporary name beside `path`, sync, and rename.
@@ -24,7 +26,7 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
     RunError
         If the disk is full or the folder cannot be written; `path` is then as it was before.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     try:
         if callable(content):
             content(temporary)
@@ -38,6 +40,11 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         raise RunError(describe_write_error(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Say whether a name is one that `write_atomically` writes to before it renames."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
 def _sync_folder(folder: Path) -> None:

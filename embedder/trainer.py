@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from embedder.batches import Batch
+from embedder.cache import Cache
 from embedder.checkpoint import (
     WORK_PREFIX,
     RunFolder,
@@ -35,6 +36,7 @@ from embedder.losses import make_loss
 from embedder.metrics import Metrics
 from embedder.network import Network
 from embedder.optimizer import Optimizer, rate_at
+from embedder.sharing import SharedCorpus, share_corpus
 from embedder.storage import describe_write_error
 from embedder.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
 
@@ -55,7 +57,11 @@ class Result(NamedTuple):
 
 
 def train(
-    config: Config, overwrite: bool = False, resume: bool = False, quiet: bool = False
+    config: Config,
+    overwrite: bool = False,
+    resume: bool = False,
+    quiet: bool = False,
+    cache: Cache | None = None,
 ) -> Result:
     """Train as the configuration says and write the run folder that it names.
 
@@ -69,6 +75,8 @@ def train(
         Go on from the checkpoint in the folder, to the bits of a run that was never stopped.
     quiet
         No progress bars.
+    cache
+        Where the corpus as ids and the counts are looked for, and kept for other runs.
 
     Raises
     ------
@@ -96,13 +104,14 @@ def train(
             kernel_threads(threads),
             tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work,
         ):
-            vocabulary, corpus = _read(config, threads, Path(work), seconds, quiet)
+            vocabulary, corpus, shared = _read(config, Path(work), seconds, quiet, cache)
+            _announce_needs(config, vocabulary, corpus, threads, quiet)
             if resume:
                 _refuse_another_corpus(folder, vocabulary)
             else:
                 folder.begin(config, vocabulary)
             started = time.perf_counter()
-            examples = prepare_examples(config, vocabulary, corpus, threads, Path(work))
+            examples = prepare_examples(config, vocabulary, corpus, threads, Path(work), shared)
             seconds["counting"] = time.perf_counter() - started
             trainer = Trainer(config, vocabulary, examples, threads, seconds, saved)
             trainer.run(folder, quiet)
@@ -129,7 +138,8 @@ def rehearse(config: Config, quiet: bool = False) -> str:
 
     threads = config.training.threads or available_threads()
     with kernel_threads(threads), tempfile.TemporaryDirectory(prefix="embedder-") as work:
-        vocabulary, corpus = _read(config, threads, Path(work), {}, quiet)
+        vocabulary, corpus, _ = _read(config, Path(work), {}, quiet)
+        _announce_needs(config, vocabulary, corpus, threads, quiet)
         examples = prepare_examples(config, vocabulary, corpus, threads, Path(work))
         contexts = len(context_words(len(vocabulary), config.examples))
         if config.examples.source == "windows":
@@ -140,18 +150,33 @@ def rehearse(config: Config, quiet: bool = False) -> str:
 
 
 def _read(
-    config: Config, threads: int, work: Path, seconds: dict[str, float], quiet: bool
-) -> tuple[Vocabulary, EncodedCorpus]:
+    config: Config,
+    work: Path,
+    seconds: dict[str, float],
+    quiet: bool,
+    cache: Cache | None = None,
+) -> tuple[Vocabulary, EncodedCorpus, SharedCorpus | None]:
     started = time.perf_counter()
+    shared = None
     with tqdm(desc="reading", unit="B", unit_scale=True, disable=quiet or None, leave=False) as bar:
-        blocks = read_text(config.corpus, bar.update)
-        vocabulary, corpus = encode_corpus(blocks, config.vocabulary, work)
+
+        def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus]:
+            return encode_corpus(read_text(config.corpus, bar.update), config.vocabulary, folder)
+
+        if cache is not None:
+            shared = share_corpus(cache, config, encode)
+        vocabulary, corpus = shared.read() if shared is not None else encode(work)
     seconds["reading"] = time.perf_counter() - started
+    return vocabulary, corpus, shared
+
+
+def _announce_needs(
+    config: Config, vocabulary: Vocabulary, corpus: EncodedCorpus, threads: int, quiet: bool
+) -> None:
     needs = estimate_needs(config, len(vocabulary), corpus.tokens, threads)
     refuse_too_large(needs, config.training.memory_limit)
     if not quiet:
         tqdm.write(needs.describe(), file=sys.stderr)
-    return vocabulary, corpus
 
 
 def _refuse_another_corpus(folder: RunFolder, vocabulary: Vocabulary) -> None:

@@ -266,6 +266,16 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert_same_bits(whole, config)
 
 
+def test_what_a_killed_process_left_is_not_in_the_way(make_toy_config):
+    config = make_toy_config(training={"passes": 1})
+    folder = Path(config.output)
+    (folder / ".work-abc").mkdir(parents=True)
+    for name in (".work-abc/ids.int32", ".config.yaml.123.tmp", ".lock"):
+        (folder / name).write_text("half")
+    train(config, quiet=True)
+    assert not [entry for entry in folder.iterdir() if entry.name.startswith(".")]
+
+
 def test_two_processes_cannot_train_in_one_folder(make_toy_config):
     config = make_toy_config(training={"passes": 1})
     first = RunFolder(Path(config.output))
