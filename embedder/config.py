@@ -221,6 +221,17 @@ class EvaluationConfig(_Section):
     beside the network's, and that of their mixture; 0 for none. It is made in memory."""
 
 
+class TrackingConfig(_Section):
+    """Where metrics go besides the run's folder."""
+
+    tensorboard: bool = False
+    """Write event files to the folder `tensorboard` of the run."""
+    mlflow: str | None = None
+    """MLflow's tracking server or store, such as `sqlite:///mlflow.db`."""
+    experiment: str = "embedder"
+    """The name of MLflow's experiment."""
+
+
 _OF_THE_OTHER_SOURCE = {
     "windows": (("examples", "near"), ("examples", "near_contexts"), ("training", "row_sampling")),
     "cooccurrence": tuple(
@@ -240,6 +251,7 @@ class Config(_Section):
     training: TrainingConfig = TrainingConfig()
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    tracking: TrackingConfig = TrackingConfig()
     output: str = "runs/embedder"
     """The folder of the run."""
 

@@ -2,7 +2,7 @@
 
     base: configs/quickstart.yaml         a configuration
     overrides: {training.passes: 5}       changes for all runs
-    grid:                                 every combination; or `list`, or `random`
+    grid:                                 every combination; or `list`, `random` or `optuna`
       network.dimension: [50, 100]
       examples.window: [2, 5]
     seeds: [1, 2, 3]                      values of training.seed
@@ -37,8 +37,10 @@ from embedder.config import (
 )
 from embedder.errors import ConfigError, RunError
 from embedder.evaluation.suite import evaluate, read_tasks
-from embedder.results import Row, as_csv, as_markdown, best_row, plot_results
+from embedder.proposals import Pruned, complete_settings, trials
+from embedder.results import LOWER_IS_BETTER, Row, as_csv, as_markdown, best_row, plot_results
 from embedder.storage import write_atomically
+from embedder.tracking import Listener
 from embedder.trainer import train
 from embedder.vectors import load_vectors
 
@@ -83,6 +85,16 @@ class RandomSample(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Search(_Section):
+    """Settings that Optuna proposes."""
+
+    trials: Positive
+    keys: Annotated[dict[str, list[Any] | Range], Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0)] = 0
+    pruning: bool = False
+    """Cut trials short that are worse than the median by their validation loss."""
+
+
 class Experiment(_Section):
     """What an experiment's file says."""
 
@@ -91,19 +103,22 @@ class Experiment(_Section):
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = None
     listed: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = Field(None, alias="list")
     random: RandomSample | None = None
+    optuna: Search | None = None
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [1]
     best_by: str = "analogies"
     output: str
 
     @model_validator(mode="after")
-    def _one_of_three(self) -> "Experiment":
-        given = [self.grid, self.listed, self.random]
+    def _one_of_four(self) -> "Experiment":
+        given = [self.grid, self.listed, self.random, self.optuna]
         if sum(part is not None for part in given) != 1:
-            raise ValueError("expected one of grid, list and random")
+            raise ValueError("expected one of grid, list, random and optuna")
         return self
 
     def all_settings(self) -> list[dict[str, Any]]:
-        """Return the changes of every setting, by dotted key."""
+        """Return the changes of every setting, by dotted key; none where Optuna proposes them."""
+        if self.optuna is not None:
+            return []
         if self.grid is not None:
             keys = list(self.grid)
             combinations = itertools.product(*self.grid.values())
@@ -153,30 +168,37 @@ def plan(experiment: Experiment) -> list[Run]:
     ConfigError
         For settings that no run could have.
     """
-    base = read_yaml(Path(experiment.base))
     runs: dict[str, Run] = {}
     for setting in experiment.all_settings():
-        for seed in experiment.seeds:
-            tree = json.loads(json.dumps(base))  # a copy
-            changes = {**experiment.overrides, **setting, "training.seed": seed}
-            for key, value in changes.items():
-                set_key(tree, key, value)
-            name = run_name(setting, seed)
-            tree["output"] = str(Path(experiment.output) / name)
-            config = make_config(tree, f"{experiment.base} with {name}")
-            runs.setdefault(name, Run(setting, seed, config))
+        for run in _runs_of(experiment, setting):
+            runs.setdefault(run.config.output, run)  # a random sample may repeat itself
     return list(runs.values())
+
+
+def _runs_of(experiment: Experiment, setting: dict[str, Any]) -> list[Run]:
+    """Return a setting's runs, one a seed."""
+    if "training.seed" in setting:
+        raise ConfigError("training.seed: expected the experiment's `seeds` instead.")
+    runs = []
+    for seed in experiment.seeds:
+        tree = read_yaml(Path(experiment.base))
+        for key, value in {**experiment.overrides, **setting, "training.seed": seed}.items():
+            set_key(tree, key, value)
+        name = run_name(setting, seed)
+        tree["output"] = str(Path(experiment.output) / name)
+        runs.append(Run(setting, seed, make_config(tree, f"{experiment.base} with {name}")))
+    return runs
 
 
 def run_name(setting: dict[str, Any], seed: int) -> str:
     """Return a folder's name that says what is changed: letters, digits, dots, - and _ only."""
     parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in setting.items()]
-    text = re.sub(r"[^A-Za-z0-9.=-]+", "-", "_".join([*parts, f"seed-{seed}"]).replace("_", "="))
-    text = text.replace("=", "_").strip(".")
-    if len(text) <= _LONGEST_NAME:
-        return text
-    digest = hashlib.sha256(json.dumps(setting, sort_keys=True, default=str).encode())
-    return f"{text[: _LONGEST_NAME - 20]}_{digest.hexdigest()[:12]}_seed-{seed}"
+    whole = "_".join(parts)
+    text = re.sub(r"[^A-Za-z0-9._-]+", "-", whole).strip(".")[:_LONGEST_NAME]
+    if text != whole:  # another setting may have the same text
+        digest = hashlib.sha256(json.dumps(setting, sort_keys=True, default=str).encode())
+        text += f"_{digest.hexdigest()[:12]}"
+    return f"{text}_seed-{seed}".lstrip("_")
 
 
 def run_experiment(
@@ -208,11 +230,14 @@ def run_experiment(
     EmbedderError
         For anything that a user can mend; runs that are done stay.
     """
-    runs = plan(experiment)
     shared = cache or Cache()
-    for number, run in enumerate(runs, start=1):
-        name = Path(run.config.output).name
-        tell(f"[{number} of {len(runs)}] {name}: {_do(run, quiet, shared)}")
+    if experiment.optuna is not None:
+        runs = _search(experiment, experiment.optuna, tell, quiet, shared)
+    else:
+        runs = plan(experiment)
+        for number, run in enumerate(runs, start=1):
+            name = Path(run.config.output).name
+            tell(f"[{number} of {len(runs)}] {name}: {_do(run, quiet, shared)}")
     rows = collect(runs)
     folder = Path(experiment.output)
     write_atomically(folder / "results.csv", as_csv(rows).encode())
@@ -226,7 +251,43 @@ def run_experiment(
     return rows
 
 
-def _do(run: Run, quiet: bool, cache: Cache) -> str:
+def _search(
+    experiment: Experiment,
+    search: Search,
+    tell: Callable[[str], None],
+    quiet: bool,
+    cache: Cache,
+) -> list[Run]:
+    """Try what Optuna proposes, and return the runs that were not cut short."""
+    folder = Path(experiment.output)
+    maximise = experiment.best_by not in LOWER_IS_BETTER
+    proposed = trials(folder, search.keys, search.trials, search.seed, search.pruning, maximise)
+    for trial in proposed:
+        runs = _runs_of(experiment, trial.setting)
+        said = f"[trial {trial.number + 1} of {search.trials}] {Path(runs[0].config.output).name}"
+        if search.pruning and not _has_validation(runs[0].config):
+            raise ConfigError("optuna.pruning: needs validation in the base or the overrides.")
+        try:
+            done = [_do(run, quiet, cache, [trial.listen]) for run in runs]
+        except Pruned:
+            trial.finish(None)
+            tell(f"{said}: cut short")
+            continue
+        (row,) = collect(runs)
+        if math.isnan(row.mean(experiment.best_by)):
+            best_row([row], experiment.best_by)  # says which metrics there are
+        trial.finish(row.mean(experiment.best_by))
+        tell(f"{said}: {done[0]}, {experiment.best_by} {row.mean(experiment.best_by):.3f}")
+    settings = complete_settings(folder, search.keys)
+    return [run for setting in settings for run in _runs_of(experiment, setting)]
+
+
+def _has_validation(config: Config) -> bool:
+    validation = config.validation
+    return bool(validation.fraction or validation.files or validation.split)
+
+
+def _do(run: Run, quiet: bool, cache: Cache, listeners: Sequence[Listener] = ()) -> str:
     """Train and evaluate a run unless it is done; return what was done."""
     folder = RunFolder(Path(run.config.output))
     done = "done before"
@@ -243,6 +304,7 @@ def _do(run: Run, quiet: bool, cache: Cache) -> str:
             resume=resume,
             quiet=quiet,
             cache=cache,
+            listeners=listeners,
         )
         done = f"trained in {sum(result.seconds.values()):.1f} s"
     if not (folder.path / _EVALUATION).exists():

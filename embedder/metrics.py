@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embedder.storage import write_atomically
+from embedder.tracking import Listener
 
 _SECONDS_BETWEEN_LINES = 1.0
 
@@ -23,10 +25,20 @@ class Metrics:
         In a pass.
     step, passes
         Where the training goes on; lines of later steps are forgotten, as they are done again.
+    listeners
+        Are called with each line.
     """
 
-    def __init__(self, path: Path, words: int, step: int, passes: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        words: int,
+        step: int,
+        passes: float,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
         self._path = path
+        self._listeners = listeners
         self._words = words
         self._started = self._last_written = time.perf_counter()
         self._seconds_before = 0.0
@@ -85,6 +97,8 @@ class Metrics:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._last_written = now
+        for listen in self._listeners:
+            listen(line)
 
 
 def _read_line(text: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from embedder.errors import ConfigError
 from embedder.storage import write_atomically
 
-_LOWER_IS_BETTER = ("perplexity", "seconds")
+LOWER_IS_BETTER = ("perplexity", "seconds")
 
 
 class Row(NamedTuple):
@@ -46,7 +46,7 @@ def best_row(rows: Sequence[Row], metric: str) -> Row | None:
         if names == ["seconds"]:
             return None
         raise ConfigError(f"best_by: no run has {metric}; expected one of {', '.join(names)}.")
-    better = min if metric in _LOWER_IS_BETTER else max
+    better = min if metric in LOWER_IS_BETTER else max
     return better(known, key=lambda row: row.mean(metric))
 
 
@@ -73,7 +73,7 @@ def as_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 def _cell(row: Row, metric: str) -> str:
     mean, deviation = row.mean(metric), row.deviation(metric)
-    digits = 1 if metric in _LOWER_IS_BETTER else 3
+    digits = 1 if metric in LOWER_IS_BETTER else 3
     if math.isnan(mean):
         return "–"
     return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")

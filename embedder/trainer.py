@@ -4,7 +4,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -38,6 +38,7 @@ from embedder.network import Network
 from embedder.optimizer import Optimizer, rate_at
 from embedder.sharing import SharedCorpus, share_corpus
 from embedder.storage import describe_write_error
+from embedder.tracking import Listener, trackers
 from embedder.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
 
 
@@ -62,6 +63,7 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     cache: Cache | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Result:
     """Train as the configuration says and write the run folder that it names.
 
@@ -77,6 +79,8 @@ def train(
         No progress bars.
     cache
         Where the corpus as ids and the counts are looked for, and kept for other runs.
+    listeners
+        Are called with each line of metrics; what one raises ends the training.
 
     Raises
     ------
@@ -114,7 +118,8 @@ def train(
             examples = prepare_examples(config, vocabulary, corpus, threads, Path(work), shared)
             seconds["counting"] = time.perf_counter() - started
             trainer = Trainer(config, vocabulary, examples, threads, seconds, saved)
-            trainer.run(folder, quiet)
+            with trackers(config, folder.path, trainer.number) as tracking:
+                trainer.run(folder, quiet, [*tracking, *listeners])
         metadata = trainer.metadata() | {"seconds": seconds, "tokens": corpus.tokens}
         save_model_somewhere(folder.model, trainer.network.parameters, metadata)
         folder.remove_checkpoints()
@@ -302,7 +307,7 @@ class Trainer:
         self.passes = batch.passes
         return loss, float(batch.targets.totals.sum(dtype=np.float64))
 
-    def run(self, folder: RunFolder, quiet: bool) -> None:
+    def run(self, folder: RunFolder, quiet: bool, listeners: Sequence[Listener] = ()) -> None:
         """Train to the end, writing metrics and checkpoints.
 
         Raises
@@ -315,7 +320,7 @@ class Trainer:
         stream, passes = self._examples.stream, self._config.training.passes
         if not quiet:
             tqdm.write(self._predict(), file=sys.stderr)
-        metrics = Metrics(folder.metrics, stream.words, self.number, self.passes)
+        metrics = Metrics(folder.metrics, stream.words, self.number, self.passes, listeners)
         total = passes * stream.words
         bar = tqdm(
             total=total,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SMALLEST_VOCABULARY = 2
 _HEADER = "word\tcount\n"
+_MOST_DIGITS = 18
+"""Of a count: more would not fit an int64."""
 _IDS_A_READ = 1 << 20
 
 
@@ -109,7 +111,8 @@ class Vocabulary:
         counts: list[int] = []
         for number, line in enumerate(text[len(_HEADER) :].split("\n")[:-1], start=2):
             word, tab, count = line.partition("\t")
-            if not (word and tab and count.isdecimal() and count.isascii()):
+            known = count.isdecimal() and count.isascii() and len(count) <= _MOST_DIGITS
+            if not (word and tab and known):
                 raise RunError(f"{path}, line {number}: expected 'word<TAB>count', got {line!r}.")
             words.append(word)
             counts.append(int(count))

@@ -15,7 +15,8 @@ def minimum_versions(pyproject: str) -> list[str]:
     """Return "name==version" for each dependency "name>=version"; environment markers stay."""
     project = tomllib.loads(pyproject)["project"]
     extras = project["optional-dependencies"]
-    dependencies = project["dependencies"] + extras["report"] + extras["index"]
+    installed = ("report", "index", "tracking", "search")
+    dependencies = project["dependencies"] + [d for name in installed for d in extras[name]]
     return [re.sub(r">=", "==", dependency, count=1) for dependency in dependencies]
 
 

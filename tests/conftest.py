@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from make_toy_world import write_toy_world
 
 from embedder.config import make_config
@@ -14,6 +15,29 @@ def pytest_addoption(parser):
         default=3,
         help="at how many random moments tests kill a training (docs/reliability.md: 200)",
     )
+    parser.addoption(
+        "--flips",
+        type=int,
+        default=100,
+        help="at how many places of each file tests flip a bit (docs/reliability.md: 1000)",
+    )
+    parser.addoption(
+        "--fuzz",
+        type=int,
+        default=60,
+        help="how many inputs each test of tests/test_fuzz.py makes (docs/reliability.md: 5000)",
+    )
+
+
+def pytest_configure(config):
+    settings.register_profile(
+        "project",
+        max_examples=config.getoption("--fuzz"),
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        database=None,
+    )
+    settings.load_profile("project")
 
 
 @pytest.fixture

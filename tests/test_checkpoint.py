@@ -102,12 +102,12 @@ def test_a_device_without_space_is_called_full(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.tsv", "config.yaml"])
-def test_any_flipped_byte_of_a_run_is_an_error_or_harmless(toy_run, tmp_path, rng, name):
+def test_any_flipped_byte_of_a_run_is_an_error_or_harmless(toy_run, tmp_path, rng, request, name):
     run = tmp_path / "run"
     shutil.copytree(toy_run, run)
     whole = load_model(run)
     content = (run / name).read_bytes()
-    flips = min(len(content), 150)
+    flips = min(len(content), request.config.getoption("--flips"))
     detected = 0
     for place in rng.choice(len(content), flips, replace=False):
         damaged = bytearray(content)

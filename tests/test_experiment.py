@@ -70,8 +70,8 @@ def test_a_random_sample_is_drawn_by_its_seed_and_within_its_ranges(describe):
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({}, "expected one of grid, list and random"),
-        ({"grid": {"a": [1]}, "list": [{}]}, "expected one of grid, list and random"),
+        ({}, "expected one of grid, list, random and optuna"),
+        ({"grid": {"a": [1]}, "list": [{}]}, "expected one of grid, list, random and optuna"),
         ({"grid": {"network.hiden": [1]}}, "unknown key"),
         ({"grid": {"network.hidden": ["many"]}}, "expected a valid integer"),
         ({"grid": {"network.hidden": []}}, "grid"),
@@ -266,3 +266,77 @@ def test_the_command_runs_an_experiment_and_shows_the_table(describe, tmp_path):
     result = CliRunner().invoke(main, ["run", str(path), "--quiet"])
     assert "evaluation.json: missing or damaged" in result.output
     assert json.loads(json.dumps(Experiment.model_json_schema()))
+
+
+@pytest.fixture
+def searched(describe):
+    pytest.importorskip("optuna", reason="optuna is not installed")
+
+    def make(trials, **more):
+        keys = {
+            "training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
+            "examples.window": [2, 5],
+        }
+        path = describe(optuna={"trials": trials, "keys": keys, "seed": 1} | more.pop("optuna", {}))
+        return load_experiment(path).model_copy(update=more)
+
+    return make
+
+
+def test_optuna_proposes_settings_and_goes_on_where_it_stopped(searched):
+    rows = run_experiment(searched(3), quiet=True)
+    assert len(rows) == 3
+    assert all(1e-4 <= row.setting["training.learning_rate"] <= 1e-1 for row in rows)
+    assert {row.setting["examples.window"] for row in rows} <= {2, 5}
+    more = run_experiment(searched(5), quiet=True)
+    assert more[:3] == rows
+    assert len(more) == 5
+    best = max(more, key=lambda row: row.mean("analogies"))
+    study = Path(searched(5).output)
+    assert load_config(study / "best.yaml").training.learning_rate == pytest.approx(
+        best.setting["training.learning_rate"]
+    )
+
+
+def test_an_interrupted_trial_is_taken_up_again(searched, monkeypatch):
+    original = experiments.train
+    calls = []
+
+    def train(config, **options):
+        calls.append(config.training.learning_rate)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(config, **options)
+
+    monkeypatch.setattr(experiments, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(searched(2), quiet=True)
+    rows = run_experiment(searched(2), quiet=True)
+    assert calls[1] == calls[2]
+    assert len(rows) == 2
+
+
+def test_hopeless_trials_are_cut_short_and_left_out(searched, monkeypatch):
+    told = []
+    described = searched(
+        12,
+        optuna={"pruning": True},
+        overrides={"training.passes": 6, "validation.fraction": 0.1},
+        best_by="perplexity",
+    )
+    rows = run_experiment(described, told.append, quiet=True)
+    cut = [line for line in told if line.endswith("cut short")]
+    assert len(cut) > 0
+    assert len(rows) == 12 - len(cut)
+    monkeypatch.setattr(experiments, "train", None)  # nothing is left to do
+    assert run_experiment(described, quiet=True) == rows
+
+
+def test_pruning_without_validation_is_an_error(searched):
+    with pytest.raises(ConfigError, match=r"optuna\.pruning: needs validation"):
+        run_experiment(searched(2, optuna={"pruning": True}), quiet=True)
+
+
+def test_a_seed_among_the_settings_is_an_error(describe):
+    with pytest.raises(ConfigError, match=r"training\.seed: expected the experiment's `seeds`"):
+        plan(load_experiment(describe(grid={"training.seed": [1, 2]})))

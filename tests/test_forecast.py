@@ -21,7 +21,7 @@ def test_the_estimate_is_what_is_allocated(make_toy_config, monkeypatch):
     found = {}
     original = Trainer.run
 
-    def run(self, folder, quiet):
+    def run(self, folder, quiet, listeners):
         workspace = self.network.output.workspace
         found["parameters"] = sum(a.nbytes for a in self.network.parameters) + sum(
             a.nbytes
@@ -30,7 +30,7 @@ def test_the_estimate_is_what_is_allocated(make_toy_config, monkeypatch):
         )
         found["logits"] = workspace.logits.nbytes
         found["V"] = len(self.network.parameters.E)
-        original(self, folder, quiet)
+        original(self, folder, quiet, listeners)
 
     monkeypatch.setattr(Trainer, "run", run)
     config = make_toy_config(training={"passes": 1})

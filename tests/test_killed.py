@@ -46,7 +46,8 @@ def assert_same_bits(one, other):
 def whole(toy_tree, tmp_path_factory):
     """A configuration that saves often, a run of it that nobody disturbed, and its seconds."""
     folder = tmp_path_factory.mktemp("killed")
-    tree = toy_tree | {"training": toy_tree["training"] | {"checkpoint_every": "3 steps"}}
+    training = {"passes": 60, "checkpoint_every": "3 steps"}
+    tree = toy_tree | {"training": toy_tree["training"] | training}
     config = folder / "c.yaml"
     config.write_text(yaml.safe_dump(tree))
     finish("train", config, "--output", folder / "warm", "--quiet")  # compiles

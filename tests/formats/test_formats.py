@@ -205,13 +205,13 @@ def test_finalfusion_gives_vectors_back_to_the_last_place(vectors, tmp_path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_any_flipped_byte_is_vectors_or_a_sentence(vectors, tmp_path, rng, name):
+def test_any_flipped_byte_is_vectors_or_a_sentence(vectors, tmp_path, rng, request, name):
     path = tmp_path / NAMES[name]
     save(vectors, path, name)
     files = [file for file in [path, *tmp_path.rglob("*")] if file.is_file()]
     for file in set(files):
         whole = file.read_bytes()
-        for place in rng.integers(0, len(whole), 100):
+        for place in rng.integers(0, len(whole), request.config.getoption("--flips")):
             damaged = bytearray(whole)
             damaged[place] ^= 1 << int(rng.integers(8))
             file.write_bytes(damaged)

@@ -1,0 +1,241 @@
+"""Whatever stands in a file, the program takes it or says one sentence about it.
+
+`pytest tests/test_fuzz.py --fuzz 5000` makes more than a hundred thousand inputs. Most are valid
+files with pieces replaced, removed or repeated, which reach further than random bytes do.
+"""
+
+import bz2
+import gzip
+import lzma
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedder.config import CorpusConfig, VocabularyConfig, load_config
+from embedder.corpus import read_text
+from embedder.errors import EmbedderError
+from embedder.evaluation.analogies import read_analogies
+from embedder.evaluation.categories import read_categories
+from embedder.evaluation.outliers import read_outliers
+from embedder.evaluation.similarity import read_similarities
+from embedder.experiment import load_experiment, plan
+from embedder.formats import FORMATS, load, save
+from embedder.subwords import Subwords
+from embedder.vectors import WordVectors
+from embedder.vocabulary import Vocabulary, encode_corpus
+
+ROOT = Path(__file__).parent.parent
+resource = pytest.importorskip("resource", reason="this system has no measure of memory")
+
+MOST_MEMORY = 1 << 30
+"""Bytes that the process may grow by, over all inputs of a test."""
+INTERESTING = [b"", b"\0", b"\n", b"\r\n", b" ", b"\t", b":", b"-", b"[", b"{", b"&a", b"*a", b'"']
+INTERESTING += [
+    b"nan",
+    b"inf",
+    b"1e999",
+    b"-1",
+    b"0",
+    b"99999999999999999999",
+    b"\xff",
+    b"\xef\xbb\xbf",
+]
+INTERESTING += ["…".encode(), b"<<: *a", b"!!python/object:os.system", b"\x80\x04", b"/../"]
+
+
+def mutated(whole: bytes):
+    """Return a strategy of a file with pieces replaced, cut out, repeated, or cut off."""
+    place = st.integers(0, len(whole))
+    piece = st.one_of(st.sampled_from(INTERESTING), st.binary(max_size=12))
+    change = st.tuples(place, st.integers(0, 40), piece, st.integers(1, 3))
+
+    def apply(changes):
+        data = whole
+        for start, length, new, times in changes:
+            data = data[:start] + new * times + data[start + length :]
+        return data
+
+    files = st.lists(change, min_size=1, max_size=4).map(apply)
+    return st.one_of(files, st.binary(max_size=80), place.map(lambda end: whole[:end]))
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert grown * unit < MOST_MEMORY
+
+
+def takes_or_says(call, path):
+    """Call, and if it raises, be sure that it is a sentence which names the file."""
+    said = None
+    try:
+        return call()
+    except EmbedderError as error:
+        said = str(error)
+    assert str(path) in said or path.name in said
+    assert len(said) < 3000
+    assert "Traceback" not in said
+    return None
+
+
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@given(data=st.sampled_from(CONFIGS).flatmap(lambda path: mutated(path.read_bytes())))
+def test_configurations(write, data):
+    path = write("c.yaml", data)
+    takes_or_says(lambda: load_config(path), path)
+
+
+@given(
+    override=st.one_of(
+        st.text(max_size=40),
+        st.builds(
+            lambda key, value: f"{key}={value}",
+            st.sampled_from(["training.passes", "corpus.files", "network", "output", "a.b.c"]),
+            st.text(max_size=20),
+        ),
+    )
+)
+def test_overrides(write, override):
+    said = None
+    try:
+        load_config(CONFIGS[0], [override])
+    except EmbedderError as error:
+        said = str(error)
+    assert said is None or len(said) < 3000
+
+
+@given(data=mutated((ROOT / "configs" / "experiments" / "study.yaml").read_bytes()))
+def test_experiments(write, data):
+    path = write("e.yaml", data)
+    said = None
+    try:
+        plan(load_experiment(path))
+    except EmbedderError as error:
+        said = str(error)
+    assert said is None or "Traceback" not in said
+
+
+TEXT = "the cat sat on the mat\nthe naïve dog didn’t sit 日本語\n".encode() * 3
+JSON_LINES = b'{"text": "the cat sat"}\n{"text": "on the \\u00e9 mat"}\n' * 3
+
+
+@given(data=mutated(TEXT), tokenizer=st.sampled_from(["words", "whitespace"]))
+def test_texts(write, tmp_path, data, tokenizer):
+    path = write("t.txt", data)
+    config = CorpusConfig(files=[str(path)], tokenizer=tokenizer)
+    settings = VocabularyConfig(min_count=1)
+    said = None
+    try:
+        vocabulary, corpus = encode_corpus(read_text(config), settings, tmp_path)
+        assert (np.asarray(corpus.ids) < len(vocabulary)).all()
+    except EmbedderError as error:
+        said = str(error)
+    assert said is None or len(said) < 3000
+
+
+@given(data=mutated(JSON_LINES))
+def test_json_lines(write, data):
+    path = write("t.jsonl", data)
+    config = CorpusConfig(files=[str(path)], text_field="text")
+    takes_or_says(lambda: list(read_text(config)), path)
+
+
+PACKED = {
+    "t.gz": gzip.compress(TEXT, mtime=0),
+    "t.bz2": bz2.compress(TEXT),
+    "t.xz": lzma.compress(TEXT),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+@given(data=st.data())
+def test_compressed_texts(write, name, data):
+    path = write(name, data.draw(mutated(PACKED[name])))
+    config = CorpusConfig(files=[str(path)])
+    takes_or_says(lambda: list(read_text(config)), path)
+
+
+@given(data=mutated("word\tcount\nthe\t12\nnaïve\t3\ncat\t1\n".encode()))
+def test_vocabularies(write, data):
+    path = write("vocabulary.tsv", data)
+    found = takes_or_says(lambda: Vocabulary.load(path), path)
+    assert found is None or len(set(found.words)) == len(found.words) == len(found.counts)
+
+
+QUESTIONS = {
+    read_analogies: b": family\nking queen man woman\nboy girl he she\n: b\na b c d\n",
+    read_similarities: b"word1\tword2\tscore\nking\tqueen\t8.5\ncat\tdog\t7\n",
+    read_outliers: b"cat\ndog\nhorse\n\nlondon\ncar\n",
+    read_categories: b"cat\tanimal\ndog\tanimal\nlondon\tcity\n",
+}
+
+
+@pytest.mark.parametrize("read", QUESTIONS, ids=lambda read: read.__name__)
+@given(data=st.data())
+def test_questions(write, read, data):
+    path = write("q.txt", data.draw(mutated(QUESTIONS[read])))
+    takes_or_says(lambda: read(path), path)
+
+
+@pytest.fixture(scope="module")
+def files_of_vectors(tmp_path_factory):
+    """A small file of each format, and of fastText's with n-grams: the whole folder's bytes."""
+    folder = tmp_path_factory.mktemp("formats")
+    rng = np.random.default_rng(3)
+    words = ["king", "naïve", "日本", "a"]
+    subwords = Subwords(rng.normal(size=(4 + 8, 3)).astype("f4"), 2, 3, 8)
+    vectors = WordVectors(
+        Vocabulary(words, np.arange(4, 0, -1)), subwords.compose(words), (), subwords
+    )
+    made = {}
+    for name in FORMATS:
+        (folder / name).mkdir()
+        save(vectors, folder / name / "v", name)
+        if name in ("npy", "projector", "safetensors"):  # known by the ending of the name
+            (folder / name / "v").rename(folder / name / f"v.{name}")
+        files = [path for path in (folder / name).rglob("*") if path.is_file()]
+        made[name] = {str(path.relative_to(folder / name)): path.read_bytes() for path in files}
+    return made
+
+
+ENDINGS = {"npy": "v.npy", "projector": "v.tsv", "safetensors": "v.safetensors"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(data=st.data())
+def test_vectors(write, files_of_vectors, name, data):
+    files = dict(files_of_vectors[name])
+    chosen = data.draw(st.sampled_from(sorted(files)))
+    files[chosen] = data.draw(mutated(files[chosen]))
+    for file, content in files.items():
+        ending = ENDINGS.get(name)
+        renamed = ending if ending and file == f"v.{name}" else file
+        write(f"{name}/{renamed}", content)
+    path = write("x", b"").parent / name / ENDINGS.get(name, "v")
+    found = takes_or_says(lambda: load(path), path.parent)
+    if found is not None:
+        assert len(found) == len(found.matrix) == len(set(found.vocabulary.words)) > 0
+        assert np.isfinite(found.matrix).all()
+
+
+def test_yaml_that_would_run_code_is_refused(write):
+    path = write("c.yaml", "corpus: !!python/object/apply:os.system ['touch owned']\n")
+    with pytest.raises(EmbedderError, match="not valid YAML"):
+        load_config(path)
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)
+    )
+    assert yaml.safe_load(bomb.split("\n")[0])
+    path = write("bomb.yaml", bomb)
+    with pytest.raises(EmbedderError, match="unknown key"):
+        load_config(path)
