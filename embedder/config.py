@@ -44,6 +44,9 @@ class CorpusConfig(_Section):
     """Write all words in lower case."""
     text_field: str | None = None
     """Set for JSON lines: the field that holds the text."""
+    limit: ByteSize | None = None
+    """Such as 50GB: more text than this, unpacked, is an error. Without it, a small compressed file
+    may unpack to any size, in constant memory."""
     errors: Literal["strict", "replace", "ignore"] = "strict"
     """What to do with bytes that are not UTF-8."""
 

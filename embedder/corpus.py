@@ -143,7 +143,14 @@ def read_text(
         the field; the message names the file and the line or byte.
     """
     sources = find_sources(config.files)
+    read = 0
     for source, offset, block in _in_background(_read_blocks(sources, config.text_field)):
+        read += len(block)
+        if config.limit is not None and read > config.limit:
+            raise CorpusError(
+                f"{source.name}: with this file the text is longer than corpus.limit, "
+                f"{config.limit:,} bytes unpacked; raise it, or give less text."
+            )
         if progress:
             progress(len(block))
         yield _normalise(block, config, source, offset)

@@ -268,7 +268,10 @@ def _search(
         if search.pruning and not _has_validation(runs[0].config):
             raise ConfigError("optuna.pruning: needs validation in the base or the overrides.")
         try:
-            done = [_do(run, quiet, cache, [trial.listen]) for run in runs]
+            # By its first seed it is judged whether a trial is hopeless.
+            done = [
+                _do(run, quiet, cache, [trial.listen] if run is runs[0] else []) for run in runs
+            ]
         except Pruned:
             trial.finish(None)
             tell(f"{said}: cut short")

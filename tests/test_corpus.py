@@ -209,3 +209,14 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(write):
         file.write("more\n")
     with pytest.raises(CorpusError, match=r"growing\.txt: changed while it was read"):
         list(blocks)
+
+
+def test_text_beyond_the_limit_is_an_error_however_small_its_file(write):
+    path = write("bomb.gz", gzip.compress(b"a " * 10_000_000))
+    assert path.stat().st_size < 100_000
+    config = CorpusConfig(files=[str(path)], limit="5MB")
+    with pytest.raises(CorpusError, match=r"bomb\.gz.*corpus\.limit, 5,000,000 bytes"):
+        for _ in read_text(config):
+            pass
+    everything = CorpusConfig(files=[str(path)], limit="21MB")
+    assert sum(block.count(b"a") for block in read_text(everything)) == 10_000_000

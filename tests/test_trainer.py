@@ -1,7 +1,9 @@
+import errno
 import json
 import os
 import re
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
@@ -494,3 +496,49 @@ def test_tiny_corpora_train(make_toy_config, write, text, options):
     config = make_toy_config(corpus={"files": [str(path)]}, vocabulary={"min_count": 1}, **options)
     train(config, quiet=True)
     assert np.isfinite(parameters(config).E).all()
+
+
+def fail_at(number, monkeypatch, module, name, fault):
+    """Let the call of that number fail, and those after it."""
+    original = getattr(module, name)
+    calls = 0
+
+    def call(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls >= number:
+            raise OSError(fault, os.strerror(fault))
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, name, call)
+    return lambda: calls
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_whichever_write_fails_gets_one_sentence_and_what_was_saved_goes_on(
+    make_toy_config, monkeypatch, fault
+):
+    training = {"passes": 3, "checkpoint_every": "5 steps"}
+    whole = make_toy_config("whole", training=training)
+    with monkeypatch.context() as patch:
+        writes = fail_at(10**9, patch, os, "fsync", fault)
+        train(whole, quiet=True)
+    assert writes() > 10
+    for number in range(1, writes() + 1):
+        config = make_toy_config(f"at{number}", training=training)
+        folder = RunFolder(Path(config.output))
+        saved = None
+        with monkeypatch.context() as patch:
+            fail_at(number, patch, os, "fsync", fault)
+            patch.setattr(tempfile, "tempdir", str(folder.path / "none"))  # no refuge either
+            with pytest.raises(RunError, match=r"disk is full|cannot be written"):
+                train(config, quiet=True)
+            saved = [file.name for file in folder.checkpoints()]
+        if folder.model.exists():
+            pass  # only what comes after the model failed
+        elif saved:
+            train(config, resume=True, quiet=True)
+        else:
+            train(config, overwrite=folder.config.exists(), quiet=True)
+        assert_same_bits(whole, config)
+        assert not list(folder.path.glob(".*.tmp"))

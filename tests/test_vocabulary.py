@@ -125,3 +125,12 @@ def test_keep_probabilities_are_word2vecs():
     assert keep[0] == pytest.approx((np.sqrt(share / 1e-3) + 1) * 1e-3 / share)
     assert keep[1] == 1.0
     assert vocabulary.keep_probabilities(0.0).tolist() == [1.0, 1.0]
+
+
+def test_counts_beyond_four_bytes_are_counts(tmp_path):
+    vocabulary = Vocabulary(["a", "b"], np.array([2**45, 2**33]))
+    keep = vocabulary.keep_probabilities(1e-3)
+    shares = np.array([2.0**45, 2.0**33]) / (2.0**45 + 2.0**33) / 1e-3
+    np.testing.assert_allclose(keep, np.minimum(1, (np.sqrt(shares) + 1) / shares))
+    vocabulary.save(tmp_path / "v.tsv")
+    assert Vocabulary.load(tmp_path / "v.tsv").counts.tolist() == [2**45, 2**33]
