@@ -38,7 +38,8 @@ def read(path: Path, progress: bool = False) -> WordVectors:
         If the two do not fit together.
     """
     try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Not np.load, which would open archives too.
+        matrix = np.lib.format.open_memmap(path, "r")
     except (ValueError, EOFError, SyntaxError, TokenError) as error:
         raise FormatError(f"{path}: no matrix in NumPy's format ({error}).") from None
     return gather(path, words_beside(path, ".vocab.txt"), matrix, progress)

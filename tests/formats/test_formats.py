@@ -273,10 +273,16 @@ def test_pickles_are_never_loaded(tmp_path):
     for name, content in {
         "a.kv": pickle.dumps({"a": 1}),
         "b.pt": b"PK\x03\x04 1 2 3\n",
+        "c.vec": b"PK\x03\x04",
     }.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(FormatError, match=r"pickle.*never loaded.*save_word2vec_format"):
             load(tmp_path / name)
+
+
+def test_an_archive_named_as_a_matrix_is_no_matrix(write):
+    with pytest.raises(FormatError, match=r"a\.npy: no matrix in NumPy's format"):
+        load(write("a.npy", b"PK\x03\x04"))
 
 
 def test_numbers_cannot_slip_from_one_row_to_the_next(write):
