@@ -36,6 +36,7 @@ def pytest_configure(config):
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
         database=None,
+        derandomize=True,  # the same inputs each time
     )
     settings.load_profile("project")
 

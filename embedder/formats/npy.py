@@ -1,5 +1,6 @@
 """A NumPy matrix (V, D) beside its words, one a line, in NAME.vocab.txt."""
 
+import warnings
 from pathlib import Path
 from tokenize import TokenError
 
@@ -39,7 +40,9 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     """
     try:
         # Not np.load, which would open archives too.
-        matrix = np.lib.format.open_memmap(path, "r")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about headers that Python 2 wrote
+            matrix = np.lib.format.open_memmap(path, "r")
     except (ValueError, EOFError, SyntaxError, TokenError) as error:
         raise FormatError(f"{path}: no matrix in NumPy's format ({error}).") from None
     return gather(path, words_beside(path, ".vocab.txt"), matrix, progress)
