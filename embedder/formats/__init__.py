@@ -34,6 +34,7 @@ from embedder.formats import (
     tensors,
     text,
 )
+from embedder.formats.rows import check_dimension
 from embedder.vectors import WordVectors, load_vectors
 
 _RUN = "run"
@@ -119,6 +120,7 @@ def detect(path: Path) -> str:
         if not text.count_numbers_at_the_end(first):
             raise FormatError(f"{path}, line 1: neither a header 'V D' nor a word and its numbers.")
         return "glove"
+    check_dimension(path, header[1])
     try:
         text.parse_line(second, header[1], "")
     except FormatError:

@@ -121,6 +121,7 @@ def test_what_is_repaired_is_reported(write, content, said):
         (b"2 2\na 1 inf\n", "not finite"),
         (b"2 0\n", "vectors of 0 numbers"),
         (b"2 999999999999\na 1\n", "vectors of 999,999,999,999 numbers"),
+        (b"2 99999999999999999999999\na 1\n", "vectors of 99,999,999,999,999,999,999,999 numbers"),
         (b"2 2\na \x00\x00\x80\x3f\x00\x00", "byte 6: ends within a vector"),
         (b"2 2\na \x00\x00\x80\x3f\x00\x00\x80\x3f", "no word followed by a space"),
         (b"1 1\na \x00\x00\xc0\x7f", "not finite"),

@@ -1,0 +1,136 @@
+"""Look for inputs that a reader neither takes nor refuses in a sentence, guided by coverage.
+
+    pip install atheris
+    python scripts/fuzz.py --runs 5000
+
+Runs every reader in a process of its own under atheris (libFuzzer), beginning with a small valid
+file. What is no `EmbedderError`, takes more than ten seconds or more than 2 GiB of memory ends it
+and leaves the input in a file. `--target NAME` runs one reader.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+_INSTRUMENTED = ["embedder.config", "embedder.corpus", "embedder.vocabulary", "embedder.formats"]
+_INSTRUMENTED += ["embedder.evaluation", "embedder.experiment", "embedder.subwords"]
+_LIMITS = ["-rss_limit_mb=2048", "-timeout=10", "-max_len=4096", "-print_final_stats=0"]
+_LONGEST_SENTENCE = 5000
+_FORMATS = ["word2vec", "word2vec-binary", "glove", "npy", "fasttext", "safetensors"]
+_FORMATS += ["finalfusion", "projector", "static-embedding"]
+TARGETS = ["configuration", "experiment", "text", "json-lines", "vocabulary"]
+TARGETS += ["analogies", "similarity", "outliers", "categories", *_FORMATS]
+
+
+def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, bytes]:
+    """Return a reader, the path of the file that it reads, and a valid file."""
+    from embedder.config import CorpusConfig, VocabularyConfig, load_config
+    from embedder.corpus import read_text
+    from embedder.evaluation.analogies import read_analogies
+    from embedder.evaluation.categories import read_categories
+    from embedder.evaluation.outliers import read_outliers
+    from embedder.evaluation.similarity import read_similarities
+    from embedder.experiment import load_experiment
+    from embedder.vocabulary import Vocabulary, encode_corpus
+
+    def encode(path: Path) -> object:
+        settings = VocabularyConfig(min_count=1)
+        return encode_corpus(read_text(CorpusConfig(files=[str(path)])), settings, folder)
+
+    def parse(path: Path) -> object:
+        return list(read_text(CorpusConfig(files=[str(path)], text_field="text")))
+
+    found: dict[str, tuple[Callable[[Path], object], str, bytes]] = {
+        "configuration": (load_config, "c.yaml", b"corpus: {files: [a]}\ntraining: {passes: 2}\n"),
+        "experiment": (load_experiment, "e.yaml", b"base: a\noutput: b\ngrid: {a.b: [1, 2]}\n"),
+        "text": (encode, "t.txt", "the naïve cat sat on the mat\n".encode()),
+        "json-lines": (parse, "t.jsonl", b'{"text": "the cat"}\n'),
+        "vocabulary": (Vocabulary.load, "v.tsv", b"word\tcount\nthe\t3\ncat\t1\n"),
+        "analogies": (read_analogies, "q.txt", b": a\nking queen man woman\n"),
+        "similarity": (read_similarities, "q.txt", b"king\tqueen\t8.5\n"),
+        "outliers": (read_outliers, "q.txt", b"cat\ndog\n\ncar\n"),
+        "categories": (read_categories, "q.txt", b"cat animal\nlondon city\n"),
+    }
+    if target in found:
+        call, name, valid = found[target]
+        return call, folder / name, valid
+    return _vectors(target, folder)
+
+
+def _vectors(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, bytes]:
+    import numpy as np
+
+    from embedder.formats import load, save
+    from embedder.subwords import Subwords
+    from embedder.vectors import WordVectors
+    from embedder.vocabulary import Vocabulary
+
+    words = ["king", "naïve", "a"]
+    rows = np.random.default_rng(0).normal(size=(3 + 4, 2)).astype(np.float32)
+    subwords = Subwords(rows, 2, 3, 4)
+    vocabulary = Vocabulary(words, np.arange(3, 0, -1))
+    endings = {"npy": ".npy", "safetensors": ".safetensors", "projector": ".tsv"}
+    path = folder / f"v{endings.get(target, '')}"
+    save(WordVectors(vocabulary, subwords.compose(words), (), subwords), path, target)
+    if path.is_dir():
+        file = path / "tokenizer.json"
+        return lambda _: load(path), file, file.read_bytes()
+    return load, path, path.read_bytes()
+
+
+def fuzz(target: str, runs: int) -> None:
+    """Run one reader, in this process, which libFuzzer ends."""
+    import atheris
+
+    with atheris.instrument_imports(include=_INSTRUMENTED):
+        import embedder.experiment
+        import embedder.formats  # noqa: F401
+        from embedder.errors import EmbedderError
+
+    with tempfile.TemporaryDirectory() as place:
+        folder, seeds = Path(place) / "files", Path(place) / "seeds"
+        folder.mkdir()
+        seeds.mkdir()
+        call, path, valid = reader(target, folder)
+        (seeds / "valid").write_bytes(valid)
+
+        def one_input(data: bytes) -> None:
+            path.write_bytes(data)
+            try:
+                call(path)
+            except EmbedderError as error:
+                if len(str(error)) > _LONGEST_SENTENCE:
+                    raise ValueError(f"{len(str(error))} characters") from error
+
+        atheris.Setup([sys.argv[0], f"-runs={runs}", "-seed=1", *_LIMITS, str(seeds)], one_input)
+        atheris.Fuzz()
+
+
+def main() -> None:
+    """Run one target, or all, each in a process of its own."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--target", choices=TARGETS, help="only this one, in this process")
+    parser.add_argument("--runs", type=int, default=5000, help="inputs for each")
+    options = parser.parse_args()
+    if options.target:
+        fuzz(options.target, options.runs)
+        return
+    failed = []
+    for target in TARGETS:
+        command = [sys.executable, __file__, "--target", target, "--runs", str(options.runs)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        print(f"{target:20} {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)
+        if done.returncode:
+            failed.append(target)
+            print(done.stderr[-3000:])
+    if failed:
+        raise SystemExit(f"{len(failed)} of {len(TARGETS)} failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
