@@ -19,7 +19,7 @@ from embedder.corpus import Source, faults_named
 from embedder.errors import RunError
 from embedder.storage import describe_write_error
 
-DEFAULT_LIMIT = 10 * 2**30
+DEFAULT_LIMIT = 10**10
 _UNFINISHED = ".making-"
 
 

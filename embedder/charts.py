@@ -192,7 +192,7 @@ def word_map(words: Sequence[str], places: Array, groups: Array, title: str) -> 
 
 
 def metric_against_key(
-    key: str, metric: str, points: Sequence[tuple[float, float, float, str]]
+    key: str, metric: str, points: Sequence[tuple[float | str, float, float, str]]
 ) -> Chart:
     """Draw an experiment's metric against a key, a line for each setting of the other keys.
 
@@ -201,8 +201,8 @@ def metric_against_key(
     key, metric
         Their names.
     points
-        The key's value, the metric's mean and standard deviation (NaN for none), and what else is
-        set.
+        The key's value (all numbers, or all text), the metric's mean and standard deviation (NaN
+        for none), and what else is set.
     """
     values = [
         {
@@ -216,7 +216,9 @@ def metric_against_key(
     ]
     several = len({value["others"] for value in values}) > 1
     base = _chart(values).encode(
-        x=alt.X("x:Q", title=key, scale=alt.Scale(zero=False)),
+        x=alt.X("x:Q", title=key, scale=alt.Scale(zero=False))
+        if all(not isinstance(value, str) for value, *_ in points)
+        else alt.X("x:N", title=key, sort=None),
         color=alt.Color("others:N", legend=alt.Legend(title=None) if several else None),
     )
     lines = base.mark_line(point=True).encode(

@@ -364,7 +364,10 @@ def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     if digest is not None and digest != _digest(arrays, texts):
         raise RunError(f"{path}: damaged (its checksum is wrong); train again, or restore a copy.")
     plain = {"format", "version"}
-    return arrays, {key: json.loads(text) for key, text in texts.items() if key not in plain}
+    try:
+        return arrays, {key: json.loads(text) for key, text in texts.items() if key not in plain}
+    except ValueError:  # the name of the checksum itself is damaged, so that there is none
+        raise RunError(f"{path}: damaged metadata; train again, or restore a copy.") from None
 
 
 def _parameters(path: Path, arrays: dict[str, Array]) -> Parameters:

@@ -558,7 +558,15 @@ def report(
 @click.argument("experiment", type=click.Path(path_type=Path))
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @click.option("--dry-run", is_flag=True, help="Name the runs and do none.")
-def run_experiment(experiment: Path, quiet: bool, dry_run: bool) -> None:
+@click.option(
+    "--cache-limit",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="GB",
+    help="Keep at most so much of what runs share for later.",
+)
+def run_experiment(experiment: Path, quiet: bool, dry_run: bool, cache_limit: float) -> None:
     """Train and compare all settings that EXPERIMENT describes.
 
     Runs that are done are not done again, and an interrupted one goes on: type the same command
@@ -567,6 +575,7 @@ def run_experiment(experiment: Path, quiet: bool, dry_run: bool) -> None:
     """
     from embedder import experiment as experiments
     from embedder import results, tables
+    from embedder.cache import Cache
     from embedder.trainer import Interrupted
 
     described = experiments.load_experiment(experiment)
@@ -576,7 +585,12 @@ def run_experiment(experiment: Path, quiet: bool, dry_run: bool) -> None:
             click.echo(run.config.output)
         return
     try:
-        rows = experiments.run_experiment(described, lambda line: click.echo(line, err=True), quiet)
+        rows = experiments.run_experiment(
+            described,
+            lambda line: click.echo(line, err=True),
+            quiet,
+            Cache(limit=round(cache_limit * 1e9)),
+        )
     except Interrupted as stop:
         click.echo(f"Stopped at {stop}; go on with: embedder run {experiment}", err=True)
         raise SystemExit(_INTERRUPTED) from None
@@ -592,8 +606,8 @@ def run_experiment(experiment: Path, quiet: bool, dry_run: bool) -> None:
 def cache(clear: bool) -> None:
     """Show what runs of experiments share: corpora as ids, and counts.
 
-    They are in $EMBEDDER_CACHE, or embedder in the user's cache folder; beyond 10 GiB those that
-    were not used for longest go.
+    They are in $EMBEDDER_CACHE, or embedder in the user's cache folder; beyond 10 GB, or what
+    `embedder run --cache-limit` says, those that were not used for longest go.
     """
     from embedder.cache import Cache
 

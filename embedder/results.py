@@ -101,7 +101,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def plot_results(rows: Sequence[Row], folder: Path) -> None:
-    """Draw each metric against each key that takes several numbers; without Altair, nothing."""
+    """Draw each metric against each key that takes several values; without Altair, nothing."""
     try:
         import vl_convert
 
@@ -109,16 +109,19 @@ def plot_results(rows: Sequence[Row], folder: Path) -> None:
     except ImportError:
         return
     for key in setting_keys(rows):
-        values = {row.setting.get(key) for row in rows if _is_number(row.setting.get(key))}
-        if len(values) < 2:
-            continue
+        numbers = all(_is_number(row.setting[key]) for row in rows if key in row.setting)
         for name in metric_names(rows):
             points = [
-                (float(row.setting[key]), row.mean(name), row.deviation(name), _others(row, key))
+                (
+                    row.setting[key] if numbers else str(row.setting[key]),
+                    row.mean(name),
+                    row.deviation(name),
+                    _others(row, key),
+                )
                 for row in rows
-                if _is_number(row.setting.get(key)) and not math.isnan(row.mean(name))
+                if key in row.setting and not math.isnan(row.mean(name))
             ]
-            if len(points) < 2:
+            if len({value for value, *_ in points}) < 2:
                 continue
             drawn = specification(metric_against_key(key, name, points))
             folder.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from embedder import storage
-from embedder.checkpoint import load_model, save_model, save_model_somewhere
+from embedder.checkpoint import (
+    RunFolder,
+    SavedState,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_model,
+    save_model_somewhere,
+)
 from embedder.errors import EmbedderError, RunError
+from embedder.metrics import Metrics
 from embedder.network import Parameters
 
 
@@ -124,3 +133,32 @@ def test_any_flipped_byte_of_a_run_is_an_error_or_harmless(toy_run, tmp_path, rn
             np.testing.assert_array_equal(one, other)
     if name != "config.yaml":
         assert detected >= flips - 2
+
+
+def test_any_flipped_byte_of_a_checkpoint_is_an_error_or_harmless(tmp_path, rng, request):
+    folder = RunFolder(tmp_path)
+    moments = {"first.E": rng.normal(size=(3, 2)), "visits.E": np.arange(3)}
+    metadata = {"step": 7, "passes": 0.5, "position": [1, 2], "best": [0.25, 1]}
+    save_checkpoint(folder, SavedState(small_parameters(), moments, metadata), 1)
+    (path,) = folder.checkpoints()
+    content = path.read_bytes()
+    for place in rng.integers(0, len(content), request.config.getoption("--flips")):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            found, faults = load_checkpoint(folder)
+        except RunError:
+            continue
+        assert faults == []
+        assert found.metadata == metadata
+        for name, array in moments.items():
+            np.testing.assert_array_equal(found.optimizer[name], array)
+
+
+def test_a_damaged_line_of_metrics_is_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    good = '{"step": 3, "pass": 0.5, "loss": 1.0, "seconds": 2.5}'
+    path.write_text(f'{good}\n{{"step": 5, "sec\n\x00\n[]\n{good.replace("3", "9")}\n')
+    Metrics(path, 10, 5, 0.6)
+    assert path.read_text() == good + "\n"

@@ -117,6 +117,15 @@ def test_an_experiment_writes_results_and_the_best_configuration(describe):
     assert "analogies-against-training.passes.svg" in drawn
 
 
+def test_keys_with_values_that_are_no_numbers_are_drawn_too(describe):
+    pytest.importorskip("altair", reason="altair is not installed")
+    grid = {"training.optimizer": ["adam", "sgd"], "examples.window": [2, 5]}
+    described = load_experiment(describe(grid=grid))
+    run_experiment(described, quiet=True)
+    drawn = Path(described.output) / "plots" / "analogies-against-training.optimizer.svg"
+    assert "adam" in drawn.read_text()
+
+
 def test_what_is_done_is_not_done_again_and_what_is_missing_is(describe, monkeypatch):
     path = describe(grid={"examples.window": [2, 5]})
     described = load_experiment(path)
