@@ -141,10 +141,10 @@ def _summarise(run: Path) -> None:
     click.echo(f"{tables.neighbor_table(vectors, words)}\n")
     evaluation = model.config.evaluation
     if evaluation.analogies or evaluation.similarity:
-        from embedder.evaluation.suite import read_tasks
+        from embedder.evaluation.suite import configured_tasks
 
         try:
-            tasks = read_tasks(map(Path, evaluation.analogies), map(Path, evaluation.similarity))
+            tasks = configured_tasks(evaluation)
             _evaluate(vectors, tasks, restrict_vocab=evaluation.restrict_vocab)
         except EmbedderError as error:
             # The model is saved; a file that is missing from its evaluation is no reason to fail.
@@ -258,8 +258,6 @@ def evaluate(
 
     Several values may follow one option, as in --analogies FILE FILE.
     """
-    from embedder.storage import write_atomically
-
     if not any((analogies, similarity, outliers, categories, perplexity)):
         raise click.UsageError(
             "nothing to evaluate: give --analogies FILE, --similarity FILE, --outliers FILE, "
@@ -276,8 +274,7 @@ def evaluate(
     if perplexity:
         figures["perplexity"] = _perplexities(run, perplexity)
     if out is not None:
-        text = json.dumps(figures, indent=2, ensure_ascii=False)
-        write_atomically(out, (text + "\n").encode())
+        _write_json(out, figures)
 
 
 def _evaluate(
@@ -326,7 +323,6 @@ def compare(
     """
     from embedder import tables
     from embedder.evaluation import suite
-    from embedder.storage import write_atomically
 
     if len(models) < 2:
         raise click.UsageError("give at least two models: embedder compare A B --analogies FILE.")
@@ -340,8 +336,14 @@ def compare(
         click.echo(tables.difference_table(str(models[0]), str(model), found) + "\n")
         figures[str(model)] = {name: pair and pair._asdict() for name, pair in found.items()}
     if out is not None:
-        text = json.dumps({"first": str(models[0]), "second": figures}, indent=2)
-        write_atomically(out, (text + "\n").encode())
+        _write_json(out, {"first": str(models[0]), "second": figures})
+
+
+def _write_json(out: Path, figures: dict[str, Any]) -> None:
+    from embedder.storage import write_atomically
+
+    text = json.dumps(figures, indent=2, ensure_ascii=False)
+    write_atomically(out, (text + "\n").encode())
 
 
 def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:

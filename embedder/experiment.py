@@ -36,7 +36,7 @@ from embedder.config import (
     set_key,
 )
 from embedder.errors import ConfigError, RunError
-from embedder.evaluation.suite import evaluate, read_tasks
+from embedder.evaluation.suite import configured_tasks, evaluate
 from embedder.proposals import Pruned, complete_settings, trials
 from embedder.results import LOWER_IS_BETTER, Row, as_csv, as_markdown, best_row, plot_results
 from embedder.storage import write_atomically
@@ -325,7 +325,7 @@ def _evaluate(config: Config) -> dict[str, float]:
         found["perplexity"] = math.exp(metadata["validation_loss"])
     wanted = config.evaluation
     if wanted.analogies or wanted.similarity:
-        tasks = read_tasks(map(Path, wanted.analogies), map(Path, wanted.similarity))
+        tasks = configured_tasks(wanted)
         results = evaluate(load_vectors(path), tasks, restrict_vocab=wanted.restrict_vocab)
         if results.analogies is not None:
             found["analogies"] = results.analogies.total().accuracy

@@ -56,6 +56,13 @@ class Needs(NamedTuple):
         )
 
 
+def count_contexts(config: Config, vocabulary: int) -> int:
+    """Return C, the rows of W2: the words, from counts with the contexts apart by place."""
+    if config.examples.source == "windows":
+        return vocabulary
+    return len(context_words(vocabulary, config.examples))
+
+
 def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -> Needs:
     """Return what a run needs.
 
@@ -75,7 +82,7 @@ def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -
     windows = config.examples.source == "windows"
     length = D * vectors_side_by_side(config.examples, network)
     features = H + length if network.direct else H
-    C = vocabulary if windows else len(context_words(vocabulary, config.examples))
+    C = count_contexts(config, vocabulary)
     B = training.batch_size if windows else min(training.batch_size, vocabulary)
     parameters = vocabulary * D + length * H + H + C * features + C
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(

@@ -14,10 +14,10 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.checkpoint import RunFolder
-from embedder.config import VectorKind
+from embedder.config import EvaluationConfig, VectorKind
 from embedder.errors import EmbedderError, EvaluationError
 from embedder.evaluation.similarity import pair_cosines
-from embedder.evaluation.suite import Tasks, evaluate, read_tasks
+from embedder.evaluation.suite import Tasks, configured_tasks, evaluate
 from embedder.formats import load
 from embedder.storage import write_atomically
 from embedder.tables import example_words
@@ -142,7 +142,7 @@ def _make(
     config = folder.read_config() if path.is_dir() and folder.config.exists() else None
     if config is not None:
         if tasks is None:
-            tasks = _configured_tasks(config.evaluation.analogies, config.evaluation.similarity)
+            tasks = _tasks_of_run(config.evaluation)
         restrict_vocab = restrict_vocab or config.evaluation.restrict_vocab
         words = words or example_words(config, vectors)[:_WORDS_SHOWN]
     lines = _metrics(folder.metrics) if config is not None else []
@@ -178,9 +178,9 @@ def _make(
     )
 
 
-def _configured_tasks(analogies: Sequence[str], similarity: Sequence[str]) -> Tasks | None:
+def _tasks_of_run(evaluation: EvaluationConfig) -> Tasks | None:
     try:
-        return read_tasks(map(Path, analogies), map(Path, similarity))
+        return configured_tasks(evaluation)
     except EvaluationError:
         return None  # a run's page is worth having without files that have gone
 

@@ -27,11 +27,10 @@ from embedder.checkpoint import (
     what_to_do_about_infinity,
 )
 from embedder.config import Config
-from embedder.cooccurrence import context_words
 from embedder.corpus import read_text
 from embedder.errors import CorpusError, RunError
 from embedder.examples import Examples, prepare_examples
-from embedder.forecast import estimate_needs, refuse_too_large, time_step
+from embedder.forecast import count_contexts, estimate_needs, refuse_too_large, time_step
 from embedder.losses import make_loss
 from embedder.metrics import Metrics
 from embedder.network import Network
@@ -146,9 +145,7 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         vocabulary, corpus, _ = _read(config, Path(work), {}, quiet)
         _announce_needs(config, vocabulary, corpus, threads, quiet)
         examples = prepare_examples(config, vocabulary, corpus, threads, Path(work))
-        contexts = len(context_words(len(vocabulary), config.examples))
-        if config.examples.source == "windows":
-            contexts = len(vocabulary)
+        contexts = count_contexts(config, len(vocabulary))
         words = f"{len(vocabulary):,} words, {corpus.tokens:,} tokens"
         expected = _describe_time(config, examples, contexts, threads, config.training.passes)
     return f"{words}\n{expected}"

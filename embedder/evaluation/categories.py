@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import ids_without_case, read_lines
+from embedder.evaluation.files import ids_without_case, numbered_data
 from embedder.vectors import WordVectors
 
 _STARTS = 20
@@ -35,9 +35,7 @@ def read_categories(path: Path) -> list[tuple[str, str]]:
         For a file that is missing, empty or not text, or a line that is none of these.
     """
     pairs = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
+    for number, line in numbered_data(path):
         fields = line.replace(",", " ").split()
         if len(fields) != 2:
             raise EvaluationError(

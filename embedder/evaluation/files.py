@@ -28,6 +28,19 @@ def read_lines(path: Path) -> Iterator[str]:
     yield from text.split("\n")
 
 
+def numbered_data(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and text of each line that is neither empty nor begins with #.
+
+    Raises
+    ------
+    EvaluationError
+        If the file is missing or not text.
+    """
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip() and not line.startswith("#"):
+            yield number, line
+
+
 def files_in(path: Path) -> list[Path]:
     """Return a file, or the files NAME.txt in a folder and its folders, in the order of names.
 

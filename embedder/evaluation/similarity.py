@@ -7,7 +7,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import ids_without_case, read_lines
+from embedder.evaluation.files import ids_without_case, numbered_data
 from embedder.vectors import WordVectors
 
 
@@ -39,9 +39,7 @@ def read_similarities(path: Path) -> list[Judgement]:
         For a file that is missing, empty or not text, or a line that is none of these.
     """
     judgements = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
+    for number, line in numbered_data(path):
         separator = "\t" if "\t" in line else "," if "," in line else None
         fields = [field.strip() for field in line.split(separator)]
         try:

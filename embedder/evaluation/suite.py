@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from embedder.config import EvaluationConfig
 from embedder.evaluation.analogies import (
     SKIPPED,
     AnalogyResult,
@@ -96,6 +97,17 @@ def read_tasks(
         {file.stem: read_outliers(file) for file in outliers},
         {file.stem: read_categories(file) for file in categories},
     )
+
+
+def configured_tasks(evaluation: EvaluationConfig) -> Tasks:
+    """Read the files that a run's configuration names.
+
+    Raises
+    ------
+    EvaluationError
+        For one that is missing or not of its form.
+    """
+    return read_tasks(map(Path, evaluation.analogies), map(Path, evaluation.similarity))
 
 
 def evaluate(

@@ -50,6 +50,12 @@ def check_dimension(path: Path, dimension: int, where: str = ", line 1") -> None
         )
 
 
+def _first_not_finite(matrix: Array) -> int | None:
+    """Return the first row with a number that is not finite."""
+    finite = np.isfinite(matrix)
+    return None if finite.all() else int(np.flatnonzero(~finite.all(axis=1))[0])
+
+
 @contextmanager
 def _faults_of_the_disk_named() -> Iterator[None]:
     try:
@@ -119,8 +125,8 @@ class Rows:
         FormatError
             For a number that is not finite, with its row.
         """
-        if not np.isfinite(matrix).all():
-            row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
+        row = _first_not_finite(matrix)
+        if row is not None:
             raise FormatError(
                 f"{self._path}, {self._what} {self._read + row + 1:,} "
                 f"('{words[row].decode('utf-8', 'replace')}'): a number is not finite."
@@ -207,11 +213,11 @@ def gather(
     check_dimension(path, matrix.shape[1], "")
     if matrix.dtype == np.float32 and len(set(words)) == len(words) and len(words):
         for start in range(0, len(matrix), ROWS_A_CHUNK):
-            finite = np.isfinite(matrix[start : start + ROWS_A_CHUNK]).all(axis=1)
-            if not finite.all():
-                row = start + int(np.flatnonzero(~finite)[0])
+            row = _first_not_finite(matrix[start : start + ROWS_A_CHUNK])
+            if row is not None:
                 raise FormatError(
-                    f"{path}, row {row + 1:,} ('{words[row]}'): a number is not finite."
+                    f"{path}, row {start + row + 1:,} ('{words[start + row]}'): a number is not "
+                    "finite."
                 )
         return WordVectors(Vocabulary(list(words), np.zeros(len(words), np.int64)), matrix)
     with Rows(path, matrix.shape[1], progress=progress) as rows:

@@ -51,10 +51,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     if folder is None:
         raise FormatError(f"{path}: no model.safetensors and tokenizer.json there.")
     file = TensorFile(folder / "model.safetensors")
-    name = next((name for name in ("embeddings", "embedding.weight") if name in file.names), None)
-    if name is None:
-        raise FormatError(f"{path}: no tensor 'embeddings' among {', '.join(file.names)}.")
-    matrix = file.read(name)
+    matrix = file.read_first(("embeddings", "embedding.weight"))
     tokens, unknown = _tokens(folder / "tokenizer.json")
     matrix = _applied(path, file, matrix)
     if unknown in tokens[-1:] and len(matrix) == len(tokens) and not matrix[-1].any():

@@ -6,6 +6,7 @@ by which its columns are to be multiplied, int8.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ class TensorFile:
             self._header: dict[str, Any] = json.loads(stream.read(length))
         self._start = 8 + length
 
+    def read_first(self, names: Sequence[str]) -> Array:
+        """Return the first of some tensors that is there.
+
+        Raises
+        ------
+        FormatError
+            If there is none.
+        """
+        name = next((name for name in names if name in self.names), None)
+        if name is None:
+            raise FormatError(
+                f"{self._path}: no tensor '{names[0]}' among {', '.join(self.names)}."
+            )
+        return self.read(name)
+
     def read(self, name: str) -> Array:
         """Return a tensor: mapped where its bytes are aligned, otherwise read."""
         from safetensors import SafetensorError, safe_open
@@ -70,10 +86,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
         If the file is damaged or its tensors are none of these.
     """
     file = TensorFile(path)
-    name = next((name for name in _MATRICES if name in file.names), None)
-    if name is None:
-        raise FormatError(f"{path}: no tensor 'embeddings' among {', '.join(file.names)}.")
-    matrix = file.read(name)
+    matrix = file.read_first(_MATRICES)
     scales = None
     if matrix.dtype == np.int8:
         scales = file.read("scales") if "scales" in file.names else np.zeros(0, np.float32)
