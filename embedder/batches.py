@@ -125,23 +125,57 @@ def _inclusion_probabilities(sizes: Array, count: int) -> Array:
         certain |= above
 
 
-class RowStream:
-    """Batches of rows of the counts.
+class Rows(Protocol):
+    """Rows of the counts as targets.
+
+    ``totals (V,) float64``
+        n_w.
+    ``cells (V,) int64``
+        How many contexts a row has.
+    """
+
+    totals: Array
+    cells: Array
+
+    def targets(self, rows: Array, scales: Array) -> "Targets":
+        """Return some rows (B,) int64, each times a factor (B,) float64."""
+
+
+class CountedRows:
+    """Rows of counts that are all here; see `Rows`.
 
     Parameters
     ----------
     counts
         C.
+    """
+
+    def __init__(self, counts: Cooccurrences) -> None:
+        self._counts = counts
+        self.totals = counts.row_totals()
+        self.cells = np.diff(counts.offsets)
+
+    def targets(self, rows: Array, scales: Array) -> "Targets":
+        """See `Rows`."""
+        return target_rows(self._counts, self.totals, rows, scales)
+
+
+class RowStream:
+    """Batches of rows of the counts.
+
+    Parameters
+    ----------
+    rows
+        Of C.
     config
         The run: passes, batch size, sampling and seed.
     """
 
-    def __init__(self, counts: Cooccurrences, config: Config) -> None:
+    def __init__(self, rows: Rows, config: Config) -> None:
         training = config.training
-        self.counts = counts
-        self._totals = counts.row_totals()
+        self._rows = rows
         self.sampler = RowSampler(
-            self._totals, training.batch_size, training.row_sampling, training.seed
+            rows.totals, training.batch_size, training.row_sampling, training.seed
         )
         self._passes = training.passes
         self._number = 0
@@ -159,7 +193,7 @@ class RowStream:
             self._number += 1
             yield Batch(
                 rows[:, None],
-                target_rows(self.counts, self._totals, rows, scales),
+                self._rows.targets(rows, scales),
                 number / max(1, steps - 1),
                 self._number / a_pass,
             )

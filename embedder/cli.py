@@ -61,6 +61,13 @@ def main() -> None:
     help="As training.max_minutes: end in time, with a model.",
 )
 @click.option(
+    "--engine", type=click.Choice(["local", "ray"]), help="As training.engine: ray for a cluster."
+)
+@click.option(
+    "--address", metavar="HOST:PORT", help="As cluster.address; without it on this machine."
+)
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="As cluster.workers.")
+@click.option(
     "--dry-run", is_flag=True, help="Read, count, say what it would take, and train nothing."
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
@@ -73,6 +80,9 @@ def train(
     threads: int | None,
     memory_limit: str | None,
     max_minutes: float | None,
+    engine: str | None,
+    address: str | None,
+    workers: int | None,
     dry_run: bool,
     quiet: bool,
 ) -> None:
@@ -85,8 +95,15 @@ def train(
     from embedder.checkpoint import RunFolder
     from embedder.config import load_config, with_overrides
 
-    limits = {"threads": threads, "memory_limit": memory_limit, "max_minutes": max_minutes}
-    given = [f"training.{key}={value}" for key, value in limits.items() if value is not None]
+    options = {
+        "training.threads": threads,
+        "training.memory_limit": memory_limit,
+        "training.max_minutes": max_minutes,
+        "training.engine": engine,
+        "cluster.address": None if address is None else json.dumps(address),
+        "cluster.workers": workers,
+    }
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
     if (config is None) == (resume is None):
         raise click.UsageError("give either CONFIG or --resume RUN.")
     if resume is not None:

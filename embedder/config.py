@@ -181,8 +181,8 @@ class TrainingConfig(_Section):
     memory_limit: ByteSize | None = None
     """Such as 2GB: counting keeps to it by going through the disk, and a network that does not fit
     is refused; without it, what is refused is what the machine has no memory for."""
-    engine: Literal["local"] = "local"
-    """Where to train: this machine."""
+    engine: Literal["local", "ray"] = "local"
+    """Where to train: in this process, or on a Ray cluster (see `cluster`)."""
 
     @property
     def checkpoint_interval(self) -> tuple[int, str]:
@@ -191,6 +191,21 @@ class TrainingConfig(_Section):
             return self.checkpoint_every, "passes"
         amount, unit = self.checkpoint_every.split()
         return int(amount), unit
+
+
+class ClusterConfig(_Section):
+    """Where `training.engine: ray` finds its machines."""
+
+    address: str | None = None
+    """Of the cluster's head, such as `10.0.0.1:6379`, or `auto` on one of its machines; without it,
+    Ray is started on this machine for the run."""
+    workers: Positive | None = None
+    """Processes that share the output layer, with training.threads CPUs each; by default one a
+    machine."""
+    shard_size: Annotated[ByteSize, Field(gt=0)] = ByteSize(64_000_000)
+    """Text is cut into parts of about this size to be counted."""
+    wait_minutes: Annotated[float, Field(ge=0.0)] = 1.0
+    """When workers are lost, wait so long for others before going on with those that are left."""
 
 
 class ValidationConfig(_Section):
@@ -252,6 +267,7 @@ class Config(_Section):
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
+    cluster: ClusterConfig = ClusterConfig()
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
@@ -303,6 +319,11 @@ class Config(_Section):
             raise ValueError(
                 "evaluation.ngram: expected examples.source windows and network.input mean or "
                 "concat, so that both models predict the same words"
+            )
+        if self.training.engine == "ray" and (self.loss.name != "softmax" or network.tied):
+            raise ValueError(
+                "training.engine: ray cuts the exact softmax by its words; expected loss.name "
+                "softmax and no network.tied (sampled losses are made for one machine)"
             )
         if network.tied and self.loss.name == "class-softmax":
             raise ValueError("network.tied: expected another loss.name than class-softmax")

@@ -122,19 +122,53 @@ def count_cooccurrences(
     CorpusError
         If no two words stand in one window.
     """
-    from embedder.kernels.counts import (
-        close_gaps,
-        count_rows,
-        count_tokens,
-        index_positions,
-        sample_tokens,
-    )
+    from embedder.kernels.counts import sample_tokens
 
-    vocabulary = len(keep)
-    contexts = len(context_words(vocabulary, config))
     name = "validation" if validation else "cells"
     sample: Array = np.memmap(folder / f"{name}.sample", np.int32, mode="w+", shape=len(ids))
     sample = sample[: sample_tokens(np.asarray(ids), keep, seed, held_out, validation, sample)]
+    counts = count_sample(sample, len(keep), config, threads, folder / name, memory_limit)
+    if len(counts.columns) == 0:
+        raise nothing_counted(validation)
+    return counts
+
+
+def nothing_counted(validation: bool) -> CorpusError:
+    """Return the error of a corpus, or of what is held out of it, without a pair of words."""
+    what = "validation.fraction holds out" if validation else "the corpus has"
+    return CorpusError(
+        f"No two words of the vocabulary stand in one window of what {what}; give more text, "
+        "or lower vocabulary.min_count."
+    )
+
+
+def count_sample(
+    sample: Array,
+    vocabulary: int,
+    config: ExamplesConfig,
+    threads: int,
+    path: Path,
+    memory_limit: int | None = None,
+    dtype: type = np.float32,
+) -> Cooccurrences:
+    """Count the neighbours in ids of which all are wanted; there may be none.
+
+    Parameters
+    ----------
+    sample : (n,) int32
+        −1 at sentence ends.
+    vocabulary
+        V.
+    path
+        The beginning of the names of the files with the cells.
+    dtype
+        Of the weights.
+    config, threads, memory_limit
+        As for `count_cooccurrences`.
+    """
+    from embedder.kernels.counts import close_gaps, count_rows, count_tokens, index_positions
+
+    contexts = len(context_words(vocabulary, config))
     tokens = np.zeros(vocabulary, np.int64)
     count_tokens(sample, tokens)
 
@@ -144,7 +178,7 @@ def count_cooccurrences(
     place = np.dtype(np.int32 if len(sample) < 2**31 else np.int64)
     cells_a_slab, tokens_a_slab = _slab_sizes(memory_limit, place.itemsize)
     used = np.zeros(vocabulary, np.int64)
-    paths = folder / f"{name}.columns", folder / f"{name}.weights"
+    paths = path.with_suffix(".columns"), path.with_suffix(".weights")
     first = 0
     with paths[0].open("wb") as columns_file, paths[1].open("wb") as weights_file:
         while first < vocabulary:
@@ -158,7 +192,7 @@ def count_cooccurrences(
             positions = np.empty(starts_here[-1], place)
             index_positions(sample, first, starts_here, positions)
             columns = np.empty(here[-1], np.int32)
-            weights = np.empty(here[-1], np.float32)
+            weights = np.empty(here[-1], dtype)
             count_rows(
                 sample,
                 positions,
@@ -179,15 +213,11 @@ def count_cooccurrences(
             first = last
     offsets = cumulated(used)
     if offsets[-1] == 0:
-        what = "validation.fraction holds out" if validation else "the corpus has"
-        raise CorpusError(
-            f"No two words of the vocabulary stand in one window of what {what}; give more text, "
-            "or lower vocabulary.min_count."
-        )
+        return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, dtype))
     return Cooccurrences(
         offsets,
         np.asarray(np.memmap(paths[0], np.int32, mode="r")),
-        np.asarray(np.memmap(paths[1], np.float32, mode="r")),
+        np.asarray(np.memmap(paths[1], dtype, mode="r")),
     )
 
 

@@ -11,6 +11,7 @@ import functools
 import glob
 import gzip
 import importlib.util
+import itertools
 import json
 import lzma
 import queue
@@ -21,7 +22,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -36,14 +37,23 @@ _WHITESPACE = b" \t\n\r\v\f"
 
 
 class Source(NamedTuple):
-    """One input file, or standard input where `path` is None."""
+    """One input file: a path, or a URL that fsspec opens; standard input has neither."""
 
     name: str
     path: Path | None
+    url: str | None = None
+
+
+class Shard(NamedTuple):
+    """A part of a file: the lines that begin at bytes ``start`` … ``end`` − 1; None for all."""
+
+    source: Source
+    start: int = 0
+    end: int | None = None
 
 
 def find_sources(patterns: Iterable[str]) -> list[Source]:
-    """Expand files, folders, globs, `package:` resources and `-` into input files.
+    """Expand files, folders, globs, `package:` resources, URLs and `-` into input files.
 
     Folders and globs give their files in the order of their names; hidden files are passed over.
 
@@ -57,6 +67,9 @@ def find_sources(patterns: Iterable[str]) -> list[Source]:
         if pattern == _STANDARD_INPUT:
             sources.append(Source("standard input", None))
             continue
+        if "://" in pattern:
+            sources.extend(_remote_sources(pattern))
+            continue
         if pattern.startswith("package:"):
             paths = [_package_resource(pattern)]
         elif Path(pattern).exists():
@@ -69,9 +82,69 @@ def find_sources(patterns: Iterable[str]) -> list[Source]:
         if not paths:
             raise CorpusError(f"{pattern}: no file there; corpus.files names it.")
         sources.extend(Source(str(path), path) for path in paths)
-    if sum(source.path is None for source in sources) > 1:
+    if sum(is_standard_input(source) for source in sources) > 1:
         raise CorpusError("corpus.files: '-' stands more than once; standard input has one end.")
     return sources
+
+
+def is_standard_input(source: Source) -> bool:
+    """Say whether a source can be read only once, and only here."""
+    return source.path is None and source.url is None
+
+
+def _remote_sources(pattern: str) -> list[Source]:
+    """List what a URL names: a file, a folder or a glob of any storage that fsspec knows."""
+    try:
+        import fsspec
+
+        storage, path = fsspec.core.url_to_fs(pattern)
+        if glob.has_magic(path):
+            found = storage.glob(path)
+        else:
+            found = storage.find(path) if storage.isdir(path) else [path]
+        files = sorted(name for name in found if storage.isfile(name))
+        names = [storage.unstrip_protocol(name) for name in files]
+    except ImportError as error:
+        raise CorpusError(
+            f"{pattern}: reading it needs a package ({error}); pip install 'embedder[remote]', "
+            "and for s3:// also s3fs, for gs:// gcsfs."
+        ) from None
+    except Exception as error:  # each storage has errors of its own
+        raise CorpusError(f"{pattern}: cannot be listed ({error}).") from None
+    if not names:
+        raise CorpusError(f"{pattern}: no file there; corpus.files names it.")
+    return [Source(name, None, name) for name in names]
+
+
+def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
+    """Return the input files, those that can be read from any place on cut into parts.
+
+    Parameters
+    ----------
+    patterns
+        As for `find_sources`.
+    size
+        Bytes of a part, about. A compressed file is one part.
+
+    Raises
+    ------
+    CorpusError
+        As `find_sources` does, and for standard input, which only one process can read.
+    """
+    shards = []
+    for source in find_sources(patterns):
+        if is_standard_input(source):
+            raise CorpusError(
+                "corpus.files: '-' can be read in one process only; write the text to a file."
+            )
+        if _opener(source) is not None:
+            shards.append(Shard(source))
+            continue
+        with faults_named(source), open_source(source) as stream:
+            length = stream.seek(0, 2)
+        cuts = [*range(0, length, size), length] if length else [0, 0]
+        shards += [Shard(source, *cut) for cut in itertools.pairwise(cuts)]
+    return shards
 
 
 def _package_resource(pattern: str) -> Path:
@@ -101,20 +174,74 @@ def _files_below(path: Path) -> list[Path]:
 
 def open_source(source: Source) -> IO[bytes]:
     """Open a source for reading bytes, decompressing by the ending of its name."""
-    if source.path is None:
+    if is_standard_input(source):
         return sys.stdin.buffer
-    openers: dict[str, Callable[[Path], Any]] = {
+    file: Any = source.path
+    if source.url is not None:
+        import fsspec
+
+        file = fsspec.open(source.url, "rb").open()
+    opener = _opener(source)
+    if opener is None and source.path is not None:
+        return source.path.open("rb")
+    stream: IO[bytes] = file if opener is None else opener(file)
+    return stream
+
+
+def _opener(source: Source) -> Callable[[Any], Any] | None:
+    """Return what decompresses a file by the ending of its name; None for plain text."""
+    openers: dict[str, Callable[[Any], Any]] = {
         ".gz": gzip.open,
         ".bz2": bz2.open,
         ".xz": lzma.open,
         ".zst": _open_zstandard,
     }
-    opener = openers.get(source.path.suffix.lower())
-    stream: IO[bytes] = opener(source.path) if opener else source.path.open("rb")
-    return stream
+    return openers.get(Path(source.name).suffix.lower())
 
 
-def _open_zstandard(path: Path) -> Any:
+@contextmanager
+def _open_shard(shard: Shard) -> Iterator[tuple[IO[bytes], int]]:
+    """Open a part of a file; give the stream and the byte that it begins at."""
+    with open_source(shard.source) as stream:
+        if shard.end is None:
+            yield stream, 0
+            return
+        start, end = (_next_line(stream, place) for place in (shard.start, shard.end))
+        stream.seek(start)
+        yield cast(IO[bytes], _Part(stream, end - start)), start
+
+
+def _next_line(stream: IO[bytes], place: int) -> int:
+    """Return where the first line begins that does so at a byte or after it; or the file's end."""
+    if place == 0:
+        return 0
+    stream.seek(place - 1)
+    while data := stream.read(BLOCK_BYTES):
+        found = data.find(b"\n")
+        if found >= 0:
+            return stream.tell() - len(data) + found + 1
+    return stream.tell()
+
+
+class _Part:
+    """The next bytes of a stream, so many, as if the file ended there."""
+
+    def __init__(self, stream: IO[bytes], length: int) -> None:
+        self._stream = stream
+        self._left = length
+
+    def read(self, count: int) -> bytes:
+        return self._take(self._stream.read(min(count, self._left)))
+
+    def readline(self, count: int) -> bytes:
+        return self._take(self._stream.readline(min(count, self._left)))
+
+    def _take(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        return data
+
+
+def _open_zstandard(path: Any) -> Any:
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
@@ -123,7 +250,9 @@ def _open_zstandard(path: Path) -> Any:
 
 
 def read_text(
-    config: CorpusConfig, progress: Callable[[int], object] | None = None
+    config: CorpusConfig,
+    progress: Callable[[int], object] | None = None,
+    shards: Iterable[Shard] | None = None,
 ) -> Iterator[bytes]:
     """Yield the corpus as blocks of UTF-8: words between ASCII whitespace, a sentence a line.
 
@@ -135,6 +264,8 @@ def read_text(
         The files, tokenizer, lower-casing, JSON field and treatment of undecodable bytes.
     progress
         Called with the number of (uncompressed) bytes of each block.
+    shards
+        Read these instead of all that the configuration names.
 
     Raises
     ------
@@ -142,9 +273,9 @@ def read_text(
         For a file that cannot be read, is damaged, binary or not UTF-8, or a JSON line without
         the field; the message names the file and the line or byte.
     """
-    sources = find_sources(config.files)
+    parts = [Shard(source) for source in find_sources(config.files)] if shards is None else shards
     read = 0
-    for source, offset, block in _in_background(_read_blocks(sources, config.text_field)):
+    for source, offset, block in _in_background(_read_blocks(parts, config.text_field)):
         read += len(block)
         if config.limit is not None and read > config.limit:
             raise CorpusError(
@@ -197,17 +328,18 @@ def _word_characters() -> Array:
 _Block = tuple[Source, int, bytes]
 
 
-def _read_blocks(sources: list[Source], text_field: str | None) -> Iterator[_Block]:
+def _read_blocks(shards: Iterable[Shard], text_field: str | None) -> Iterator[_Block]:
     """Yield (source, byte offset, block), each block cut between two words."""
-    for source in sources:
-        if text_field is None and source.path and ".jsonl" in source.path.suffixes:
+    for shard in shards:
+        source = shard.source
+        if text_field is None and ".jsonl" in Path(source.name).suffixes:
             raise CorpusError(
                 f"{source.name}: JSON lines; set corpus.text_field to the field with the text."
             )
-        with faults_named(source), open_source(source) as stream:
+        with faults_named(source), _open_shard(shard) as (stream, start):
             before = _identity(source)
             if text_field is None:
-                yield from _cut_between_words(source, stream)
+                yield from _cut_between_words(source, stream, start)
             else:
                 yield from _texts_of_json_lines(source, stream, text_field)
             if _identity(source) != before:
@@ -237,16 +369,19 @@ def faults_named(source: Source) -> Iterator[None]:
         raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
     except OSError as error:
         raise CorpusError(f"{source.name}: cannot be read ({error.strerror or error}).") from None
+    except CorpusError:
+        raise
     except Exception as error:
+        if source.url is not None:  # each storage has errors of its own
+            raise CorpusError(f"{source.name}: cannot be read ({error}).") from None
         if type(error).__name__ != "ZstdError":  # naming the class would import zstandard
             raise
         raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
 
 
-def _cut_between_words(source: Source, stream: IO[bytes]) -> Iterator[_Block]:
-    offset = 0
+def _cut_between_words(source: Source, stream: IO[bytes], offset: int) -> Iterator[_Block]:
     pending = b""
-    first = True
+    first = offset == 0
     while data := stream.read(BLOCK_BYTES):
         if first:
             data = _without_byte_order_mark(source, data)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.batches import RowStream, Stream
+from embedder.batches import CountedRows, Rows, RowStream, Stream
 from embedder.config import Config
 from embedder.cooccurrence import Cooccurrences, context_words, count_cooccurrences
 from embedder.evaluation.perplexity import (
@@ -19,7 +19,7 @@ from embedder.evaluation.perplexity import (
 from embedder.losses import with_class_rows
 from embedder.network import Network, Parameters, start_parameters
 from embedder.sharing import SharedCorpus
-from embedder.spectral import factorise_pmi
+from embedder.spectral import factorise, factorise_pmi, positive_pmi_matrix
 from embedder.vocabulary import EncodedCorpus, Vocabulary
 from embedder.windows import WindowStream, split_text, vectors_side_by_side
 
@@ -115,24 +115,59 @@ def _count(
         return shared.counts(config, validation, partial(count_in, validation))
 
     counts = count(validation=False)
-    stream = RowStream(counts, config)
+    rows = CountedRows(counts)
+    words = context_words(len(vocabulary), config.examples)
+    return examples_of_counts(
+        config,
+        vocabulary,
+        rows,
+        counts.column_totals(len(words)),
+        lambda: positive_pmi_matrix(counts, words, rows.totals, threads),
+        CountedRows(count(validation=True)) if config.validation.fraction > 0 else None,
+    )
+
+
+def examples_of_counts(
+    config: Config,
+    vocabulary: Vocabulary,
+    rows: Rows,
+    context_totals: Array,
+    make_pmi: Callable[[], Callable[[Array], Array]],
+    held_out: Rows | None,
+) -> Examples:
+    """Return counts as examples, wherever they are.
+
+    Parameters
+    ----------
+    config
+        The run.
+    vocabulary
+        V words.
+    rows
+        Those of the counts.
+    context_totals : (C,)
+        The sum of each column.
+    make_pmi
+        Returns what multiplies by their positive PMI matrix; for a spectral start.
+    held_out
+        Those of the text that validates.
+    """
+    stream = RowStream(rows, config)
 
     def start() -> Parameters:
         network = config.network
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(config.training.seed)
         words = context_words(len(vocabulary), config.examples)
         factors = None
         if network.initialisation == "spectral":
             rank = max(network.dimension, network.hidden)
-            factors = factorise_pmi(counts, words, rank, rng, threads)
-        return start_parameters(network, counts.column_totals(len(words)), words, rng, factors)
+            factors = factorise(make_pmi(), len(vocabulary), rank, rng)
+        return start_parameters(network, context_totals, words, rng, factors)
 
     validation: HeldOut | None = None
-    if config.validation.fraction > 0:
-        held_out = count(validation=True)
-        validation = partial(cooccurrence_loss, counts=held_out, batch=stream.batch_size)
-    cells = stream.sampler.mean_of(np.diff(counts.offsets))
-    return Examples(stream, start, cells, validation)
+    if held_out is not None:
+        validation = partial(cooccurrence_loss, rows=held_out, batch=stream.batch_size)
+    return Examples(stream, start, stream.sampler.mean_of(rows.cells), validation)
 
 
 def _lay_windows(

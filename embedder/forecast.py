@@ -63,7 +63,9 @@ def count_contexts(config: Config, vocabulary: int) -> int:
     return len(context_words(vocabulary, config.examples))
 
 
-def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -> Needs:
+def estimate_needs(
+    config: Config, vocabulary: int, tokens: int, threads: int, processes: int = 1
+) -> Needs:
     """Return what a run needs.
 
     Parameters
@@ -76,6 +78,9 @@ def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -
         The corpus's length.
     threads
         Parts that the work is cut into.
+    processes
+        How many share the output layer. The first, whose needs these are, holds all of it when a
+        checkpoint is written.
     """
     network, training = config.network, config.training
     D, H = network.dimension, network.hidden
@@ -88,7 +93,7 @@ def estimate_needs(config: Config, vocabulary: int, tokens: int, threads: int) -
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
         config.loss.name, 2 * config.loss.samples
     )
-    batch = (logits + 2 * length + (2 + 3 * threads) * features) * B
+    batch = (-(-logits // processes) + 2 * length + (2 + 3 * threads) * features) * B
     laid = 0
     if windows:
         held = min(tokens, config.examples.shuffle_tokens)

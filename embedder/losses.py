@@ -125,12 +125,23 @@ class Softmax:
         d_features: Array,
     ) -> float:
         """Take the step with these moments of W2 and b2; the rest as for `step`."""
+        loss = self.training_loss(features, parameters, targets)
+        self.finish(parameters, targets, rule, moments, d_features)
+        return loss
+
+    def finish(
+        self,
+        parameters: "Parameters",
+        targets: "Targets",
+        rule: "Rule",
+        moments: "OutputMoments",
+        d_features: Array,
+    ) -> None:
+        """Take the step of a batch whose `training_loss` has just been taken."""
         from embedder.kernels.softmax import softmax_step
 
-        loss = self.training_loss(features, parameters, targets)
         W2, b2 = parameters.W2, parameters.b2
         softmax_step(W2, b2, targets, self.workspace, rule, moments, d_features)
-        return loss
 
 
 def output_moments(optimizer: "Optimizer") -> list[Array]:

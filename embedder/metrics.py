@@ -45,7 +45,7 @@ class Metrics:
         self._first_pass = passes
         self._sums = np.zeros(2)
         self._smoothed = np.zeros(2)
-        if step > 0:
+        if path.exists():
             self._drop_lines_after(step)
 
     def _drop_lines_after(self, number: int) -> None:

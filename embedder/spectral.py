@@ -5,6 +5,8 @@ it should learn is log p(c | w) = log p(c) + PMI(w, c). So h and W2 that factori
 solve the network approximately before the first step (Levy and Goldberg 2014 for the matrix).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from embedder.arrays import Array
@@ -41,11 +43,29 @@ def factorise_pmi(
     -------
     (V, rank) float32, (V, rank) float32
     """
+    totals = counts.row_totals()
+    return factorise(positive_pmi_matrix(counts, words, totals, threads), len(totals), rank, rng)
+
+
+def positive_pmi_matrix(
+    counts: Cooccurrences, words: Array, totals: Array, threads: int
+) -> Callable[[Array], Array]:
+    """Return the positive PMI matrix (V × V), or some of its columns, as what multiplies by it.
+
+    Parameters
+    ----------
+    counts
+        C, or some of its columns: all contexts of some words.
+    words : int64
+        The word of every context that C has here.
+    totals : (V,) float64
+        n_w of the whole C.
+    threads
+        For the sparse products.
+    """
     from embedder.kernels.sparse import positive_pmi, sparse_times_dense
 
-    totals = counts.row_totals()
     counts = _fold(counts, words, threads)
-    vocabulary = len(totals)
     log_shares = np.log(np.maximum(totals, 1e-300) / totals.sum())
     values = np.empty(len(counts.columns), np.float32)
     positive_pmi(*counts, log_shares, totals.sum(), threads, values)
@@ -55,6 +75,13 @@ def factorise_pmi(
         sparse_times_dense(counts.offsets, counts.columns, values, dense, threads, out)
         return out
 
+    return multiply
+
+
+def factorise(
+    multiply: Callable[[Array], Array], vocabulary: int, rank: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Return what `factorise_pmi` does, of a matrix that is known by its products."""
     columns = min(vocabulary, rank + _EXTRA_COLUMNS)
     basis = multiply(rng.standard_normal((vocabulary, columns), np.float32))
     for _ in range(_POWER_ITERATIONS):
@@ -98,7 +125,7 @@ def _fold(counts: Cooccurrences, words: Array, threads: int) -> Cooccurrences:
 
     offsets, columns, weights = counts
     vocabulary = len(offsets) - 1
-    if len(words) == vocabulary:
+    if np.array_equal(words, np.arange(vocabulary)):
         return counts
     folded = np.empty_like(columns), np.empty_like(weights)
     used = np.empty(vocabulary, np.int64)

@@ -27,18 +27,16 @@ from embedder.checkpoint import (
     what_to_do_about_infinity,
 )
 from embedder.config import Config
-from embedder.corpus import read_text
+from embedder.engine import Engine, WorkerLost, open_engine
 from embedder.errors import CorpusError, RunError
-from embedder.examples import Examples, prepare_examples
+from embedder.examples import Examples
 from embedder.forecast import count_contexts, estimate_needs, refuse_too_large, time_step
-from embedder.losses import make_loss
 from embedder.metrics import Metrics
-from embedder.network import Network
+from embedder.network import Network, Parameters
 from embedder.optimizer import Optimizer, rate_at
-from embedder.sharing import SharedCorpus, share_corpus
 from embedder.storage import describe_write_error
 from embedder.tracking import Listener, trackers
-from embedder.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
+from embedder.vocabulary import Vocabulary
 
 
 class Interrupted(Exception):  # noqa: N818 - no error
@@ -88,39 +86,45 @@ def train(
     Interrupted
         After Ctrl-C or SIGTERM, with the state saved.
     """
-    from embedder.kernels.threads import available_threads, kernel_threads
+    from embedder.kernels.threads import kernel_threads
 
     folder = RunFolder(Path(config.output))
-    threads = config.training.threads or available_threads()
     seconds: dict[str, float] = {}
     saved = None
     try:
         if resume:
             folder.read_config()  # says so if there is no run
             folder.lock()
-            saved, faults = load_checkpoint(folder)
-            for fault in faults:
-                tqdm.write(f"{fault} Going on from an older checkpoint.", file=sys.stderr)
+            saved = _load_newest(folder)
         else:
             folder.claim(overwrite)
         with (
-            kernel_threads(threads),
+            open_engine(config, cache) as engine,
+            kernel_threads(engine.threads),
             tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work,
         ):
-            vocabulary, corpus, shared = _read(config, Path(work), seconds, quiet, cache)
-            _announce_needs(config, vocabulary, corpus, threads, quiet)
+            with _timed(seconds, "reading"):
+                vocabulary, tokens = engine.read(Path(work), quiet)
+            _announce_needs(config, vocabulary, tokens, engine, quiet)
             if resume:
                 _refuse_another_corpus(folder, vocabulary)
             else:
                 folder.begin(config, vocabulary)
-            started = time.perf_counter()
-            examples = prepare_examples(config, vocabulary, corpus, threads, Path(work), shared)
-            seconds["counting"] = time.perf_counter() - started
-            trainer = Trainer(config, vocabulary, examples, threads, seconds, saved)
-            with trackers(config, folder.path, trainer.number) as tracking:
-                trainer.run(folder, quiet, [*tracking, *listeners])
-        metadata = trainer.metadata() | {"seconds": seconds, "tokens": corpus.tokens}
-        save_model_somewhere(folder.model, trainer.network.parameters, metadata)
+            while True:
+                try:
+                    with _timed(seconds, "counting"):
+                        examples = engine.examples()
+                    trainer = Trainer(config, vocabulary, examples, engine, seconds, saved)
+                    with trackers(config, folder.path, trainer.number) as tracking:
+                        trainer.run(folder, quiet, [*tracking, *listeners])
+                    parameters = trainer.whole_parameters()
+                    break
+                except WorkerLost as lost:
+                    engine.recover(lost)
+                    saved = _load_newest(folder) if folder.checkpoints() else None
+            metadata = trainer.metadata() | engine.figures()
+        metadata |= {"seconds": seconds, "tokens": tokens}
+        save_model_somewhere(folder.model, parameters, metadata)
         folder.remove_checkpoints()
         folder.best.unlink(missing_ok=True)
     except OSError as error:
@@ -138,44 +142,42 @@ def rehearse(config: Config, quiet: bool = False) -> str:
     EmbedderError
         For what would stop the training before its first step.
     """
-    from embedder.kernels.threads import available_threads, kernel_threads
+    from embedder.kernels.threads import kernel_threads
 
-    threads = config.training.threads or available_threads()
-    with kernel_threads(threads), tempfile.TemporaryDirectory(prefix="embedder-") as work:
-        vocabulary, corpus, _ = _read(config, Path(work), {}, quiet)
-        _announce_needs(config, vocabulary, corpus, threads, quiet)
-        examples = prepare_examples(config, vocabulary, corpus, threads, Path(work))
-        contexts = count_contexts(config, len(vocabulary))
-        words = f"{len(vocabulary):,} words, {corpus.tokens:,} tokens"
-        expected = _describe_time(config, examples, contexts, threads, config.training.passes)
+    with (
+        open_engine(config) as engine,
+        kernel_threads(engine.threads),
+        tempfile.TemporaryDirectory(prefix="embedder-") as work,
+    ):
+        vocabulary, tokens = engine.read(Path(work), quiet)
+        _announce_needs(config, vocabulary, tokens, engine, quiet)
+        examples = engine.examples()
+        contexts = count_contexts(config, len(vocabulary)) // engine.processes
+        words = f"{len(vocabulary):,} words, {tokens:,} tokens"
+        passes = config.training.passes
+        expected = _describe_time(config, examples, contexts, engine.threads, passes)
     return f"{words}\n{expected}"
 
 
-def _read(
-    config: Config,
-    work: Path,
-    seconds: dict[str, float],
-    quiet: bool,
-    cache: Cache | None = None,
-) -> tuple[Vocabulary, EncodedCorpus, SharedCorpus | None]:
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     started = time.perf_counter()
-    shared = None
-    with tqdm(desc="reading", unit="B", unit_scale=True, disable=quiet or None, leave=False) as bar:
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
 
-        def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus]:
-            return encode_corpus(read_text(config.corpus, bar.update), config.vocabulary, folder)
 
-        if cache is not None:
-            shared = share_corpus(cache, config, encode)
-        vocabulary, corpus = shared.read() if shared is not None else encode(work)
-    seconds["reading"] = time.perf_counter() - started
-    return vocabulary, corpus, shared
+def _load_newest(folder: RunFolder) -> SavedState:
+    """Return the newest checkpoint that is whole, naming those that are not."""
+    saved, faults = load_checkpoint(folder)
+    for fault in faults:
+        tqdm.write(f"{fault} Going on from an older checkpoint.", file=sys.stderr)
+    return saved
 
 
 def _announce_needs(
-    config: Config, vocabulary: Vocabulary, corpus: EncodedCorpus, threads: int, quiet: bool
+    config: Config, vocabulary: Vocabulary, tokens: int, engine: Engine, quiet: bool
 ) -> None:
-    needs = estimate_needs(config, len(vocabulary), corpus.tokens, threads)
+    needs = estimate_needs(config, len(vocabulary), tokens, engine.threads, engine.processes)
     refuse_too_large(needs, config.training.memory_limit)
     if not quiet:
         tqdm.write(needs.describe(), file=sys.stderr)
@@ -201,8 +203,8 @@ class Trainer:
         V words and their counts.
     examples
         What to train on.
-    threads
-        Parts that the work is cut into.
+    engine
+        Where the output layer is.
     seconds
         Receives the time of each stage.
     saved
@@ -219,12 +221,13 @@ class Trainer:
         config: Config,
         vocabulary: Vocabulary,
         examples: Examples,
-        threads: int,
+        engine: Engine,
         seconds: dict[str, float],
         saved: SavedState | None = None,
     ) -> None:
         self._config = config
         self._examples = examples
+        self._engine = engine
         self._seconds = seconds
         self._vocabulary_digest = vocabulary.digest()
         self._trained_before = 0.0
@@ -235,17 +238,21 @@ class Trainer:
         self._held_out: dict[str, float] = {}
         self._best = _Best(np.inf, 0)
         self._looked_at = -1
-        started = time.perf_counter()
-        parameters = saved.parameters if saved else examples.start()
-        if config.network.tied:
-            parameters = parameters._replace(W2=parameters.E)
-        seconds["initialisation"] = time.perf_counter() - started
-        batch, seed = examples.stream.batch_size, training.seed
-        loss = make_loss(config.loss, vocabulary.counts, parameters, batch, threads, seed)
-        self.network = Network(config.network, parameters, batch, threads, loss, seed)
+        batch = examples.stream.batch_size
+        with _timed(seconds, "initialisation"):
+            parameters = saved.parameters if saved else examples.start()
+            if config.network.tied:
+                parameters = parameters._replace(W2=parameters.E)
+            arrays = parameters._asdict() | (saved.optimizer if saved else {})
+            arrays = engine.own(arrays)
+            parameters = Parameters(*(arrays[name] for name in Parameters._fields))
+        loss = engine.loss(parameters, batch)
+        self.network = Network(
+            config.network, parameters, batch, engine.threads, loss, training.seed
+        )
         self.optimizer = Optimizer(parameters, training, config.examples.source)
         if saved:
-            self._restore(saved)
+            self._restore(saved._replace(optimizer=arrays))
 
     def metadata(self) -> dict[str, Any]:
         """Return what is saved beside the arrays."""
@@ -274,8 +281,14 @@ class Trainer:
         return (before + self._trained_seconds()) / (60 * limit)
 
     def state(self) -> SavedState:
-        """Return everything that a resumed training needs, uncopied."""
-        return SavedState(self.network.parameters, self.optimizer.state(), self.metadata())
+        """Return everything that a resumed training needs, uncopied where it is all here."""
+        arrays = self._engine.whole(self.network.parameters._asdict() | self.optimizer.state())
+        parameters = Parameters(*(arrays.pop(name) for name in Parameters._fields))
+        return SavedState(parameters, arrays, self.metadata())
+
+    def whole_parameters(self) -> Parameters:
+        """Return the parameters, with the rows of the output layer that others train."""
+        return Parameters(**self._engine.whole(self.network.parameters._asdict()))
 
     def _restore(self, saved: SavedState) -> None:
         E, W1, *_ = saved.parameters
@@ -357,9 +370,9 @@ class Trainer:
         if self._looked_at != self.number:
             self._look(folder)
         if folder.best.exists():
-            best = load_parameters(folder.best)
-            for array, kept in zip(self.network.parameters, best, strict=True):
-                array[...] = kept
+            best = self._engine.own(load_parameters(folder.best)._asdict())
+            for name, array in self.network.parameters._asdict().items():
+                array[...] = best[name]
             self._held_out["validation_loss"] = self._best.loss
         if self._examples.test is not None:
             self._held_out["test_loss"] = self._examples.test(self.network)
@@ -386,7 +399,7 @@ class Trainer:
         if loss < self._best.loss:
             self._best = _Best(loss, 0)
             if self._config.validation.patience:
-                save_model(folder.best, self.network.parameters, self.metadata())
+                save_model(folder.best, self.whole_parameters(), self.metadata())
         else:
             self._best = _Best(self._best.loss, self._best.looks_since + 1)
         return loss

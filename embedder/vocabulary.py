@@ -2,11 +2,12 @@
 
 import difflib
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,9 +15,6 @@ from embedder.arrays import Array
 from embedder.config import VocabularyConfig
 from embedder.errors import RunError, VocabularyError
 from embedder.storage import write_atomically
-
-if TYPE_CHECKING:
-    from embedder.kernels.tokens import Lexicon
 
 SMALLEST_VOCABULARY = 2
 _HEADER = "word\tcount\n"
@@ -121,6 +119,26 @@ class Vocabulary:
         return cls(words, np.array(counts, np.int64))
 
 
+class WordCounts(NamedTuple):
+    """All words of a text with their counts, numbered from 0; n of them.
+
+    ``letters (bytes,) uint8``
+        UTF-8, one word after the other.
+    ``starts (n + 1,) int64``
+        Word i is ``letters[starts[i]:starts[i + 1]]``.
+    ``counts (n,) int64``
+    """
+
+    letters: Array
+    starts: Array
+    counts: Array
+
+    def words(self) -> list[str]:
+        """Return the words in the order of their numbers."""
+        text = self.letters.tobytes()
+        return [text[i:j].decode("utf-8") for i, j in itertools.pairwise(self.starts.tolist())]
+
+
 class EncodedCorpus(NamedTuple):
     """The corpus as ids in a memory-mapped file.
 
@@ -157,23 +175,26 @@ def encode_corpus(
         If the text has no words, or fewer than two that are frequent enough.
     """
     path = folder / "ids.int32"
-    lexicon = _encode_blocks(blocks, path)
-    words = int(lexicon.used[0])
-    counts = lexicon.counts[:words]
-    chosen = _choose(lexicon.letters, lexicon.starts, counts, config)
-    kept = [(word, int(counts[old]), old) for word, old in chosen]
-    tokens = int(counts.sum())
-    if config.unknown is not None:
-        kept = _with_unknown(kept, config.unknown, tokens)
-    vocabulary = Vocabulary(
-        [word for word, _, _ in kept], np.array([count for _, count, _ in kept], np.int64)
-    )
+    words = count_words(blocks, path)
+    kept = _choose(words, config)
+    vocabulary = _vocabulary_of(kept)
     others = -1 if config.unknown is None else vocabulary.ids[config.unknown]
-    new_ids = np.full(words, others, np.int32)
+    new_ids = np.full(len(words.counts), others, np.int32)
     for new, (_, _, old) in enumerate(kept):
         if old >= 0:
             new_ids[old] = new
-    return vocabulary, EncodedCorpus(_renumber_file(path, new_ids), tokens)
+    return vocabulary, EncodedCorpus(renumber_file(path, new_ids), int(words.counts.sum()))
+
+
+def choose_vocabulary(words: WordCounts, config: VocabularyConfig) -> Vocabulary:
+    """Return the words that get a vector; see `encode_corpus`."""
+    return _vocabulary_of(_choose(words, config))
+
+
+def _vocabulary_of(kept: list[tuple[str, int, int]]) -> Vocabulary:
+    return Vocabulary(
+        [word for word, _, _ in kept], np.array([count for _, count, _ in kept], np.int64)
+    )
 
 
 def _with_unknown(
@@ -214,23 +235,31 @@ def encode_text(
         If the text has no words, or none that the vocabulary has.
     """
     path = folder / f"{name}.int32"
-    lexicon = _encode_blocks(blocks, path)
-    words = int(lexicon.used[0])
-    text, starts = lexicon.letters.tobytes(), lexicon.starts
-    names = [text[starts[i] : starts[i + 1]].decode("utf-8") for i in range(words)]
-    others = -1 if unknown is None else vocabulary.ids.get(unknown, -1)
-    new_ids = np.array([vocabulary.ids.get(name, others) for name in names], np.int32)
-    known = np.array([name in vocabulary.ids for name in names], np.bool_)
-    counts = lexicon.counts[:words]
+    words = count_words(blocks, path)
+    new_ids = ids_in(vocabulary, words, unknown)
+    known = ids_in(vocabulary, words, None) >= 0
     if not (new_ids >= 0).any():
         raise VocabularyError("The text has no word of the vocabulary.")
-    return EncodedCorpus(_renumber_file(path, new_ids), int(counts.sum())), int(
-        counts[~known].sum()
-    )
+    corpus = EncodedCorpus(renumber_file(path, new_ids), int(words.counts.sum()))
+    return corpus, int(words.counts[~known].sum())
 
 
-def _encode_blocks(blocks: Iterable[bytes], path: Path) -> "Lexicon":
-    """Write the ids of words in the order of their first appearance, and return the words."""
+def ids_in(vocabulary: Vocabulary, words: WordCounts, unknown: str | None) -> Array:
+    """Return the id of each word, (n,) int32: that of `unknown` or −1 for those without one."""
+    others = -1 if unknown is None else vocabulary.ids.get(unknown, -1)
+    return np.array([vocabulary.ids.get(name, others) for name in words.words()], np.int32)
+
+
+def count_words(blocks: Iterable[bytes], path: Path) -> WordCounts:
+    """Write the words' numbers, in the order of their first appearance, and return the words.
+
+    Parameters
+    ----------
+    blocks
+        As for `encode_corpus`.
+    path
+        Receives an int32 for each word, −1 where a sentence ends.
+    """
     from embedder.kernels.tokens import encode_block, grown_lexicon, new_lexicon
 
     lexicon = new_lexicon()
@@ -244,13 +273,14 @@ def _encode_blocks(blocks: Iterable[bytes], path: Path) -> "Lexicon":
                 file.write(ids[:written].data)
                 if position < len(text):
                     lexicon = grown_lexicon(lexicon, len(text))
-    return lexicon
+    words = int(lexicon.used[0])
+    starts = lexicon.starts[: words + 1]
+    return WordCounts(lexicon.letters[: starts[-1]], starts, lexicon.counts[:words])
 
 
-def _choose(
-    letters: Array, starts: Array, counts: Array, config: VocabularyConfig
-) -> list[tuple[str, int]]:
-    """Return (word, first-appearance id) of the words to keep, in vocabulary order."""
+def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int, int]]:
+    """Return (word, count, place) of the words to keep, in vocabulary order; place −1 for none."""
+    letters, starts, counts = words
     if len(counts) == 0:
         raise VocabularyError("The corpus has no words; check corpus.files.")
     text = letters.tobytes()
@@ -271,10 +301,17 @@ def _choose(
             f"min_count {config.min_count} at least {SMALLEST_VOCABULARY} are needed; {what_to_do} "
             f"(the most frequent word stands {int(counts.max()):,} times), or give more text."
         )
-    return [(word, i) for _, word, i in kept]
+    chosen = [(word, -count, i) for count, word, i in kept]
+    if config.unknown is None:
+        return chosen
+    return _with_unknown(chosen, config.unknown, int(counts.sum()))
 
 
-def _renumber_file(path: Path, new_ids: Array) -> Array:
+def renumber_file(path: Path, new_ids: Array) -> Array:
+    """Replace each number in a file of `count_words` by the id (n,) int32 of its word, in place.
+
+    What has none, −1, is left out, and so are ends of sentences without a word.
+    """
     from embedder.kernels.tokens import SENTENCE_END, renumber
 
     if path.stat().st_size == 0:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from embedder import corpus
 from embedder.config import CorpusConfig
-from embedder.corpus import Source, _read_blocks, find_sources, read_text, split_words
+from embedder.corpus import Shard, Source, _read_blocks, find_sources, read_text, split_words
 from embedder.errors import CorpusError
 
 if sys.version_info >= (3, 14):
@@ -203,7 +203,7 @@ def test_apostrophes_agree_with_the_naive_tokenizer(text):
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(write):
     path = write("growing.txt", "a b c\n" * 500_000)
-    blocks = _read_blocks([Source(str(path), path)], None)
+    blocks = _read_blocks([Shard(Source(str(path), path))], None)
     next(blocks)
     with path.open("a") as file:
         file.write("more\n")

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.batches import one_hot, target_rows
+from embedder.batches import CountedRows, Rows, one_hot
 from embedder.checkpoint import Model
 from embedder.config import Config
-from embedder.cooccurrence import Cooccurrences, count_cooccurrences
+from embedder.cooccurrence import count_cooccurrences
 from embedder.corpus import read_text
 from embedder.errors import CorpusError
 from embedder.losses import make_loss
@@ -100,8 +100,9 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
             counts = count_cooccurrences(
                 corpus.ids, keep, config.examples, seed, threads, Path(folder)
             )
-            predicted = float(counts.row_totals().sum())
-            nats = cooccurrence_loss(network, counts, batch)
+            rows = CountedRows(counts)
+            predicted = float(rows.totals.sum())
+            nats = cooccurrence_loss(network, rows, batch)
     if predicted == 0:
         raise CorpusError(f"{file}: no word of the vocabulary has a window in it.")
     perplexity = float(np.exp(nats))
@@ -222,13 +223,12 @@ def window_log_likelihoods(network: Network, ids: Array, config: Config, batch: 
     return np.concatenate(found)
 
 
-def cooccurrence_loss(network: Network, counts: Cooccurrences, batch: int) -> float:
+def cooccurrence_loss(network: Network, rows: Rows, batch: int) -> float:
     """Return the cross-entropy of counts in nats a neighbour."""
-    totals = counts.row_totals()
     loss = 0.0
-    for rows in _batches(np.flatnonzero(totals), batch):
-        loss += network.loss(rows[:, None], target_rows(counts, totals, rows, np.ones(len(rows))))
-    return loss / float(totals.sum())
+    for chosen in _batches(np.flatnonzero(rows.totals), batch):
+        loss += network.loss(chosen[:, None], rows.targets(chosen, np.ones(len(chosen))))
+    return loss / float(rows.totals.sum())
 
 
 def _batches(rows: Array, size: int) -> Iterator[Array]:

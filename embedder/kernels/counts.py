@@ -25,7 +25,7 @@ def uniform(seed, counter):
 
 
 @njit(cache=True)
-def sample_tokens(ids, keep, seed, held_out, want_held_out, out):
+def sample_tokens(ids, keep, seed, held_out, want_held_out, out, place=0, sentence=0):
     """Copy one side of the validation split, dropping occurrences of frequent words.
 
     Parameters
@@ -40,6 +40,8 @@ def sample_tokens(ids, keep, seed, held_out, want_held_out, out):
     want_held_out : bool
         Which side to copy.
     out : (n,) int32
+    place, sentence : int
+        How many ids and sentences of the corpus come before these: both decide what is drawn.
 
     Returns
     -------
@@ -47,7 +49,6 @@ def sample_tokens(ids, keep, seed, held_out, want_held_out, out):
         How many ids were written.
     """
     written = 0
-    sentence = 0
     wanted = (uniform(seed + 1, sentence) < held_out) == want_held_out
     for i in range(len(ids)):
         word = ids[i]
@@ -57,7 +58,7 @@ def sample_tokens(ids, keep, seed, held_out, want_held_out, out):
             if written > 0 and out[written - 1] != _SENTENCE_END:
                 out[written] = word
                 written += 1
-        elif wanted and (keep[word] >= 1.0 or uniform(seed, i) < keep[word]):
+        elif wanted and (keep[word] >= 1.0 or uniform(seed, place + i) < keep[word]):
             out[written] = word
             written += 1
     return written

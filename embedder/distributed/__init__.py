@@ -1,0 +1,1 @@
+"""Training on a cluster: Ray places the work, gloo moves what a step exchanges."""

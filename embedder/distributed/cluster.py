@@ -1,0 +1,280 @@
+"""Ray: joining or starting a cluster, its tasks, and a process for each slice of the output layer.
+
+What a task or an actor is made of is in `embedder.distributed.counting` and
+`embedder.distributed.output`; here they become Ray's.
+"""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.util import get_node_ip_address
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from embedder.arrays import Array
+from embedder.config import ClusterConfig, Config
+from embedder.cooccurrence import Cooccurrences
+from embedder.distributed import counting
+from embedder.distributed.exchange import Exchange
+from embedder.distributed.output import TRAINING, Slice
+from embedder.distributed.slices import OwnCounts, OwnTargets, OwnWords
+from embedder.engine import WorkerLost
+from embedder.errors import EmbedderError, RunError
+from embedder.spectral import positive_pmi_matrix
+
+PATIENCE = 300.0
+"""Seconds that process 0 waits for another in a step. Others wait for it as long as it lives."""
+_FOREVER = 1e6
+_SECONDS_TO_JOIN = 120.0
+
+Reference = Any
+
+
+class Cluster:
+    """A Ray cluster that this process has joined or started.
+
+    Parameters
+    ----------
+    config
+        Its address, and how many workers are wanted.
+    threads
+        Of each worker; 0 for as many as there are.
+
+    Raises
+    ------
+    RunError
+        If there is no cluster at the address, or it has no room.
+    """
+
+    def __init__(self, config: ClusterConfig, threads: int) -> None:
+        self._was_there = ray.is_initialized()
+        if not self._was_there:
+            try:
+                ray.init(
+                    address=config.address or "local",
+                    include_dashboard=False if config.address is None else None,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise RunError(
+                    f"cluster.address {config.address}: no Ray cluster can be joined there "
+                    f"({str(error).splitlines()[0]}); start one with `ray start --head`, or leave "
+                    "the address out."
+                ) from None
+        self.address = get_node_ip_address()
+        sizes = self._cpus()
+        self.workers = config.workers or len(sizes)
+        workers_a_node = -(-self.workers // len(sizes))
+        self.threads = threads or max(1, int(min(sizes)) // workers_a_node)
+        if self._room() < self.workers:
+            found = self._room()
+            self.close()
+            raise RunError(
+                f"cluster.workers: {self.workers} workers of {self.threads} CPUs are more than the "
+                f"cluster has room for ({found}); lower it, or training.threads."
+            )
+
+    def _cpus(self) -> list[float]:
+        """Return how many CPUs each living node has."""
+        sizes = [n["Resources"].get("CPU", 0.0) for n in ray.nodes() if n["Alive"]]
+        return [size for size in sizes if size >= 1] or [0.0]
+
+    def _room(self) -> int:
+        """Return how many workers the living nodes have CPUs for."""
+        return sum(int(size // self.threads) for size in self._cpus())
+
+    def wait_for_room(self, minutes: float) -> int:
+        """Wait until all workers have room, or the time is up; return how many have."""
+        ends = time.monotonic() + 60 * minutes
+        while self._room() < self.workers and time.monotonic() < ends:
+            time.sleep(1.0)
+        return max(1, min(self.workers, self._room()))
+
+    def close(self) -> None:
+        """Leave the cluster; one that was started here ends."""
+        if not self._was_there:
+            ray.shutdown()
+
+
+def task(function: Callable[..., Any], returns: int = 1, cpus: float = 1) -> Any:
+    """Make a function a Ray task that is run again for as long as machines are lost."""
+    return ray.remote(num_cpus=cpus, num_returns=returns, max_retries=-1)(function)
+
+
+def put(value: Any) -> Reference:
+    """Give all processes a value once."""
+    return ray.put(value)
+
+
+def fetch(reference: Reference, timeout: float | None = None) -> Any:
+    """Return what a reference, or a list of them, stands for.
+
+    Raises
+    ------
+    EmbedderError
+        As the task did.
+    WorkerLost
+        If it is gone and cannot be made again.
+    """
+    try:
+        return ray.get(reference, timeout=timeout)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, (EmbedderError, MemoryError)):
+            raise cause from None
+        raise WorkerLost(str(cause)) from None if isinstance(cause, WorkerLost) else error
+    except GetTimeoutError:
+        raise WorkerLost("no answer") from None
+    except RayError as error:
+        raise WorkerLost(str(error).splitlines()[0]) from None
+
+
+def add_up_run(references: list[Reference]) -> counting.Piece:
+    """Add up one run's pieces as a task; see `embedder.distributed.counting.add_shards`."""
+    return counting.add_shards(ray.get, references)
+
+
+class Worker:
+    """A process with a slice of the output layer; of process 0 too, which holds one itself.
+
+    Parameters
+    ----------
+    config
+        The run.
+    threads
+        Parts that its work is cut into.
+    """
+
+    def __init__(self, config: Config, threads: int) -> None:
+        self._config = config
+        self._threads = threads
+        self._folder = tempfile.TemporaryDirectory(prefix="embedder-")
+        self._counts: list[Cooccurrences] = []
+
+    def address(self) -> str:
+        """Return this machine's address."""
+        return str(get_node_ip_address())
+
+    def load(
+        self, vocabulary: int, columns: list[int], references: list[Reference]
+    ) -> tuple[Array, Array, Array]:
+        """Take in some runs of the counts, side by side.
+
+        Returns
+        -------
+        (V,), (V,), (C_p,)
+            Row totals, cells in each row, and column totals of these runs.
+        """
+        path = Path(self._folder.name) / str(len(self._counts))
+        counts = counting.side_by_side(vocabulary, columns, ray.get, references, path)
+        self._counts.append(counts)
+        own_columns = counts.column_totals(sum(columns))
+        return counts.row_totals(), counts.offsets[1:] - counts.offsets[:-1], own_columns
+
+    def make_slice(
+        self,
+        contexts: Array,
+        words: tuple[int, int],
+        batch_size: int,
+        features: int,
+    ) -> Slice:
+        """Make the slice of these contexts, those of words first … last − 1."""
+        targets: list[OwnTargets] = [OwnCounts(counts) for counts in self._counts]
+        return Slice(
+            self._config,
+            contexts,
+            targets or [OwnWords(*words)],
+            batch_size,
+            features,
+            self._threads,
+        )
+
+    def prepare_multiplication(self, own: Slice, context_words: Array, totals: Array) -> None:
+        """Make a slice's columns of the positive PMI matrix."""
+        counts = self._counts[TRAINING]
+        own.multiply = positive_pmi_matrix(counts, context_words, totals, self._threads)
+        own.vocabulary = len(totals)
+
+    def serve(
+        self,
+        place: tuple[int, int, str, int],
+        contexts: Array,
+        words: tuple[int, int],
+        shape: tuple[int, int],
+        pmi: tuple[Array, Array] | None,
+    ) -> None:
+        """Join the others and obey process 0 until it ends the training.
+
+        Parameters
+        ----------
+        place
+            Rank, size, and host and port of process 0.
+        contexts, words
+            As for `make_slice`.
+        shape
+            The largest B, and the width of what the output layer reads.
+        pmi
+            For a spectral start: the word of each context, and the row totals of all counts.
+        """
+        from embedder.kernels.threads import kernel_threads
+
+        with kernel_threads(self._threads):
+            own = self.make_slice(contexts, words, *shape)
+            if pmi is not None:
+                self.prepare_multiplication(own, *pmi)
+            exchange = Exchange(*place, self.address(), _FOREVER)
+            try:
+                own.serve(exchange)
+            finally:
+                exchange.close()
+
+
+class Placement:
+    """Processes for all slices but the first, which belongs to the process that asks.
+
+    Parameters
+    ----------
+    config
+        The run.
+    workers
+        How many, with this process.
+    threads
+        CPUs of each.
+
+    Raises
+    ------
+    WorkerLost
+        If they do not start in time.
+    """
+
+    def __init__(self, config: Config, workers: int, threads: int) -> None:
+        self.group = placement_group([{"CPU": threads}] * workers, strategy="SPREAD")
+        self.actors: list[Any] = []
+        if not self.group.wait(_SECONDS_TO_JOIN):
+            self.close()
+            raise WorkerLost("the workers found no place")
+        remote = ray.remote(num_cpus=threads, max_restarts=0)(Worker)
+        self.actors = [
+            remote.options(
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    self.group, placement_group_bundle_index=bundle
+                )
+            ).remote(config, threads)
+            for bundle in range(1, workers)
+        ]
+
+    def close(self) -> None:
+        """End the processes and give their CPUs back."""
+        for actor in self.actors:
+            try:
+                ray.kill(actor)
+            except RayActorError:  # it is dead already
+                continue
+        remove_placement_group(self.group)

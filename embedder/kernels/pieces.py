@@ -1,0 +1,158 @@
+"""Sparse counts in pieces: cut by columns, added up, and put side by side again.
+
+A piece has only the rows that are not empty, since there may be many pieces and few cells in each:
+row ``rows[i]`` has the cells ``ends[i − 1]`` … ``ends[i]`` − 1.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def count_cells_of_runs(offsets, columns, run_of, cells, filled):
+    """Count each run's cells (runs,) int64 and rows that are not empty; both begin at zero.
+
+    Parameters
+    ----------
+    offsets : (V + 1,) int64, columns : (cells,) int32
+        The counts.
+    run_of : (C,) int32
+        The run that a column belongs to.
+    """
+    last_row = np.full(len(cells), -1, np.int64)
+    for row in range(len(offsets) - 1):
+        for k in range(offsets[row], offsets[row + 1]):
+            run = run_of[columns[k]]
+            cells[run] += 1
+            if last_row[run] != row:
+                last_row[run] = row
+                filled[run] += 1
+
+
+@njit(cache=True)
+def cut_columns(
+    offsets,
+    columns,
+    weights,
+    run_of,
+    own_of,
+    rows,
+    ends,
+    own_columns,
+    own_weights,
+    row_starts,
+    starts,
+):
+    """Deal the cells out to runs of columns, each run's one after the other.
+
+    Parameters
+    ----------
+    offsets, columns, weights, run_of
+        As for `count_cells_of_runs`.
+    own_of : (C,) int32
+        A column's number within its run; ascending as columns are.
+    rows int32, ends int64, own_columns int32, own_weights
+        Receive the pieces; run r's from ``row_starts[r]`` and ``starts[r]`` on.
+    row_starts, starts : (runs + 1,) int64
+    """
+    runs = len(starts) - 1
+    cells = np.zeros(runs, np.int64)
+    filled = np.zeros(runs, np.int64)
+    for row in range(len(offsets) - 1):
+        for k in range(offsets[row], offsets[row + 1]):
+            run = run_of[columns[k]]
+            place = starts[run] + cells[run]
+            own_columns[place] = own_of[columns[k]]
+            own_weights[place] = weights[k]
+            cells[run] += 1
+            i = row_starts[run] + filled[run]
+            if filled[run] == 0 or rows[i - 1] != row:
+                rows[i] = row
+                filled[run] += 1
+                i += 1
+            ends[i - 1] = cells[run]
+
+
+@njit(cache=True)
+def add_pieces(one, other, rows, ends, columns, weights):
+    """Add two pieces (rows, ends, columns, weights) with columns ascending in each row.
+
+    Parameters
+    ----------
+    one, other
+        Pieces.
+    rows, ends, columns, weights
+        Room for the cells of both.
+
+    Returns
+    -------
+    int, int
+        How many rows and cells were written.
+    """
+    i = j = k = 0
+    filled = 0
+    one_rows, one_ends, one_columns, one_weights = one
+    other_rows, other_ends, other_columns, other_weights = other
+    a = b = 0
+    while a < len(one_rows) or b < len(other_rows):
+        has_one = a < len(one_rows) and (b == len(other_rows) or one_rows[a] <= other_rows[b])
+        has_other = b < len(other_rows) and (a == len(one_rows) or other_rows[b] <= one_rows[a])
+        i_end = one_ends[a] if has_one else i
+        j_end = other_ends[b] if has_other else j
+        rows[filled] = one_rows[a] if has_one else other_rows[b]
+        while i < i_end or j < j_end:
+            if j == j_end or (i < i_end and one_columns[i] < other_columns[j]):
+                columns[k] = one_columns[i]
+                weights[k] = one_weights[i]
+                i += 1
+            elif i == i_end or other_columns[j] < one_columns[i]:
+                columns[k] = other_columns[j]
+                weights[k] = other_weights[j]
+                j += 1
+            else:
+                columns[k] = one_columns[i]
+                weights[k] = one_weights[i] + other_weights[j]
+                i += 1
+                j += 1
+            k += 1
+        ends[filled] = k
+        filled += 1
+        a += has_one
+        b += has_other
+    return filled, k
+
+
+@njit(cache=True)
+def add_row_lengths(rows, ends, lengths):
+    """Add the cells of a piece's rows to lengths (V,) int64."""
+    start = 0
+    for i in range(len(rows)):
+        lengths[rows[i]] += ends[i] - start
+        start = ends[i]
+
+
+@njit(cache=True)
+def place_columns(piece, first_column, places, columns, weights):
+    """Write a piece's cells behind those that its rows have already.
+
+    Parameters
+    ----------
+    piece
+        (rows, ends, columns, weights).
+    first_column : int
+        What the piece's column 0 is called.
+    places : (V,) int64
+        Where each row's next cell goes; moved on.
+    columns : int32, weights : float32
+        Receive the cells.
+    """
+    rows, ends, own_columns, own_weights = piece
+    k = 0
+    for i in range(len(rows)):
+        place = places[rows[i]]
+        while k < ends[i]:
+            columns[place] = first_column + own_columns[k]
+            weights[place] = own_weights[k]
+            place += 1
+            k += 1
+        places[rows[i]] = place
