@@ -92,7 +92,11 @@ def factorise(
     order = np.argsort(-np.abs(eigenvalues))[:rank]
     roots = np.sqrt(np.abs(eigenvalues[order]))
     left = np.zeros((vocabulary, rank), np.float32)
-    left[:, : len(order)] = (basis @ eigenvectors[:, order]) * roots
+    directions = basis @ eigenvectors[:, order]
+    # An eigenvector's sign is a matter of rounding; its largest entry is positive here.
+    largest = np.abs(directions).argmax(axis=0)
+    directions *= np.sign(directions[largest, np.arange(len(order))])
+    left[:, : len(order)] = directions * roots
     signs = np.ones(rank, np.float32)
     signs[: len(order)] = np.where(eigenvalues[order] < 0, -1, 1)
     return left, left * signs

@@ -220,3 +220,21 @@ def test_text_beyond_the_limit_is_an_error_however_small_its_file(write):
             pass
     everything = CorpusConfig(files=[str(path)], limit="21MB")
     assert sum(block.count(b"a") for block in read_text(everything)) == 10_000_000
+
+
+def test_urls_are_read_as_files_are(write, tmp_path):
+    pytest.importorskip("fsspec")
+    write("texts/a.txt", "one two\n")
+    write("texts/b.txt.gz", gzip.compress(b"three\n"))
+    write("other.txt", "four\n")
+    folder = tmp_path.as_uri()
+    assert words(f"{folder}/texts") == [b"one", b"two", b"three"]
+    assert words(f"{folder}/texts/*.gz", f"{folder}/other.txt") == [b"three", b"four"]
+    assert words(f"{folder}/other.txt") == [b"four"]
+    for url, what in (
+        (f"{folder}/missing.txt", "no file there"),
+        ("nosuchscheme://x", "cannot be listed"),
+        ("s3://bucket/x", r"embedder\[remote\]|cannot be listed"),
+    ):
+        with pytest.raises(CorpusError, match=what):
+            words(url)

@@ -5,6 +5,7 @@ What a task or an actor is made of is in `embedder.distributed.counting` and
 """
 
 import logging
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,8 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util import get_node_ip_address
-from ray.util.placement_group import placement_group, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from embedder.arrays import Array
 from embedder.config import ClusterConfig, Config
@@ -32,6 +32,7 @@ PATIENCE = 300.0
 """Seconds that process 0 waits for another in a step. Others wait for it as long as it lives."""
 _FOREVER = 1e6
 _SECONDS_TO_JOIN = 120.0
+_SECONDS_TO_CONNECT = 10.0
 
 Reference = Any
 
@@ -55,6 +56,8 @@ class Cluster:
     def __init__(self, config: ClusterConfig, threads: int) -> None:
         self._was_there = ray.is_initialized()
         if not self._was_there:
+            if config.address is not None:
+                _refuse_deaf(config.address)
             try:
                 ray.init(
                     address=config.address or "local",
@@ -69,7 +72,8 @@ class Cluster:
                     "the address out."
                 ) from None
         self.address = get_node_ip_address()
-        sizes = self._cpus()
+        self._node = ray.get_runtime_context().get_node_id()
+        sizes = self._cpus().values()
         self.workers = config.workers or len(sizes)
         workers_a_node = -(-self.workers // len(sizes))
         self.threads = threads or max(1, int(min(sizes)) // workers_a_node)
@@ -81,14 +85,21 @@ class Cluster:
                 f"cluster has room for ({found}); lower it, or training.threads."
             )
 
-    def _cpus(self) -> list[float]:
-        """Return how many CPUs each living node has."""
-        sizes = [n["Resources"].get("CPU", 0.0) for n in ray.nodes() if n["Alive"]]
-        return [size for size in sizes if size >= 1] or [0.0]
+    def _cpus(self) -> dict[str, float]:
+        """Return how many CPUs each living node has, and this one, whatever Ray knows of it."""
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        sizes = {node["NodeID"]: float(node["Resources"].get("CPU", 0)) for node in nodes}
+        return {node: size for node, size in sizes.items() if size >= 1 or node == self._node}
 
     def _room(self) -> int:
-        """Return how many workers the living nodes have CPUs for."""
-        return sum(int(size // self.threads) for size in self._cpus())
+        """Return how many workers the living nodes have CPUs for; this process is one."""
+        rooms = {node: int(size // self.threads) for node, size in self._cpus().items()}
+        return sum(rooms.values()) + (rooms.get(self._node, 0) == 0)
+
+    def place(self, config: Config, workers: int) -> "Placement":
+        """Start the processes of all workers but this one; see `Placement`."""
+        seat = self._node if self._cpus().get(self._node, 0) >= self.threads else None
+        return Placement(config, workers, self.threads, seat, lambda: self._room() >= workers)
 
     def wait_for_room(self, minutes: float) -> int:
         """Wait until all workers have room, or the time is up; return how many have."""
@@ -101,6 +112,25 @@ class Cluster:
         """Leave the cluster; one that was started here ends."""
         if not self._was_there:
             ray.shutdown()
+
+
+def _refuse_deaf(address: str) -> None:
+    """Stop at once where nothing listens: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if address == "auto" or not colon:
+        return
+    if "://" in address or not port.isdecimal():
+        raise RunError(
+            f"cluster.address {address}: expected HOST:PORT or auto; the training must start on a "
+            "machine of the cluster (`ray job submit` does that from elsewhere)."
+        )
+    try:
+        socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(
+            f"cluster.address {address}: no Ray cluster can be joined there ({error}); start one "
+            "with `ray start --head`, or leave the address out."
+        ) from None
 
 
 def task(function: Callable[..., Any], returns: int = 1, cpus: float = 1) -> Any:
@@ -126,19 +156,27 @@ def fetch(reference: Reference, timeout: float | None = None) -> Any:
     try:
         return ray.get(reference, timeout=timeout)
     except RayTaskError as error:
-        cause = error.cause
+        cause: BaseException = error
+        while isinstance(cause, RayTaskError):  # a task may have fetched what another failed at
+            cause = cause.cause
         if isinstance(cause, (EmbedderError, MemoryError)):
             raise cause from None
-        raise WorkerLost(str(cause)) from None if isinstance(cause, WorkerLost) else error
+        if isinstance(cause, (WorkerLost, RayError)):
+            raise WorkerLost(_first_line(cause)) from None
+        raise
     except GetTimeoutError:
         raise WorkerLost("no answer") from None
     except RayError as error:
-        raise WorkerLost(str(error).splitlines()[0]) from None
+        raise WorkerLost(_first_line(error)) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def add_up_run(references: list[Reference]) -> counting.Piece:
     """Add up one run's pieces as a task; see `embedder.distributed.counting.add_shards`."""
-    return counting.add_shards(ray.get, references)
+    return counting.add_shards(fetch, references)
 
 
 class Worker:
@@ -162,6 +200,11 @@ class Worker:
         """Return this machine's address."""
         return str(get_node_ip_address())
 
+    def close(self) -> None:
+        """Remove the files of the counts."""
+        self._counts.clear()
+        self._folder.cleanup()
+
     def load(
         self, vocabulary: int, columns: list[int], references: list[Reference]
     ) -> tuple[Array, Array, Array]:
@@ -173,7 +216,7 @@ class Worker:
             Row totals, cells in each row, and column totals of these runs.
         """
         path = Path(self._folder.name) / str(len(self._counts))
-        counts = counting.side_by_side(vocabulary, columns, ray.get, references, path)
+        counts = counting.side_by_side(vocabulary, columns, fetch, references, path)
         self._counts.append(counts)
         own_columns = counts.column_totals(sum(columns))
         return counts.row_totals(), counts.offsets[1:] - counts.offsets[:-1], own_columns
@@ -247,34 +290,58 @@ class Placement:
         How many, with this process.
     threads
         CPUs of each.
+    seat
+        The node on which Ray should count this process's CPUs as taken; None where it has none.
+
+    has_room
+        Says whether the cluster still has room for all.
 
     Raises
     ------
     WorkerLost
-        If they do not start in time.
+        If they do not start in time, or a machine is lost meanwhile.
     """
 
-    def __init__(self, config: Config, workers: int, threads: int) -> None:
-        self.group = placement_group([{"CPU": threads}] * workers, strategy="SPREAD")
-        self.actors: list[Any] = []
-        if not self.group.wait(_SECONDS_TO_JOIN):
+    def __init__(
+        self,
+        config: Config,
+        workers: int,
+        threads: int,
+        seat: str | None,
+        has_room: Callable[[], bool],
+    ) -> None:
+        self._seats: list[Any] = []
+        if seat is not None:
+            here = NodeAffinitySchedulingStrategy(seat, soft=False)
+            self._seats.append(_actor(_Seat, threads, here).remote())
+        worker = _actor(Worker, threads, "SPREAD")
+        self.actors: list[Any] = [worker.remote(config, threads) for _ in range(workers - 1)]
+        try:
+            started = [actor.address.remote() for actor in [*self._seats, *self.actors]]
+            ends = time.monotonic() + _SECONDS_TO_JOIN
+            while len(ray.wait(started, num_returns=len(started), timeout=1.0)[0]) < len(started):
+                if time.monotonic() > ends or not has_room():
+                    raise WorkerLost("the workers found no place")
+            fetch(started)
+        except WorkerLost:
             self.close()
-            raise WorkerLost("the workers found no place")
-        remote = ray.remote(num_cpus=threads, max_restarts=0)(Worker)
-        self.actors = [
-            remote.options(
-                scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    self.group, placement_group_bundle_index=bundle
-                )
-            ).remote(config, threads)
-            for bundle in range(1, workers)
-        ]
+            raise
 
     def close(self) -> None:
         """End the processes and give their CPUs back."""
-        for actor in self.actors:
+        for actor in [*self._seats, *self.actors]:
             try:
                 ray.kill(actor)
             except RayActorError:  # it is dead already
                 continue
-        remove_placement_group(self.group)
+
+
+def _actor(made_of: type, cpus: int, where: Any) -> Any:
+    return ray.remote(num_cpus=cpus, max_restarts=0, scheduling_strategy=where)(made_of)
+
+
+class _Seat:
+    """Holds the CPUs on which the leading process runs, so that Ray gives them to nobody else."""
+
+    def address(self) -> str:
+        return str(get_node_ip_address())

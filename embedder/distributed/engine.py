@@ -113,6 +113,7 @@ class RayEngine:
         self.threads = self._cluster.threads
         self.processes = self._cluster.workers
         self._placement: Placement | None = None
+        self._leader: Worker | None = None
         self._exchange: Exchange | None = None
         self._serving: list[Reference] = []
         self._runs: list[list[Reference]] = []
@@ -203,12 +204,13 @@ class RayEngine:
         self._contexts = [
             np.concatenate([self._contexts_of_runs[run] for run in own]) for own in self._runs_of
         ]
-        self._placement = Placement(config, self.processes, self.threads)
         self._leader = Worker(config, self.threads)
+        self._placement = self._cluster.place(config, self.processes)
 
     def _sliced_counts(self) -> Examples:
         config = self._config
         assert self._placement is not None
+        assert self._leader is not None
         found = []
         for which in range(len(self._runs)):
             orders = [
@@ -223,7 +225,7 @@ class RayEngine:
                 actor.load.remote(*order)
                 for actor, order in zip(self._placement.actors, orders[1:], strict=True)
             ]
-            mine = self._own_load(orders[0])
+            mine = self._leader.load(*orders[0])
             found.append(self._sum([mine, *fetch(theirs)], which))
         rows, context_totals = found[TRAINING]
         words = context_words(len(self._vocabulary), config.examples)
@@ -232,11 +234,6 @@ class RayEngine:
         return examples_of_counts(
             config, self._vocabulary, rows, context_totals, lambda: self._multiply, held_out
         )
-
-    def _own_load(self, order: Any) -> tuple[Array, Array, Array]:
-        vocabulary, columns, references = order
-        fetch(references)  # turns Ray's errors into ours
-        return self._leader.load(vocabulary, columns, references)
 
     def _sum(self, parts: list[tuple[Array, Array, Array]], which: int) -> tuple[SlicedRows, Array]:
         totals = np.sum([part[0] for part in parts], axis=0)
@@ -265,6 +262,7 @@ class RayEngine:
     ) -> None:
         """Have all processes join a group and wait for orders."""
         assert self._placement is not None
+        assert self._leader is not None
         network = self._config.network
         width = vectors_side_by_side(self._config.examples, network) * network.dimension
         shape = batch_size, network.hidden + (width if network.direct else 0)
@@ -375,7 +373,9 @@ class RayEngine:
             self._exchange.close()
         if self._placement is not None:
             self._placement.close()
-        self._exchange = self._placement = None
+        if self._leader is not None:
+            self._leader.close()
+        self._exchange = self._placement = self._leader = None
         self._serving = []
 
     def figures(self) -> dict[str, Any]:
