@@ -17,6 +17,7 @@ from embedder.arrays import Array
 from embedder.engine import WorkerLost
 
 _BYTES_A_MESSAGE = 1 << 26
+_MOST_TAGS = 1 << 20
 _ADDITION_TYPES = {"f4": "glooFloat32", "f8": "glooFloat64"}
 
 
@@ -48,6 +49,7 @@ class Exchange:
         """Sent and received by this process so far."""
         self.seconds = 0.0
         """Spent in exchanges, waiting for slower processes included."""
+        self._exchanges = 0
         if size == 1:
             return
         from xoscar.collective import xoscar_pygloo as gloo
@@ -73,6 +75,11 @@ class Exchange:
         self.seconds += time.perf_counter() - started
         self.bytes += count
 
+    def _tag(self) -> int:
+        """Return a number of its own for each exchange of all: none is taken for the next."""
+        self._exchanges = self._exchanges % _MOST_TAGS + 1
+        return self._exchanges
+
     def broadcast(self, array: Array) -> None:
         """Give all processes what process 0 has in an array, in place."""
         if self.size == 1:
@@ -80,7 +87,9 @@ class Exchange:
         for piece in _pieces(array):
             with self._counted(piece.nbytes):
                 where, byte = piece.ctypes.data, self._gloo.GlooDataType_t.glooUint8
-                self._gloo.broadcast(self._context, where, where, piece.nbytes, byte, 0)
+                self._gloo.broadcast(
+                    self._context, where, where, piece.nbytes, byte, 0, self._tag()
+                )
 
     def gather(self, array: Array, all_arrays: Array) -> None:
         """Collect everyone's array at process 0.
@@ -97,9 +106,8 @@ class Exchange:
             return
         byte = self._gloo.GlooDataType_t.glooUint8
         with self._counted(array.nbytes * (self.size - 1 if self.rank == 0 else 1)):
-            self._gloo.gather(
-                self._context, array.ctypes.data, all_arrays.ctypes.data, array.nbytes, byte, 0
-            )
+            where, whole, tag = array.ctypes.data, all_arrays.ctypes.data, self._tag()
+            self._gloo.gather(self._context, where, whole, array.nbytes, byte, 0, tag)
 
     def add_up(self, array: Array, total: Array) -> None:
         """Sum everyone's array (float32 or float64) at process 0, always in the same order.
@@ -117,9 +125,8 @@ class Exchange:
         kind = getattr(self._gloo.GlooDataType_t, _ADDITION_TYPES[array.dtype.str[1:]])
         add = self._gloo.ReduceOp.SUM
         with self._counted(array.nbytes):
-            self._gloo.reduce(
-                self._context, array.ctypes.data, total.ctypes.data, array.size, kind, add, 0
-            )
+            where, whole, tag = array.ctypes.data, total.ctypes.data, self._tag()
+            self._gloo.reduce(self._context, where, whole, array.size, kind, add, 0, tag)
 
     def send(self, array: Array, to: int) -> None:
         """Send an array to one process, which receives it at the same time."""
