@@ -56,8 +56,8 @@ class Engine(Protocol):
     def whole(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """Undo `own`."""
 
-    def recover(self, lost: WorkerLost) -> None:
-        """Make `examples` and the rest possible again."""
+    def recover(self, lost: WorkerLost, step: int) -> None:
+        """Make `examples` and the rest possible again, to go on from a step."""
 
     def figures(self) -> dict[str, Any]:
         """Return what the model's metadata should tell of this engine, if anything."""
@@ -119,7 +119,7 @@ class LocalEngine:
         """See `Engine`."""
         return arrays
 
-    def recover(self, lost: WorkerLost) -> None:
+    def recover(self, lost: WorkerLost, step: int) -> None:
         """See `Engine`; nothing is lost but with this process."""
         raise lost
 

@@ -120,13 +120,18 @@ def train(
                     parameters = trainer.whole_parameters()
                     break
                 except WorkerLost as lost:
-                    engine.recover(lost)
                     saved = _load_newest(folder) if folder.checkpoints() else None
+                    engine.recover(lost, saved.metadata["step"] if saved else 0)
             metadata = trainer.metadata() | engine.figures()
         metadata |= {"seconds": seconds, "tokens": tokens}
         save_model_somewhere(folder.model, parameters, metadata)
         folder.remove_checkpoints()
         folder.best.unlink(missing_ok=True)
+    except WorkerLost as lost:
+        raise RunError(
+            f"{folder.path}: the workers are lost ({lost}); when the cluster runs again, go on "
+            f"with: embedder train --resume {folder.path}"
+        ) from None
     except OSError as error:
         raise RunError(describe_write_error(folder.path, error)) from error
     finally:

@@ -170,6 +170,13 @@ def fetch(reference: Reference, timeout: float | None = None) -> Any:
         raise WorkerLost(_first_line(error)) from None
 
 
+def finished(references: list[Reference], seconds: float) -> list[Reference]:
+    """Wait so long for what tasks return; return what has come, their errors included."""
+    if not references:
+        return []
+    return list(ray.wait(references, num_returns=len(references), timeout=seconds)[0])
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 

@@ -27,6 +27,7 @@ from embedder.distributed.cluster import (
     Worker,
     add_up_run,
     fetch,
+    finished,
     put,
     task,
 )
@@ -57,6 +58,7 @@ _BYTES_A_RUN = 1 << 30
 _BYTES_A_CELL = 12
 _MOST_RUNS = 1024
 _LOSSES_WITHOUT_PROGRESS = 10
+_SECONDS_TO_END = 5.0
 
 
 class _Shards:
@@ -118,6 +120,7 @@ class RayEngine:
         self._serving: list[Reference] = []
         self._runs: list[list[Reference]] = []
         self._losses = 0
+        self._step = 0
         self._softmax: SlicedSoftmax | None = None
 
     def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
@@ -336,15 +339,18 @@ class RayEngine:
                 found[name][contexts] = received
         return found
 
-    def recover(self, lost: WorkerLost) -> None:
+    def recover(self, lost: WorkerLost, step: int) -> None:
         """See `Engine`: start with as many workers as there are, after waiting for others.
 
         Raises
         ------
         WorkerLost
-            If workers are lost again and again without a step between.
+            If workers are lost again and again and no checkpoint comes of it.
         """
-        self._refuse_to_repeat(lost)
+        if self._exchange is not None:
+            self._exchange.close()  # those that are left see it and end
+            self._exchange = None
+        self._refuse_to_repeat(lost, step)
         tqdm.write(
             f"A worker was lost ({lost}); going on from the last checkpoint.", file=sys.stderr
         )
@@ -355,16 +361,15 @@ class RayEngine:
                 f"{self.processes} of {self._cluster.workers} workers are left.", file=sys.stderr
             )
 
-    def _refuse_to_repeat(self, lost: WorkerLost) -> None:
-        """Raise what would happen again: an error of the program's, or losses without a step."""
-        for reference in self._serving:
+    def _refuse_to_repeat(self, lost: WorkerLost, step: int) -> None:
+        """Raise what would happen again: an error of the program's, or losses without progress."""
+        for reference in finished(self._serving, _SECONDS_TO_END):
             try:
-                fetch(reference, timeout=5.0)
+                fetch(reference)
             except WorkerLost:
                 continue
-        steps = self._softmax.steps if self._softmax is not None else 0
-        self._losses = 1 if steps else self._losses + 1
-        self._softmax = None
+        self._losses = 1 if step > self._step else self._losses + 1
+        self._step = max(self._step, step)
         if self._losses > _LOSSES_WITHOUT_PROGRESS:
             raise lost
 
@@ -395,7 +400,7 @@ class RayEngine:
         try:
             if self._exchange is not None:
                 self._order(Header(Order.END))
-                fetch(self._serving, timeout=10.0)
+                finished(self._serving, _SECONDS_TO_END)
         except WorkerLost:
             pass
         finally:

@@ -10,7 +10,8 @@ import pytest
 import ray
 
 from embedder.checkpoint import load_model
-from embedder.distributed import cluster
+from embedder.distributed import cluster, engine
+from embedder.engine import WorkerLost
 from embedder.errors import ConfigError, CorpusError, RunError
 from embedder.trainer import Interrupted, Trainer, train
 
@@ -208,6 +209,18 @@ def test_a_worker_killed_in_training_is_replaced(
     assert [line["step"] for line in lines_of(config) if "end_of_pass" in line] == [
         line["step"] for line in lines_of(whole) if "end_of_pass" in line
     ]
+
+
+def test_workers_that_are_lost_again_and_again_end_the_training(on_cluster, monkeypatch):
+    config = on_cluster("run", 2, training={"passes": 1})
+
+    def lost(*_):
+        raise WorkerLost("gone")
+
+    monkeypatch.setattr(engine.RayEngine, "_place", lost)
+    monkeypatch.setattr(engine, "_LOSSES_WITHOUT_PROGRESS", 2)
+    with pytest.raises(RunError, match=r"the workers are lost \(gone\).*--resume"):
+        train(config, quiet=True)
 
 
 def test_more_workers_than_there_is_room_for_are_refused(on_cluster):
