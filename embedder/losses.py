@@ -10,6 +10,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import LossConfig
+from embedder.vocabulary import cut_evenly
 
 if TYPE_CHECKING:
     from embedder.kernels.optimizer import Rule
@@ -416,13 +417,7 @@ def class_starts(counts: Array, classes: int) -> Array:
     classes
         At most V; none is empty.
     """
-    mass = np.cumsum(np.sqrt(np.maximum(counts, 1)))
-    wanted = mass[-1] * np.arange(1, classes) / classes
-    cuts = np.searchsorted(mass, wanted) + 1
-    least = np.arange(1, classes)
-    cuts = np.maximum.accumulate(np.maximum(cuts - least, 0)) + least  # distinct
-    cuts = np.minimum(cuts, len(counts) - classes + least)
-    return np.concatenate([[0], cuts, [len(counts)]])
+    return cut_evenly(np.sqrt(np.maximum(counts, 1)), classes)
 
 
 def with_class_rows(config: LossConfig, counts: Array, parameters: "Parameters") -> "Parameters":

@@ -119,6 +119,30 @@ class Vocabulary:
         return cls(words, np.array(counts, np.int64))
 
 
+def cut_evenly(mass: Array, parts: int) -> Array:
+    """Cut words into runs of consecutive ones that have about the same mass each.
+
+    Parameters
+    ----------
+    mass : (V,)
+        Of each word, positive.
+    parts
+        At most V; none is empty.
+
+    Returns
+    -------
+    (parts + 1,) int64
+        Where the runs begin, and V.
+    """
+    ends = np.cumsum(mass)
+    wanted = ends[-1] * np.arange(1, parts) / parts
+    cuts = np.searchsorted(ends, wanted) + 1
+    least = np.arange(1, parts)
+    cuts = np.maximum.accumulate(np.maximum(cuts - least, 0)) + least  # distinct
+    cuts = np.minimum(cuts, len(mass) - parts + least)
+    return np.concatenate([[0], cuts, [len(mass)]])
+
+
 class WordCounts(NamedTuple):
     """All words of a text with their counts, numbered from 0; n of them.
 

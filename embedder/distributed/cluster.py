@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util import get_node_ip_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from embedder.arrays import Array
+from embedder.batches import CountedRows
 from embedder.config import ClusterConfig, Config
 from embedder.cooccurrence import Cooccurrences
 from embedder.distributed import counting
@@ -133,9 +134,9 @@ def _refuse_deaf(address: str) -> None:
         ) from None
 
 
-def task(function: Callable[..., Any], returns: int = 1, cpus: float = 1) -> Any:
+def task(function: Callable[..., Any], returns: int = 1) -> Any:
     """Make a function a Ray task that is run again for as long as machines are lost."""
-    return ray.remote(num_cpus=cpus, num_returns=returns, max_retries=-1)(function)
+    return ray.remote(num_cpus=1, num_returns=returns, max_retries=-1)(function)
 
 
 def put(value: Any) -> Reference:
@@ -143,7 +144,7 @@ def put(value: Any) -> Reference:
     return ray.put(value)
 
 
-def fetch(reference: Reference, timeout: float | None = None) -> Any:
+def fetch(reference: Reference) -> Any:
     """Return what a reference, or a list of them, stands for.
 
     Raises
@@ -154,7 +155,7 @@ def fetch(reference: Reference, timeout: float | None = None) -> Any:
         If it is gone and cannot be made again.
     """
     try:
-        return ray.get(reference, timeout=timeout)
+        return ray.get(reference)
     except RayTaskError as error:
         cause: BaseException = error
         while isinstance(cause, RayTaskError):  # a task may have fetched what another failed at
@@ -164,8 +165,6 @@ def fetch(reference: Reference, timeout: float | None = None) -> Any:
         if isinstance(cause, (WorkerLost, RayError)):
             raise WorkerLost(_first_line(cause)) from None
         raise
-    except GetTimeoutError:
-        raise WorkerLost("no answer") from None
     except RayError as error:
         raise WorkerLost(_first_line(error)) from None
 
@@ -225,8 +224,8 @@ class Worker:
         path = Path(self._folder.name) / str(len(self._counts))
         counts = counting.side_by_side(vocabulary, columns, fetch, references, path)
         self._counts.append(counts)
-        own_columns = counts.column_totals(sum(columns))
-        return counts.row_totals(), counts.offsets[1:] - counts.offsets[:-1], own_columns
+        rows = CountedRows(counts)
+        return rows.totals, rows.cells, counts.column_totals(sum(columns))
 
     def make_slice(
         self,
@@ -299,7 +298,6 @@ class Placement:
         CPUs of each.
     seat
         The node on which Ray should count this process's CPUs as taken; None where it has none.
-
     has_room
         Says whether the cluster still has room for all.
 

@@ -20,8 +20,9 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
-from embedder.cooccurrence import Cooccurrences, context_words, count_sample, cumulated
+from embedder.cooccurrence import Cooccurrences, count_sample, cumulated
 from embedder.corpus import Shard, read_text
+from embedder.distributed.slices import contexts_of_runs
 from embedder.kernels import pieces as kernels
 from embedder.kernels.counts import sample_tokens
 from embedder.kernels.threads import kernel_threads
@@ -136,17 +137,16 @@ def count_shard(
         limit = config.training.memory_limit
         path = Path(folder) / "cells"
         counts = count_sample(sample, V, config.examples, threads, path, limit, np.float64)
-        return _cut(counts, context_words(V, config.examples), cuts)
+        return _cut(counts, contexts_of_runs(cuts, V, config.examples))
 
 
-def _cut(counts: Cooccurrences, words: Array, cuts: Array) -> list[Piece]:
-    """Cut counts into runs of contexts, given the word of each context."""
-    runs = len(cuts) - 1
-    run_of = (np.searchsorted(cuts, words, "right") - 1).astype(np.int32)
-    own_of = np.empty(len(words), np.int32)
-    for run in range(runs):
-        own = run_of == run
-        own_of[own] = np.arange(own.sum())
+def _cut(counts: Cooccurrences, contexts: list[Array]) -> list[Piece]:
+    """Cut counts into runs, given the contexts of each."""
+    runs = len(contexts)
+    run_of, own_of = np.empty((2, sum(map(len, contexts))), np.int32)
+    for run, numbers in enumerate(contexts):
+        run_of[numbers] = run
+        own_of[numbers] = np.arange(len(numbers))
     cells, filled = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
     kernels.count_cells_of_runs(counts.offsets, counts.columns, run_of, cells, filled)
     starts, row_starts = cumulated(cells), cumulated(filled)

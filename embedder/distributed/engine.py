@@ -43,7 +43,7 @@ from embedder.distributed.output import (
     bits_of,
     multiply_together,
 )
-from embedder.distributed.slices import SlicedTargets, contexts_of_run, cut_words
+from embedder.distributed.slices import SlicedTargets, contexts_of_runs, cut_words
 from embedder.engine import WorkerLost, reading_bar
 from embedder.errors import CorpusError
 from embedder.examples import Examples, examples_of_counts, prepare_examples
@@ -61,18 +61,8 @@ _LOSSES_WITHOUT_PROGRESS = 10
 _SECONDS_TO_END = 5.0
 
 
-class _Shards:
-    """The text in the cluster's memory: a reference to each part's ids, and where it begins."""
-
-    def __init__(self, ids: list[Reference], lengths: Array, sentences: Array) -> None:
-        self.ids = ids
-        self.lengths = lengths
-        self.places = np.cumsum(lengths) - lengths
-        self.sentences = np.cumsum(sentences) - sentences
-
-
 class SlicedRows:
-    """Rows of counts whose columns are on all workers; see `embedder.batches.CountedRows`.
+    """Rows of counts whose columns are on all workers; see `embedder.batches.Rows`.
 
     Parameters
     ----------
@@ -129,13 +119,15 @@ class RayEngine:
         self._work = work
         shards = find_shards(config.corpus.files, config.cluster.shard_size)
         read = task(counting.read_shard, 3)
-        settings = put(config)
-        parts = [read.remote(settings, shard) for shard in shards]
+        self._settings = put(config)
+        parts = [read.remote(self._settings, shard) for shard in shards]
+        length = 0
         with reading_bar(quiet) as bar:
             for _, _, size in parts:
-                bar.update(fetch(size))
+                length += fetch(size)
+                bar.update(length - bar.n)
         limit = config.corpus.limit
-        if limit is not None and sum(fetch([size for _, _, size in parts])) > limit:
+        if limit is not None and length > limit:
             raise CorpusError(
                 f"The text is longer than corpus.limit, {limit:,} bytes unpacked; raise it, or "
                 "give less text."
@@ -150,10 +142,12 @@ class RayEngine:
         self._everywhere = put(self._vocabulary)
         number = task(counting.number_shard, 2)
         numbered = [
-            number.remote(settings, self._everywhere, words, numbers) for words, numbers, _ in parts
+            number.remote(self._settings, self._everywhere, words, numbers)
+            for words, numbers, _ in parts
         ]
         sizes = np.array(fetch([size for _, size in numbered]))
-        self._shards = _Shards([ids for ids, _ in numbered], *sizes.T)
+        self._ids = [ids for ids, _ in numbered]
+        self._beginnings = (np.cumsum(sizes, axis=0) - sizes).tolist()  # ids, sentences before
         self._tokens = int(merged.counts.sum())
         return self._vocabulary, self._tokens
 
@@ -166,7 +160,7 @@ class RayEngine:
         return self._sliced_counts() if counted else self._windows()
 
     def _count(self) -> None:
-        config, shards = self._config, self._shards
+        config = self._config
         V = len(self._vocabulary)
         bytes_counted = 2 * config.examples.window * self._tokens * _BYTES_A_CELL
         wanted = max(
@@ -176,13 +170,11 @@ class RayEngine:
         runs = len(self._cuts) - 1
         count = task(counting.count_shard, runs)
         add = task(add_up_run)
-        settings, cuts = put(config), put(self._cuts)
+        cuts = put(self._cuts)
         for validation in (False, True)[: 1 + (config.validation.fraction > 0)]:
             pieces = []
-            for ids, place, sentence in zip(
-                shards.ids, shards.places.tolist(), shards.sentences.tolist(), strict=True
-            ):
-                arguments = settings, self._everywhere, cuts, 1, validation, ids, place, sentence
+            for ids, before in zip(self._ids, self._beginnings, strict=True):
+                arguments = self._settings, self._everywhere, cuts, 1, validation, ids, *before
                 found = count.remote(*arguments)
                 pieces.append(found if runs > 1 else [found])
             sums = [add.remote([part[run] for part in pieces]) for run in range(runs)]
@@ -199,11 +191,10 @@ class RayEngine:
         runs = len(self._cuts) - 1
         self.processes = min(self.processes, runs)
         firsts = np.arange(self.processes + 1) * runs // self.processes
-        self._words = [(int(self._cuts[a]), int(self._cuts[b])) for a, b in _pairs(firsts)]
-        self._runs_of = [range(a, b) for a, b in _pairs(firsts)]
-        self._contexts_of_runs = [
-            contexts_of_run(int(a), int(b), V, config.examples) for a, b in _pairs(self._cuts)
-        ]
+        owned = list(itertools.pairwise(firsts.tolist()))
+        self._words = [(int(self._cuts[a]), int(self._cuts[b])) for a, b in owned]
+        self._runs_of = [range(a, b) for a, b in owned]
+        self._contexts_of_runs = contexts_of_runs(self._cuts, V, config.examples)
         self._contexts = [
             np.concatenate([self._contexts_of_runs[run] for run in own]) for own in self._runs_of
         ]
@@ -253,7 +244,7 @@ class RayEngine:
         path = self._work / "ids.int32"
         if not path.exists():
             with path.open("wb") as file:
-                for ids in self._shards.ids:
+                for ids in self._ids:
                     file.write(fetch(ids).data)
         corpus = EncodedCorpus(np.memmap(path, np.int32, "r+"), self._tokens)
         examples = prepare_examples(config, self._vocabulary, corpus, self.threads, self._work)
@@ -406,7 +397,3 @@ class RayEngine:
         finally:
             self._leave()
             self._cluster.close()
-
-
-def _pairs(cuts: Any) -> list[tuple[int, int]]:
-    return list(itertools.pairwise(cuts))

@@ -6,6 +6,7 @@ apart (`embedder.cooccurrence`). All contexts of a word are in one place, so tha
 can add them up there.
 """
 
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from embedder.arrays import Array
 from embedder.config import ExamplesConfig
 from embedder.cooccurrence import Cooccurrences, context_words
 from embedder.kernels.softmax import Targets
+from embedder.vocabulary import cut_evenly
 
 
 def cut_words(vocabulary: int, examples: ExamplesConfig, parts: int) -> Array:
@@ -24,24 +26,33 @@ def cut_words(vocabulary: int, examples: ExamplesConfig, parts: int) -> Array:
     (parts + 1,) int64
         Where they begin; at most V parts, none empty.
     """
-    contexts = np.ones(vocabulary, np.int64)
-    if examples.source == "cooccurrence" and examples.near:
-        contexts[: examples.near_contexts] += 2
-    ends = np.cumsum(contexts)
-    parts = min(parts, vocabulary)
-    wanted = ends[-1] * np.arange(1, parts) / parts
-    least = np.arange(1, parts)
-    cuts = np.searchsorted(ends, wanted, "right")
-    cuts = np.maximum.accumulate(np.maximum(cuts - least, 0)) + least  # distinct
-    return np.concatenate([[0], np.minimum(cuts, vocabulary - parts + least), [vocabulary]])
+    mass = np.bincount(_words_of_contexts(vocabulary, examples))
+    return cut_evenly(mass, min(parts, vocabulary))
 
 
-def contexts_of_run(first: int, last: int, vocabulary: int, examples: ExamplesConfig) -> Array:
-    """Return the numbers of the contexts of words first … last − 1, ascending, int64."""
+def contexts_of_runs(cuts: Array, vocabulary: int, examples: ExamplesConfig) -> list[Array]:
+    """Return each run's contexts, ascending, int64.
+
+    Parameters
+    ----------
+    cuts : (runs + 1,) int64
+        Where the runs of words begin; see `cut_words`.
+    vocabulary
+        V.
+    examples
+        Which contexts there are.
+    """
+    words = _words_of_contexts(vocabulary, examples)
+    in_order = np.argsort(words, kind="stable")
+    ends = np.searchsorted(words[in_order], cuts)
+    return [np.sort(in_order[first:last]) for first, last in pairwise(ends)]
+
+
+def _words_of_contexts(vocabulary: int, examples: ExamplesConfig) -> Array:
+    """Return the word of every context; windows have no contexts apart."""
     if examples.source == "windows":
-        return np.arange(first, last)
-    words = context_words(vocabulary, examples)
-    return np.flatnonzero((words >= first) & (words < last))
+        return np.arange(vocabulary)
+    return context_words(vocabulary, examples)
 
 
 class OwnTargets(Protocol):

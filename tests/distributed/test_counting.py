@@ -7,7 +7,7 @@ from embedder.config import make_config
 from embedder.cooccurrence import count_cooccurrences
 from embedder.corpus import find_shards, read_text
 from embedder.distributed import counting
-from embedder.distributed.slices import contexts_of_run, cut_words
+from embedder.distributed.slices import contexts_of_runs, cut_words
 from embedder.vocabulary import choose_vocabulary, encode_corpus
 
 
@@ -50,7 +50,7 @@ def count_in_parts(config, size, runs, tmp_path, validation=False):
         pieces.append(counting.count_shard(*arguments))
         place, sentence = place + length, sentence + sentences
     sums = [counting.add_shards(lambda x: x, [p[run] for p in pieces]) for run in range(runs)]
-    own = [contexts_of_run(a, b, len(vocabulary), config.examples) for a, b in pairwise(cuts)]
+    own = contexts_of_runs(cuts, len(vocabulary), config.examples)
     sizes = [len(contexts) for contexts in own]
     whole = counting.side_by_side(
         len(vocabulary), sizes, lambda x: x, sums, tmp_path / f"found{validation}"
