@@ -19,13 +19,22 @@ def configuration_reference() -> str:
     """Return a heading and a table for every section, in the order of the configuration."""
     parts = []
     for name, field in Config.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
+        if (section := _section(field)) is not None:
             parts.append(f"## {name}\n\n{section.__doc__}\n\n{_table(section)}")
+            parts += [
+                f"## {name}.{inner}\n\n{within.__doc__}\n\n{_table(within)}"
+                for inner, inner_field in section.model_fields.items()
+                if (within := _section(inner_field)) is not None
+            ]
         else:
             parts.append(f"## {name}\n\n{_type(field)}. {field.description or ''}\n")
     parts.append("## Other defaults from windows\n\n" + _defaults_of_windows())
     return "\n".join(parts)
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _defaults_of_windows() -> str:
@@ -45,6 +54,7 @@ def _table(section: type[BaseModel]) -> str:
     rows = [
         f"| `{name}` | {_type(field)} | {_default(field)} | {_text(field.description)} |"
         for name, field in section.model_fields.items()
+        if _section(field) is None
     ]
     return "\n".join(["| key | value | default | |", "| --- | --- | --- | --- |", *rows, ""])
 

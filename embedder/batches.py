@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     """What one step trains on.
 
     ``inputs (B, K) int``
-        Rows of the embedding table; −1 for none.
+        Words; −1 for none.
     ``targets``
         What they predict.
     ``progress``

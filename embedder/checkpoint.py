@@ -2,6 +2,8 @@
 
 config.yaml                  the resolved configuration
 vocabulary.tsv               words and counts, most frequent first
+phrases.tsv                  what was joined, if corpus.phrases says so
+parts.tsv                    words and their parts, if subwords.parts names some
 metrics.jsonl                a line every few seconds, and one a pass
 model.safetensors            E, W1, b1, W2, b2 and metadata
 checkpoint-STEP.safetensors  the same and the optimizer's state, while training goes on: the last
@@ -25,9 +27,17 @@ import numpy as np
 
 from embedder import __version__
 from embedder.arrays import Array
+from embedder.composition import (
+    Composition,
+    WordParts,
+    compose_words,
+    read_parts,
+    save_parts,
+)
 from embedder.config import Config, load_config, make_config
 from embedder.errors import RunError
 from embedder.network import Parameters
+from embedder.phrases import Phrases
 from embedder.storage import is_temporary, save_tensors, write_atomically
 from embedder.vocabulary import Vocabulary
 
@@ -54,6 +64,8 @@ class RunFolder:
         self.path = path
         self.config = path / "config.yaml"
         self.vocabulary = path / "vocabulary.tsv"
+        self.phrases = path / "phrases.tsv"
+        self.parts = path / "parts.tsv"
         self.metrics = path / "metrics.jsonl"
         self.model = path / "model.safetensors"
         self.best = path / "best.safetensors"
@@ -134,13 +146,24 @@ class RunFolder:
                 f"{self.path}: cannot be made ({error.strerror}); choose another --output."
             ) from None
 
-    def begin(self, config: Config, vocabulary: Vocabulary) -> None:
+    def begin(
+        self,
+        config: Config,
+        vocabulary: Vocabulary,
+        parts: WordParts | None = None,
+        phrases: Phrases | None = None,
+    ) -> None:
         """Remove the files of a run that is being replaced and write what is known already."""
-        for file in (self.model, self.best, self.metrics, self.vocabulary, self.config):
+        before = self.model, self.best, self.metrics, self.parts, self.phrases
+        for file in (*before, self.vocabulary, self.config):
             file.unlink(missing_ok=True)
         self.remove_checkpoints()
         write_atomically(self.config, config.to_yaml().encode())
         vocabulary.save(self.vocabulary)
+        if parts:
+            save_parts(self.parts, parts)
+        if phrases is not None:
+            phrases.save(self.phrases)
 
     def release(self) -> None:
         """Give the lock back, and remove the folder if nothing was written to it."""
@@ -161,6 +184,14 @@ class RunFolder:
                 "expected a folder that `embedder train` wrote."
             )
         return load_config(self.config)
+
+    def read_parts(self) -> dict[str, tuple[str, ...]]:
+        """Return the parts of words that the run began with."""
+        return read_parts(self.parts) if self.parts.exists() else {}
+
+    def read_phrases(self) -> Phrases | None:
+        """Return what the run joined in its text."""
+        return Phrases.load(self.phrases) if self.phrases.exists() else None
 
 
 def _is_left_over(entry: Path) -> bool:
@@ -183,6 +214,9 @@ class Model(NamedTuple):
     vocabulary: Vocabulary
     parameters: Parameters
     metadata: dict[str, Any]
+    parts: WordParts
+    composition: Composition | None
+    phrases: Phrases | None
 
 
 def save_model(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> None:
@@ -322,12 +356,19 @@ def load_model(path: Path) -> Model:
     vocabulary = Vocabulary.load(folder.vocabulary)
     if metadata.pop("vocabulary", None) not in (None, vocabulary.digest()):
         raise RunError(f"{folder.vocabulary}: changed or damaged since {file.name} was written.")
-    if len(parameters.E) != len(vocabulary):
+    parts = folder.read_parts()
+    composition = compose_words(config, vocabulary, parts)
+    if metadata.pop("composition", None) != (composition and composition.digest()):
+        raise RunError(f"{folder.parts}: changed or damaged since {file.name} was written.")
+    rows = len(vocabulary) if composition is None else composition.height
+    if len(parameters.E) != rows or len(parameters.W2) < len(vocabulary):
         raise RunError(
-            f"{file}: vectors for {len(parameters.E):,} words, but {folder.vocabulary.name} has "
-            f"{len(vocabulary):,}; the files are not of one run."
+            f"{file}: E has {len(parameters.E):,} rows and W2 {len(parameters.W2):,}, but the "
+            f"words of {folder.vocabulary.name} need {rows:,} and {len(vocabulary):,}; the files "
+            "are not of one run."
         )
-    return Model(config, vocabulary, parameters, metadata)
+    phrases = folder.read_phrases()
+    return Model(config, vocabulary, parameters, metadata, parts, composition, phrases)
 
 
 def _save(path: Path, arrays: dict[str, Array], metadata: dict[str, Any]) -> None:
@@ -373,13 +414,12 @@ def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 def _parameters(path: Path, arrays: dict[str, Array]) -> Parameters:
     try:
         parameters = Parameters(*(arrays[name] for name in Parameters._fields))
-        (V, D), (length, H) = parameters.E.shape, parameters.W1.shape
+        (_, D), (length, H) = parameters.E.shape, parameters.W1.shape
         C, features = parameters.W2.shape
         consistent = (
             length % D == 0
             and parameters.b1.shape == (H,)
             and features in (H, H + length)
-            and C >= V
             and parameters.b2.shape == (C,)
         )
     except (KeyError, ValueError):

@@ -641,6 +641,41 @@ def cache(clear: bool) -> None:
     click.echo(f"{total:10,.1f} MiB  in {len(entries)} entries of {shared.folder}")
 
 
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="How many of each pass are shown.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write all of them here, for corpus.phrases.file.",
+)
+def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | None) -> None:
+    """Print the strongest phrases in the text of CONFIG, as corpus.phrases says; train nothing.
+
+    Where it asks for none, those of one pass with its other settings.
+    """
+    from embedder import tables
+    from embedder.config import load_config
+    from embedder.engine import reading_bar
+    from embedder.phrases import learn_phrases
+
+    with reading_bar(quiet=False) as bar:
+        found = learn_phrases(load_config(config, overrides), bar.update)
+    click.echo(tables.phrase_table(found, count))
+    if out is not None:
+        found.save(out)
+        click.echo(f"\nWrote {out}; give it as corpus.phrases.file={out}.")
+
+
 @main.command("check-gradients")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)

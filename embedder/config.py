@@ -4,6 +4,7 @@ import difflib
 import re
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,53 @@ class _Section(BaseModel):
     )
 
 
+class PhrasesConfig(_Section):
+    """Which words that stand together become one word (Mikolov et al. 2013, section 4)."""
+
+    passes: Annotated[int, Field(ge=0, le=9)] = 0
+    """0: none. Each pass joins pairs of what the one before left: two find up to four words."""
+    min_count: Positive = 5
+    """Pairs that are rarer are no phrase; in the original scoring it is what counts are discounted
+    by."""
+    scoring: Literal["original", "npmi"] = "original"
+    """(n_ab − min_count) N / (n_a n_b), or normalised pointwise mutual information, at most 1; as
+    gensim's Phrases."""
+    threshold: float = 10.0
+    """Pairs that score higher are phrases; for npmi such as 0.5."""
+    joiner: Annotated[str, Field(pattern=r"^\S+$")] = "_"
+    """What stands between a phrase's words when they are one."""
+    connectors: list[str] = []
+    """Words such as `of` that may stand between the two, and are neither."""
+    file: str | None = None
+    """Phrases that `embedder phrases CONFIG --out FILE` wrote, instead of learning them."""
+
+    @property
+    def used(self) -> bool:
+        """Whether any are joined."""
+        return self.passes > 0 or self.file is not None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PhrasesConfig":
+        changed = [name for name in type(self).model_fields if name in self.model_fields_set]
+        changed = [n for n in changed if getattr(self, n) != type(self).model_fields[n].default]
+        if self.file is not None and changed != ["file"]:
+            raise ValueError(
+                f"corpus.phrases.{next(n for n in changed if n != 'file')}: has no effect with "
+                "corpus.phrases.file, which holds what was learned"
+            )
+        if self.scoring == "npmi" and not -1 <= self.threshold < 1:
+            raise ValueError(
+                "corpus.phrases.threshold: expected a number from -1 to 1 for scoring npmi, such "
+                f"as 0.5, got {self.threshold:g}"
+            )
+        if self.scoring == "original" and self.threshold <= 0:
+            raise ValueError(
+                "corpus.phrases.threshold: expected a number greater than 0 for scoring original, "
+                f"got {self.threshold:g}"
+            )
+        return self
+
+
 class CorpusConfig(_Section):
     """Where the text is and how it becomes words."""
 
@@ -44,6 +92,8 @@ class CorpusConfig(_Section):
     """Write all words in lower case."""
     text_field: str | None = None
     """Set for JSON lines: the field that holds the text."""
+    phrases: PhrasesConfig = PhrasesConfig()
+    """Words that are joined."""
     limit: ByteSize | None = None
     """Such as 50GB: more text than this, unpacked, is an error. Without it, a small compressed file
     may unpack to any size, in constant memory."""
@@ -116,6 +166,28 @@ class NetworkConfig(_Section):
     """The vectors that `eval`, `neighbors` and `export` use unless told otherwise."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the entries of x and h that are zero in a step (Srivastava et al. 2014)."""
+
+
+class SubwordsConfig(_Section):
+    """What a word's input vector is the mean of, beside its own row.
+
+    Words that share parts learn from each other, and words never seen have vectors.
+    """
+
+    min_n: Positive = 3
+    """The shortest n-grams, in characters; `<` and `>` mark a word's ends (Bojanowski et al.
+    2017)."""
+    max_n: Annotated[int, Field(ge=0, le=64)] = 0
+    """The longest; fastText's own is 6. 0: no n-grams."""
+    buckets: Annotated[int, Field(gt=0, le=1 << 31)] = 2_000_000
+    """N-grams are hashed into so many, as in fastText; those that no word uses cost nothing."""
+    parts: str | None = None
+    """A file of lines 'word<TAB>part<TAB>…': lemmas, stems or classes, whose rows words share."""
+
+    @property
+    def used(self) -> bool:
+        """Whether words have more than their own rows."""
+        return self.max_n > 0 or self.parts is not None
 
 
 class LossConfig(_Section):
@@ -265,6 +337,7 @@ class Config(_Section):
     vocabulary: VocabularyConfig = VocabularyConfig()
     examples: ExamplesConfig = ExamplesConfig()
     network: NetworkConfig = NetworkConfig()
+    subwords: SubwordsConfig = SubwordsConfig()
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
     cluster: ClusterConfig = ClusterConfig()
@@ -324,6 +397,19 @@ class Config(_Section):
             raise ValueError(
                 "training.engine: ray cuts the exact softmax by its words; expected loss.name "
                 "softmax and no network.tied (sampled losses are made for one machine)"
+            )
+        if self.training.engine == "ray" and self.corpus.phrases.passes:
+            raise ValueError(
+                "corpus.phrases.passes: phrases are learned on one machine; write them with "
+                "`embedder phrases CONFIG training.engine=local --out FILE`, and give "
+                "corpus.phrases.file"
+            )
+        if network.tied and self.subwords.used:
+            raise ValueError("network.tied: expected no subwords, whose rows predict no words")
+        if self.subwords.max_n and self.subwords.min_n > self.subwords.max_n:
+            raise ValueError(
+                f"subwords.min_n: expected at most subwords.max_n, {self.subwords.max_n}, got "
+                f"{self.subwords.min_n}"
             )
         if network.tied and self.loss.name == "class-softmax":
             raise ValueError("network.tied: expected another loss.name than class-softmax")
@@ -553,16 +639,19 @@ def _nearest_key(location: tuple[int | str, ...], model: type[BaseModel]) -> str
         return f" Did you mean '{full}'?"
     # A key written at the wrong level is as common as a misspelt one.
     everywhere = {f"{s}.{k}": k for s, k in _all_keys()} if model is Config else {}
-    for full, key in everywhere.items():
+    for full, key in sorted(everywhere.items(), key=lambda entry: entry[0].count(".")):
         if key == name:
             return f" Did you mean '{full}'?"
     return f" The keys here are: {', '.join(here)}." if here else ""
 
 
 def _all_keys() -> list[tuple[str, str]]:
-    return [
-        (section, key)
-        for section, field in Config.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        for key in field.annotation.model_fields
-    ]
+    return list(_keys_below(Config))
+
+
+def _keys_below(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys_below(field.annotation, f"{path}.{name}" if path else name)
+        elif path:
+            yield path, name

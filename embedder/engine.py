@@ -18,6 +18,7 @@ from embedder.corpus import read_text
 from embedder.examples import Examples, prepare_examples
 from embedder.losses import Loss, make_loss
 from embedder.network import Parameters
+from embedder.phrases import PhraseJoiner, Phrases
 from embedder.sharing import SharedCorpus, share_corpus
 from embedder.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
 
@@ -33,6 +34,9 @@ class Engine(Protocol):
     """Parts that the work of this process is cut into."""
     processes: int
     """How many share the output layer."""
+
+    phrases: Phrases | None
+    """What was joined in the text, once it is read."""
 
     def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
         """Read the corpus; return the vocabulary, and how many tokens there are."""
@@ -82,6 +86,7 @@ class LocalEngine:
         self._config = config
         self._cache = cache
         self.threads = config.training.threads or available_threads()
+        self.phrases: Phrases | None = None
 
     def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
         """See `Engine`."""
@@ -90,20 +95,27 @@ class LocalEngine:
         self._shared: SharedCorpus | None = None
         with reading_bar(quiet) as bar:
 
-            def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus]:
+            def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus, Phrases | None]:
+                join = PhraseJoiner(config.corpus, config.training.memory_limit)
                 blocks = read_text(config.corpus, bar.update)
-                return encode_corpus(blocks, config.vocabulary, folder)
+                return *encode_corpus(blocks, config.vocabulary, folder, join), join.phrases
 
             if self._cache is not None:
                 self._shared = share_corpus(self._cache, config, encode)
             found = self._shared.read() if self._shared is not None else encode(work)
-        self._vocabulary, self._corpus = found
+        self._vocabulary, self._corpus, self.phrases = found
         return self._vocabulary, self._corpus.tokens
 
     def examples(self) -> Examples:
         """See `Engine`."""
         return prepare_examples(
-            self._config, self._vocabulary, self._corpus, self.threads, self._work, self._shared
+            self._config,
+            self._vocabulary,
+            self._corpus,
+            self.threads,
+            self._work,
+            self._shared,
+            self.phrases,
         )
 
     def loss(self, parameters: Parameters, batch_size: int) -> Loss:

@@ -9,6 +9,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.batches import CountedRows, Rows, RowStream, Stream
+from embedder.composition import Composition
 from embedder.config import Config
 from embedder.cooccurrence import Cooccurrences, context_words, count_cooccurrences
 from embedder.evaluation.perplexity import (
@@ -18,6 +19,7 @@ from embedder.evaluation.perplexity import (
 )
 from embedder.losses import with_class_rows
 from embedder.network import Network, Parameters, start_parameters
+from embedder.phrases import Phrases
 from embedder.sharing import SharedCorpus
 from embedder.spectral import factorise, factorise_pmi, positive_pmi_matrix
 from embedder.vocabulary import EncodedCorpus, Vocabulary
@@ -33,7 +35,7 @@ class Examples(NamedTuple):
     ``stream``
         Batches.
     ``start``
-        Makes the parameters before training.
+        Makes the parameters before training, for words composed of shared rows or not.
     ``targets``
         How many targets an example has in the mean.
     ``validation``
@@ -45,7 +47,7 @@ class Examples(NamedTuple):
     """
 
     stream: Stream
-    start: Callable[[], Parameters]
+    start: Callable[[Composition | None], Parameters]
     targets: float
     validation: HeldOut | None
     test: HeldOut | None = None
@@ -59,6 +61,7 @@ def prepare_examples(
     threads: int,
     folder: Path,
     shared: SharedCorpus | None = None,
+    phrases: Phrases | None = None,
 ) -> Examples:
     """Return what `examples.source` says.
 
@@ -74,6 +77,8 @@ def prepare_examples(
         Where counts, or the parts of a text that is split, are written.
     shared
         Where counts are looked for first, and kept.
+    phrases
+        What is joined in more text.
 
     Raises
     ------
@@ -81,7 +86,7 @@ def prepare_examples(
         If there is nothing to train on, or to validate with.
     """
     if config.examples.source == "windows":
-        return _lay_windows(config, vocabulary, corpus, threads, folder)
+        return _lay_windows(config, vocabulary, corpus, threads, folder, phrases)
     return _count(config, vocabulary, corpus, threads, folder, shared)
 
 
@@ -154,7 +159,7 @@ def examples_of_counts(
     """
     stream = RowStream(rows, config)
 
-    def start() -> Parameters:
+    def start(composition: Composition | None) -> Parameters:
         network = config.network
         rng = np.random.default_rng(config.training.seed)
         words = context_words(len(vocabulary), config.examples)
@@ -162,7 +167,9 @@ def examples_of_counts(
         if network.initialisation == "spectral":
             rank = max(network.dimension, network.hidden)
             factors = factorise(make_pmi(), len(vocabulary), rank, rng)
-        return start_parameters(network, context_totals, words, rng, factors)
+        return start_parameters(
+            network, context_totals, words, rng, factors, composition=composition
+        )
 
     validation: HeldOut | None = None
     if held_out is not None:
@@ -171,13 +178,18 @@ def examples_of_counts(
 
 
 def _lay_windows(
-    config: Config, vocabulary: Vocabulary, corpus: EncodedCorpus, threads: int, folder: Path
+    config: Config,
+    vocabulary: Vocabulary,
+    corpus: EncodedCorpus,
+    threads: int,
+    folder: Path,
+    phrases: Phrases | None,
 ) -> Examples:
     """Make examples of the windows of the text."""
     seed = config.training.seed
-    split = split_text(corpus.ids, vocabulary, config, folder)
+    split = split_text(corpus.ids, vocabulary, config, folder, phrases)
 
-    def start() -> Parameters:
+    def start(composition: Composition | None) -> Parameters:
         network = config.network
         width = vectors_side_by_side(config.examples, network)
         rng = np.random.default_rng(seed)
@@ -196,7 +208,15 @@ def _lay_windows(
             factors = factorise_pmi(
                 counts, words, max(network.dimension, network.hidden), rng, threads
             )
-        parameters = start_parameters(network, vocabulary.counts, words, rng, factors, width=width)
+        parameters = start_parameters(
+            network,
+            vocabulary.counts,
+            words,
+            rng,
+            factors,
+            width=width,
+            composition=composition,
+        )
         return with_class_rows(config.loss, vocabulary.counts, parameters)
 
     def loss_of(ids: Array | None) -> HeldOut | None:

@@ -8,8 +8,15 @@ import numpy as np
 import psutil
 
 from embedder.batches import target_rows
+from embedder.composition import Composition
 from embedder.config import Config
-from embedder.cooccurrence import BYTES_A_CELL, CELLS_A_SLAB, Cooccurrences, context_words
+from embedder.cooccurrence import (
+    BYTES_A_CELL,
+    CELLS_A_SLAB,
+    Cooccurrences,
+    context_words,
+    cumulated,
+)
 from embedder.errors import RunError
 from embedder.losses import make_loss, with_class_rows
 from embedder.network import Network, start_parameters
@@ -64,7 +71,12 @@ def count_contexts(config: Config, vocabulary: int) -> int:
 
 
 def estimate_needs(
-    config: Config, vocabulary: int, tokens: int, threads: int, processes: int = 1
+    config: Config,
+    vocabulary: int,
+    tokens: int,
+    threads: int,
+    processes: int = 1,
+    rows: int | None = None,
 ) -> Needs:
     """Return what a run needs.
 
@@ -81,6 +93,8 @@ def estimate_needs(
     processes
         How many share the output layer. The first, whose needs these are, holds all of it when a
         checkpoint is written.
+    rows
+        R, the rows of E; by default V.
     """
     network, training = config.network, config.training
     D, H = network.dimension, network.hidden
@@ -89,7 +103,7 @@ def estimate_needs(
     features = H + length if network.direct else H
     C = count_contexts(config, vocabulary)
     B = training.batch_size if windows else min(training.batch_size, vocabulary)
-    parameters = vocabulary * D + length * H + H + C * features + C
+    parameters = (vocabulary if rows is None else rows) * D + length * H + H + C * features + C
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
         config.loss.name, 2 * config.loss.samples
     )
@@ -142,7 +156,14 @@ def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
         )
 
 
-def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads: int) -> float:
+def time_step(
+    config: Config,
+    contexts: int,
+    cells_a_row: float,
+    B: int,
+    threads: int,
+    composition: Composition | None = None,
+) -> float:
     """Return how many seconds a training step will take.
 
     A few steps are timed of a network with the run's sizes but fewer contexts, made-up parameters
@@ -161,6 +182,8 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
         Examples a step.
     threads
         Parts that the work is cut into.
+    composition
+        What words' vectors are the means of.
     """
     rng = np.random.default_rng(0)
     timed = min(contexts, max(_TIMED_CONTEXTS, B))
@@ -176,7 +199,8 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
     parameters = start_parameters(config.network, ones, words, rng, width=width)
     parameters = with_class_rows(config.loss, ones, parameters)
     loss = make_loss(config.loss, ones, parameters, B, threads, 0)
-    network = Network(config.network, parameters, B, threads, loss)
+    like = None if composition is None else _made_up_like(composition, timed, rng)
+    network = Network(config.network, parameters, B, threads, loss, composition=like)
     optimizer = Optimizer(parameters, config.training, config.examples.source)
     seconds = []
     for number in range(1 + _TIMED_STEPS):  # the first compiles and touches new memory
@@ -185,6 +209,15 @@ def time_step(config: Config, contexts: int, cells_a_row: float, B: int, threads
         seconds.append(time.perf_counter() - started)
     power = {"softmax": 1.0, "class-softmax": 0.5}.get(config.loss.name, 0.0)
     return float(statistics.median(seconds[1:]) * (contexts / timed) ** power)
+
+
+def _made_up_like(composition: Composition, words: int, rng: np.random.Generator) -> Composition:
+    """Return so many words that have as many rows each, of a table with a row a word."""
+    sizes = np.diff(composition.starts)[np.arange(words) % composition.words]
+    starts = cumulated(sizes)
+    rows = rng.integers(0, words, starts[-1], np.int32)
+    rows[starts[:-1]] = np.arange(words)
+    return Composition(starts, rows, rows[:0], [], np.ones(words, np.int64))
 
 
 def _size(count: int) -> str:

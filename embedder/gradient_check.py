@@ -10,7 +10,9 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.batches import one_hot
+from embedder.composition import Composition
 from embedder.config import Config
+from embedder.cooccurrence import cumulated
 from embedder.losses import ClassSoftmax, Loss, Sampled, class_starts, make_loss, with_class_rows
 from embedder.network import Network, Parameters, activate, start_parameters
 from embedder.optimizer import Optimizer
@@ -18,6 +20,8 @@ from embedder.windows import vectors_side_by_side, window_width
 
 _VOCABULARY = 41
 _BATCH = 5
+_SHARED = 7
+"""Rows that words share, with subwords."""
 _STEP = 1e-5
 _ENTRIES = 300
 """Finite differences are taken for so many entries of each parameter, chosen at random."""
@@ -46,10 +50,12 @@ def check_gradients(config: Config) -> list[Comparison]:
     ----------
     config
         Its network section decides sizes, activation and direct connections; its seed the numbers.
+        With subwords, words share rows at random.
     """
     rng = np.random.default_rng(config.training.seed)
     config = config.model_copy(update={"network": config.network.model_copy(update=_EXACT)})
-    parameters = _random_parameters(config, rng)
+    composition = _random_composition(rng) if config.subwords.used else None
+    parameters = _random_parameters(config, rng, composition)
     K = window_width(config.examples, config.network)
     if config.examples.source == "windows":
         # Words that repeat within and between windows, and gaps.
@@ -63,11 +69,11 @@ def check_gradients(config: Config) -> list[Comparison]:
         targets = _sparse(dense, rng.uniform(0.5, 2.0, _BATCH))
     counts = np.arange(_VOCABULARY, 0, -1)
     loss = make_loss(config.loss, counts, parameters, _BATCH, 2, config.training.seed)
-    network = Network(config.network, parameters, _BATCH, 2, loss)
+    network = Network(config.network, parameters, _BATCH, 2, loss, composition=composition)
     recorder = Optimizer(parameters, config.training, config.examples.source, gradients_only=True)
     network.step(inputs, targets, recorder, 0, 0.0)
     weighted = dense * targets.scales[:, None]
-    by_jacobians = _jacobian_gradients(config, parameters, inputs, weighted, loss)
+    by_jacobians = _jacobian_gradients(config, parameters, inputs, weighted, loss, composition)
     return [
         Comparison(
             name,
@@ -79,10 +85,24 @@ def check_gradients(config: Config) -> list[Comparison]:
     ]
 
 
-def _random_parameters(config: Config, rng: np.random.Generator) -> Parameters:
+def _random_composition(rng: np.random.Generator) -> Composition:
+    """Give each word up to three rows beside its own; one may be there twice."""
+    sizes = rng.integers(1, 5, _VOCABULARY)
+    starts = cumulated(sizes)
+    rows = rng.integers(_VOCABULARY, _VOCABULARY + _SHARED, starts[-1], np.int32)
+    rows[starts[:-1]] = np.arange(_VOCABULARY)
+    occurrences = np.ones(_VOCABULARY + _SHARED, np.int64)
+    return Composition(starts, rows, np.arange(_SHARED), [], occurrences)
+
+
+def _random_parameters(
+    config: Config, rng: np.random.Generator, composition: Composition | None
+) -> Parameters:
     totals, words = np.arange(_VOCABULARY, 0, -1.0), np.arange(_VOCABULARY)
     width = vectors_side_by_side(config.examples, config.network)
-    start = start_parameters(config.network, totals, words, rng, dtype=np.float64, width=width)
+    start = start_parameters(
+        config.network, totals, words, rng, None, np.float64, width, composition
+    )
     start = with_class_rows(config.loss, totals, start)
     # Zeros and identities hide mistakes; random numbers of a size that saturates nothing do not.
     return Parameters(
@@ -133,7 +153,12 @@ def _deviation(found: Array, expected: Array) -> float:
 
 
 def _jacobian_gradients(
-    config: Config, parameters: Parameters, inputs: Array, targets: Array, loss: Loss
+    config: Config,
+    parameters: Parameters,
+    inputs: Array,
+    targets: Array,
+    loss: Loss,
+    composition: Composition | None,
 ) -> dict[str, Array]:
     """Multiply gradient × Jacobian, each Jacobian written out as a matrix, example by example.
 
@@ -142,6 +167,12 @@ def _jacobian_gradients(
     E, W1, b1, W2, b2 = parameters
     H, D = len(b1), E.shape[1]
     concat = config.network.input == "concat"
+
+    def rows_of(word: int) -> Array:
+        if composition is None:
+            return np.array([word])
+        return composition.rows[composition.starts[word] : composition.starts[word + 1]]
+
     gradients = {name: np.zeros_like(array) for name, array in parameters._asdict().items()}
     for window, y in zip(inputs, targets, strict=True):
         words = [(k, word) for k, word in enumerate(window) if word >= 0]
@@ -153,7 +184,7 @@ def _jacobian_gradients(
                 x_by_rows[g] = np.eye(D) / len(words)
         x = np.zeros(len(W1))
         for jacobian, (_, word) in zip(x_by_rows, words, strict=True):
-            x += jacobian @ E[word]
+            x += jacobian @ E[rows_of(word)].mean(axis=0)
         r = x @ W1 + b1
         h = activate(r, config.network.activation)
         features = np.concatenate([h, x]) if config.network.direct else h
@@ -166,7 +197,8 @@ def _jacobian_gradients(
         if config.network.direct:
             d_x = d_x + d_theta @ W2[:, H:]
         for jacobian, (_, word) in zip(x_by_rows, words, strict=True):
-            gradients["E"][word] += d_x @ jacobian
+            for row in rows_of(word):
+                gradients["E"][row] += d_x @ jacobian / len(rows_of(word))
         gradients["W1"] += np.outer(x, d_r)
         gradients["b1"] += d_r
         gradients["W2"] += np.outer(d_theta, features)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from embedder.network import Parameters
     from embedder.optimizer import Optimizer
 
+_ALIKE: Array = np.empty(0, np.float32)
+"""Rates of rows: all learn at the full one."""
+
 
 class Loss(Protocol):
     """The output layer's part of a step."""
@@ -262,6 +265,7 @@ class Sampled:
                 1,
                 moments,
                 visits,
+                _ALIKE,
                 rules[f"{name} rows"],
                 optimizer.corrections["W2"],
                 self._parts,

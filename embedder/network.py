@@ -2,7 +2,8 @@
 
     r = x W1 + b1      h = a(r) − c      θ = [h, x?] W2ᵀ + b2      ŷ = softmax(θ)
 
-x is a row of the embedding table E, or the mean of several, or several side by side.
+x is a word's vector, or the mean of several, or several side by side; a word's vector is a row of
+the embedding table E, or the mean of several that it shares with others.
 `Network.step` does the whole of one training step; the derivations stand in
 `embedder.kernels.gather`, `embedder.kernels.hidden` and the kernels of `embedder.losses`.
 """
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
+from embedder.composition import Composition, start_rows
 from embedder.config import NetworkConfig, VectorKind
+from embedder.inputs import Inputs
 from embedder.losses import Loss, Softmax
 
 if TYPE_CHECKING:
-    from embedder.kernels.optimizer import Rule
     from embedder.kernels.softmax import Targets
     from embedder.optimizer import Optimizer
 
@@ -31,10 +33,11 @@ _RANDOM_DEVIATION = 0.1
 class Parameters(NamedTuple):
     """What is learned.
 
-    ``E (V, D)``, ``W1 (I, H)``, ``b1 (H,)``, ``W2 (C, H)``, ``b2 (C,)``
-        I, the length of x, is D, or K·D where K words stand side by side. W2 is stored a row a
-        context (see `embedder.cooccurrence`), the words in any place first; with direct connections
-        its rows have H + I entries.
+    ``E (R, D)``, ``W1 (I, H)``, ``b1 (H,)``, ``W2 (C, H)``, ``b2 (C,)``
+        R is V, or more where words share rows (see `embedder.composition`). I, the length of x, is
+        D, or K·D where K words stand side by side. W2 is stored a row a context (see
+        `embedder.cooccurrence`), the words in any place first; with direct connections its rows
+        have H + I entries.
     """
 
     E: Array
@@ -52,6 +55,7 @@ def start_parameters(
     factors: tuple[Array, Array] | None = None,
     dtype: type = np.float32,
     width: int = 1,
+    composition: Composition | None = None,
 ) -> Parameters:
     """Return the parameters before training.
 
@@ -75,6 +79,8 @@ def start_parameters(
         Of all parameters.
     width
         K, how many vectors stand side by side in x.
+    composition
+        What words' vectors are the means of.
     """
     vocabulary = int(words.max()) + 1
     D, H = config.dimension, config.hidden
@@ -82,11 +88,14 @@ def start_parameters(
     features = H + length if config.direct else H
     W2: Array = np.zeros((len(words), features), dtype)
     if factors is None:
-        E: Array = rng.normal(0.0, _RANDOM_DEVIATION, (vocabulary, D)).astype(dtype)
+        height = vocabulary if composition is None else composition.height
+        E: Array = rng.normal(0.0, _RANDOM_DEVIATION, (height, D)).astype(dtype)
     else:
         left, right = factors
         scale = _START_DEVIATION / max(float(left[:, :D].std()), 1e-30)
         E = (left[:, :D] * scale).astype(dtype)
+        if composition is not None:
+            E = start_rows(composition, E)
         W2[:, :H] = right[words, :H] / scale
         W2[:, min(D, H) : H] = 0.0  # no input reaches these hidden units yet
     shares = np.maximum(totals, 1e-3 * totals[totals > 0].min()) / totals.sum()
@@ -116,6 +125,8 @@ class Network:
         Of the output layer; by default the exact softmax.
     seed
         With the step's number it decides what dropout drops.
+    composition
+        What words' vectors are the means of; None for a row each.
     """
 
     def __init__(
@@ -126,16 +137,14 @@ class Network:
         parts: int,
         loss: Loss | None = None,
         seed: int = 0,
+        composition: Composition | None = None,
     ) -> None:
-        from embedder.kernels.gather import new_groups
-
         self.parameters = parameters
         self.parts = parts
         self.output = loss or Softmax(parameters, batch_size, parts)
         self._activation = _ACTIVATIONS.index(config.activation)
         self._dropout = config.dropout
         self._seed = seed
-        self._concat = config.input == "concat"
         features = parameters.W2.shape[1]
         dtype = parameters.E.dtype.type
         length, H = parameters.W1.shape
@@ -145,7 +154,8 @@ class Network:
         self._d_x = np.empty((batch_size, length), dtype)
         self._d_W1 = np.empty((length, H), dtype)
         self._d_b1 = np.empty(H, dtype)
-        self._groups = new_groups(len(parameters.E), batch_size)
+        concat = config.input == "concat"
+        self._inputs = Inputs(parameters.E, concat, batch_size, parts, composition)
 
     def loss(self, inputs: Array, targets: "Targets") -> float:
         """Return the cross-entropy in nats, summed over the batch and weighted by the targets.
@@ -161,23 +171,19 @@ class Network:
 
     def log_likelihoods(self, inputs: Array, targets: "Targets") -> Array:
         """Return Σ_c y_bc log ŷ_bc for each example, (B,) float64; the parameters as for `loss`."""
-        self._gather(inputs)
-        features = self._forward(len(inputs))
+        features = self._forward(inputs)
         return self.output.log_likelihoods(features, self.parameters, targets)
 
     def training_loss(self, inputs: Array, targets: "Targets", number: int) -> float:
         """Return what step `number` would minimise, without dropout; see `loss`."""
-        self._gather(inputs)
-        features = self._forward(len(inputs))
+        features = self._forward(inputs)
         return self.output.training_loss(features, self.parameters, targets, number)
 
-    def _gather(self, inputs: Array) -> None:
-        from embedder.kernels.gather import gather_concat, gather_mean
+    def _forward(self, inputs: Array) -> Array:
+        self._inputs.gather(inputs, self._x[: len(inputs)])
+        return self._features_of_x(len(inputs))
 
-        gather = gather_concat if self._concat else gather_mean
-        gather(self.parameters.E, inputs, self.parts, self._x[: len(inputs)])
-
-    def _forward(self, B: int) -> Array:
+    def _features_of_x(self, B: int) -> Array:
         from embedder.kernels.hidden import hidden_forward
 
         _, W1, b1, _, _ = self.parameters
@@ -213,9 +219,9 @@ class Network:
         _, W1, b1, _, _ = self.parameters
         x, d_features, d_x = self._x[:B], self._d_features[:B], self._d_x[:B]
         rng = np.random.default_rng([self._seed, number, 1]) if self._dropout else None
-        self._gather(inputs)
+        self._inputs.gather(inputs, x)
         x_mask = self._drop(x, rng)
-        features = self._forward(B)
+        features = self._features_of_x(B)
         hidden = features[:, : len(b1)]
         kept = hidden.copy() if rng else hidden
         mask = self._drop(hidden, rng)
@@ -239,7 +245,7 @@ class Network:
         )
         if x_mask is not None:
             d_x *= x_mask
-        self._step_inputs(inputs, d_x, optimizer, rules["E"])
+        self._inputs.step(inputs, d_x, optimizer, rules["E"])
         for name, array, gradient in (("W1", W1, self._d_W1), ("b1", b1, self._d_b1)):
             step(
                 array.reshape(-1),
@@ -259,37 +265,29 @@ class Network:
         values *= mask
         return np.asarray(mask)
 
-    def _step_inputs(self, inputs: Array, d_x: Array, optimizer: "Optimizer", rule: "Rule") -> None:
-        """Take ∂J/∂x back to the rows of E that made x."""
-        from embedder.kernels.gather import (
-            count_visits,
-            divide_by_window_sizes,
-            group_places,
-            new_groups,
-            step_rows,
-        )
-        from embedder.kernels.optimizer import Moments
 
-        E = self.parameters.E
-        B, K = inputs.shape
-        if len(self._groups.order) < B * K:
-            self._groups = new_groups(len(E), len(self._x) * K)
-        found = group_places(inputs.reshape(-1), self._groups)
-        count_visits(self._groups, found, optimizer.visits["E"])
-        if not self._concat:
-            divide_by_window_sizes(inputs, self.parts, d_x)
-        step_rows(
-            E,
-            self._groups,
-            found,
-            d_x.reshape(-1, E.shape[1]),
-            1 if self._concat else K,
-            Moments(optimizer.first["E"], optimizer.second["E"]),
-            optimizer.visits["E"],
-            rule,
-            optimizer.corrections["E"],
-            self.parts,
-        )
+class HiddenLayer(NamedTuple):
+    """The hidden layer as what turns an input vector into the hidden or sum vector of a word.
+
+    ``W1 (D, H)``, ``b1 (H,)``, ``activation``
+    ``unit``
+        Whether hidden vectors are normalised, as they are where others are added.
+    """
+
+    W1: Array
+    b1: Array
+    activation: str
+    unit: bool = False
+
+    def __call__(self, x: Array) -> Array:
+        """Return what the network makes of x (n, D), (n, H)."""
+        hidden = activate(x @ self.W1 + self.b1, self.activation)
+        return normalised(hidden) if self.unit else hidden
+
+    def linear(self, x: Array) -> Array:
+        """Return the same, not normalised, for x so small that the activation is straight."""
+        slope = np.float32(_SLOPES[self.activation])
+        return np.asarray(slope * (x @ self.W1 + self.b1))
 
 
 def word_vectors(parameters: Parameters, activation: str, kind: VectorKind) -> Array:

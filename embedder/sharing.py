@@ -9,10 +9,12 @@ import numpy as np
 from embedder.cache import Cache, address
 from embedder.config import Config
 from embedder.cooccurrence import Cooccurrences
-from embedder.corpus import find_sources
+from embedder.corpus import Source, find_sources
+from embedder.phrases import Phrases
 from embedder.vocabulary import EncodedCorpus, Vocabulary
 
 _VOCABULARY, _IDS, _TOKENS, _OFFSETS = "vocabulary.tsv", "ids.int32", "tokens.txt", "offsets.npy"
+_PHRASES = "phrases.tsv"
 
 
 class SharedCorpus(NamedTuple):
@@ -27,11 +29,16 @@ class SharedCorpus(NamedTuple):
     cache: Cache
     folder: Path
 
-    def read(self) -> tuple[Vocabulary, EncodedCorpus]:
-        """Return the vocabulary and the corpus, mapped; what is written to it stays in memory."""
+    def read(self) -> tuple[Vocabulary, EncodedCorpus, Phrases | None]:
+        """Return the vocabulary, the corpus, and the phrases that were joined.
+
+        The corpus is mapped; what is written to it stays in memory.
+        """
         ids = np.memmap(self.folder / _IDS, np.int32, mode="c")
         tokens = int((self.folder / _TOKENS).read_text())
-        return Vocabulary.load(self.folder / _VOCABULARY), EncodedCorpus(ids, tokens)
+        path = self.folder / _PHRASES
+        phrases = Phrases.load(path) if path.exists() else None
+        return Vocabulary.load(self.folder / _VOCABULARY), EncodedCorpus(ids, tokens), phrases
 
     def counts(
         self, config: Config, validation: bool, count: Callable[[Path], Cooccurrences]
@@ -73,7 +80,9 @@ class SharedCorpus(NamedTuple):
 
 
 def share_corpus(
-    cache: Cache, config: Config, encode: Callable[[Path], tuple[Vocabulary, EncodedCorpus]]
+    cache: Cache,
+    config: Config,
+    encode: Callable[[Path], tuple[Vocabulary, EncodedCorpus, Phrases | None]],
 ) -> SharedCorpus | None:
     """Find a run's corpus in the cache, or put it there; None for standard input.
 
@@ -94,13 +103,17 @@ def share_corpus(
     vocabulary = config.vocabulary.model_dump(mode="json", exclude={"subsample"})
     corpus = config.corpus.model_dump(mode="json", exclude={"files"})
     sources = find_sources(config.corpus.files)
+    if config.corpus.phrases.file is not None:
+        sources.append(Source(config.corpus.phrases.file, Path(config.corpus.phrases.file)))
     name = address("corpus", {"corpus": corpus, "vocabulary": vocabulary}, sources)
     if name is None:
         return None
 
     def make(folder: Path) -> None:
-        words, ids = encode(folder)
+        words, ids, phrases = encode(folder)
         words.save(folder / _VOCABULARY)
+        if phrases is not None:
+            phrases.save(folder / _PHRASES)
         (folder / _TOKENS).write_text(str(ids.tokens))
 
     return SharedCorpus(cache, cache.entry(name, make))

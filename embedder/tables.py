@@ -11,6 +11,7 @@ from embedder.evaluation.bootstrap import Difference
 from embedder.evaluation.perplexity import Perplexity
 from embedder.evaluation.similarity import SimilarityResult
 from embedder.evaluation.suite import Results
+from embedder.phrases import Phrases
 from embedder.vectors import WordVectors
 
 _WORDS_SHOWN = 5
@@ -49,6 +50,16 @@ def result_tables(results: Results, tops: Sequence[int] = (1,)) -> str:
         ]
         found.append(table(("categories", "purity", "clusters", "words found", "of"), rows))
     return "".join(text + "\n\n" for text in found).removesuffix("\n")
+
+
+def phrase_table(phrases: Phrases, count: int) -> str:
+    """Return the strongest so many phrases of each pass."""
+    parts = []
+    for number, found in enumerate(phrases.passes, start=1):
+        rows = [(own.joined, f"{own.score:.4g}", f"{own.times:,}") for own in found[:count]]
+        heading = f"pass {number}: {len(found):,} phrases"
+        parts.append(table((heading, "score", "count"), rows))
+    return "\n\n".join(parts)
 
 
 def analogy_table(result: AnalogyResult, tops: Sequence[int] = (1,)) -> str:

@@ -26,6 +26,7 @@ from embedder.checkpoint import (
     save_model_somewhere,
     what_to_do_about_infinity,
 )
+from embedder.composition import Composition, compose_words, given_parts
 from embedder.config import Config
 from embedder.engine import Engine, WorkerLost, open_engine
 from embedder.errors import CorpusError, RunError
@@ -105,16 +106,20 @@ def train(
         ):
             with _timed(seconds, "reading"):
                 vocabulary, tokens = engine.read(Path(work), quiet)
-            _announce_needs(config, vocabulary, tokens, engine, quiet)
+            parts = folder.read_parts() if resume else given_parts(config.subwords)
+            composition = compose_words(config, vocabulary, parts)
+            _announce_needs(config, vocabulary, tokens, engine, composition, quiet)
             if resume:
                 _refuse_another_corpus(folder, vocabulary)
             else:
-                folder.begin(config, vocabulary)
+                folder.begin(config, vocabulary, parts, engine.phrases)
             while True:
                 try:
                     with _timed(seconds, "counting"):
                         examples = engine.examples()
-                    trainer = Trainer(config, vocabulary, examples, engine, seconds, saved)
+                    trainer = Trainer(
+                        config, vocabulary, examples, engine, seconds, saved, composition
+                    )
                     with trackers(config, folder.path, trainer.number) as tracking:
                         trainer.run(folder, quiet, [*tracking, *listeners])
                     parameters = trainer.whole_parameters()
@@ -155,12 +160,13 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         tempfile.TemporaryDirectory(prefix="embedder-") as work,
     ):
         vocabulary, tokens = engine.read(Path(work), quiet)
-        _announce_needs(config, vocabulary, tokens, engine, quiet)
+        composition = compose_words(config, vocabulary, given_parts(config.subwords))
+        _announce_needs(config, vocabulary, tokens, engine, composition, quiet)
         examples = engine.examples()
         contexts = count_contexts(config, len(vocabulary)) // engine.processes
         words = f"{len(vocabulary):,} words, {tokens:,} tokens"
         passes = config.training.passes
-        expected = _describe_time(config, examples, contexts, engine.threads, passes)
+        expected = _describe_time(config, examples, contexts, engine.threads, passes, composition)
     return f"{words}\n{expected}"
 
 
@@ -180,9 +186,15 @@ def _load_newest(folder: RunFolder) -> SavedState:
 
 
 def _announce_needs(
-    config: Config, vocabulary: Vocabulary, tokens: int, engine: Engine, quiet: bool
+    config: Config,
+    vocabulary: Vocabulary,
+    tokens: int,
+    engine: Engine,
+    composition: Composition | None,
+    quiet: bool,
 ) -> None:
-    needs = estimate_needs(config, len(vocabulary), tokens, engine.threads, engine.processes)
+    rows = len(vocabulary) if composition is None else composition.height
+    needs = estimate_needs(config, len(vocabulary), tokens, engine.threads, engine.processes, rows)
     refuse_too_large(needs, config.training.memory_limit)
     if not quiet:
         tqdm.write(needs.describe(), file=sys.stderr)
@@ -214,6 +226,8 @@ class Trainer:
         Receives the time of each stage.
     saved
         Where to go on from.
+    composition
+        What words' vectors are the means of; None for a row each.
 
     Raises
     ------
@@ -229,8 +243,10 @@ class Trainer:
         engine: Engine,
         seconds: dict[str, float],
         saved: SavedState | None = None,
+        composition: Composition | None = None,
     ) -> None:
         self._config = config
+        self._composition = composition
         self._examples = examples
         self._engine = engine
         self._seconds = seconds
@@ -245,7 +261,7 @@ class Trainer:
         self._looked_at = -1
         batch = examples.stream.batch_size
         with _timed(seconds, "initialisation"):
-            parameters = saved.parameters if saved else examples.start()
+            parameters = saved.parameters if saved else examples.start(composition)
             if config.network.tied:
                 parameters = parameters._replace(W2=parameters.E)
             arrays = parameters._asdict() | (saved.optimizer if saved else {})
@@ -253,7 +269,7 @@ class Trainer:
             parameters = Parameters(*(arrays[name] for name in Parameters._fields))
         loss = engine.loss(parameters, batch)
         self.network = Network(
-            config.network, parameters, batch, engine.threads, loss, training.seed
+            config.network, parameters, batch, engine.threads, loss, training.seed, composition
         )
         self.optimizer = Optimizer(parameters, training, config.examples.source)
         if saved:
@@ -270,6 +286,7 @@ class Trainer:
             "activation": self._config.network.activation,
             "config": self._config.model_dump(mode="json"),
             "vocabulary": self._vocabulary_digest,
+            "composition": None if self._composition is None else self._composition.digest(),
             "trained_seconds": self._trained_seconds(),
         } | self._held_out
 
@@ -299,6 +316,8 @@ class Trainer:
         E, W1, *_ = saved.parameters
         network = self._config.network
         try:
+            if saved.metadata.get("composition") != self.metadata()["composition"]:
+                raise ValueError("words were composed of other rows")
             if E.shape[1] != network.dimension or W1.shape[1] != network.hidden:
                 raise ValueError(f"E is {E.shape}, W1 is {W1.shape}")
             self.optimizer.restore(saved.optimizer)
@@ -392,6 +411,7 @@ class Trainer:
             len(self.network.parameters.W2),
             self.network.parts,
             self._config.training.passes - self.passes,
+            self._composition,
         )
 
     def _look(self, folder: RunFolder) -> float | None:
@@ -439,11 +459,16 @@ class _Best(NamedTuple):
 
 
 def _describe_time(
-    config: Config, examples: Examples, contexts: int, threads: int, passes: float
+    config: Config,
+    examples: Examples,
+    contexts: int,
+    threads: int,
+    passes: float,
+    composition: Composition | None,
 ) -> str:
     """Return one line for people on how long so many passes will take."""
     stream = examples.stream
-    step = time_step(config, contexts, examples.targets, stream.batch_size, threads)
+    step = time_step(config, contexts, examples.targets, stream.batch_size, threads, composition)
     a_pass = step * stream.steps_a_pass
     limit = config.training.max_minutes
     ends = f", at most {limit:g} min in all" if limit is not None else ""

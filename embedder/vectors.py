@@ -1,5 +1,6 @@
 """Trained word vectors: look up, neighbours, analogies, and files for other tools."""
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,14 @@ from embedder.arrays import Array
 from embedder.checkpoint import load_model
 from embedder.config import VectorKind
 from embedder.errors import RunError
-from embedder.network import word_vectors
+from embedder.network import HiddenLayer, word_vectors
 from embedder.search import nearest, row_lengths
 from embedder.subwords import Subwords
 from embedder.vocabulary import Vocabulary
+
+
+class ComposedWarning(UserWarning):
+    """A word is unknown, and its vector is made of its parts' vectors."""
 
 
 class Neighbor(NamedTuple):
@@ -76,13 +81,24 @@ class WordVectors:
     def __getitem__(self, word: str) -> Array:
         """Return a word's vector, (D,) float32, read-only.
 
-        A word that the vocabulary lacks has one if the vectors are composed of n-grams.
+        A word that the vocabulary lacks has one if vectors are composed of n-grams or other parts;
+        a `ComposedWarning` says so.
 
         Raises
         ------
         VocabularyError
             For an unknown word, with near spellings.
         """
+        vector = self._vector(word)
+        if self.is_composed(word):
+            warnings.warn(
+                f"'{word}' is unknown; its vector is composed of its parts",
+                ComposedWarning,
+                stacklevel=2,
+            )
+        return vector
+
+    def _vector(self, word: str) -> Array:
         known = self.vocabulary.ids.get(word)
         if known is None and self.subwords is not None:
             composed = self.subwords.compose_unknown(word)
@@ -92,8 +108,23 @@ class WordVectors:
         return np.asarray(self.matrix[self.vocabulary.id_of(word)])
 
     def is_composed(self, word: str) -> bool:
-        """Say whether a word's vector comes from its n-grams alone, as the word is unknown."""
-        return word not in self and self.subwords is not None
+        """Say whether a word is unknown and yet has a vector, composed of its parts."""
+        if word in self or self.subwords is None:
+            return False
+        return self.subwords.compose_unknown(word) is not None
+
+    def with_composed(self, words: Sequence[str]) -> "WordVectors":
+        """Return these vectors and, behind them, those of unknown words that can be composed."""
+        if self.subwords is None:
+            return self
+        new = [word for word in dict.fromkeys(words) if word not in self]
+        found = {word: self.subwords.compose_unknown(word) for word in new}
+        rows = {word: vector for word, vector in found.items() if vector is not None}
+        if not rows:
+            return self
+        counts = np.concatenate([self.vocabulary.counts, np.zeros(len(rows), np.int64)])
+        vocabulary = Vocabulary([*self.vocabulary.words, *rows], counts)
+        return WordVectors(vocabulary, np.concatenate([self.matrix, np.stack(list(rows.values()))]))
 
     def similarity(self, a: str, b: str) -> float:
         """Return the cosine of two words' vectors.
@@ -116,7 +147,7 @@ class WordVectors:
         return np.asarray(self.matrix[ids] / self.lengths[ids, None])
 
     def _unit_vector(self, word: str) -> Array:
-        vector = self[word]
+        vector = self._vector(word)
         return np.asarray(vector / row_lengths(vector[None])[0])
 
     def neighbors(self, word: str, count: int = 10) -> list[Neighbor]:
@@ -137,7 +168,7 @@ class WordVectors:
         VocabularyError
             For an unknown word.
         """
-        queries = np.stack([self[word] for word in words])
+        queries = np.stack([self._vector(word) for word in words])
         return self._nearest(queries, [self._ids({word}) for word in words], count)
 
     def analogy(self, a: str, b: str, c: str, count: int = 10) -> list[Neighbor]:
@@ -201,8 +232,27 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
             f"{run}: has no {kind} vectors, since its hidden layer sees several words at once; "
             "expected --vectors input or output."
         )
-    parameters = model.parameters
+    parameters, composition = model.parameters, model.composition
     if model.config.loss.name == "class-softmax":  # what is beyond the words are classes
-        parameters = parameters._replace(W2=parameters.W2[: len(parameters.E)])
+        parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
+    subwords = None
+    if composition is not None:
+        settings = model.config.subwords
+        if kind != "output":  # what an unknown word predicts is not composed
+            layer = None
+            if kind != "input":
+                unit = kind == "sum"
+                layer = HiddenLayer(parameters.W1, parameters.b1, network.activation, unit)
+            subwords = Subwords(
+                parameters.E,
+                settings.min_n,
+                settings.max_n,
+                settings.buckets if settings.max_n else 0,
+                len(model.vocabulary),
+                composition.buckets,
+                composition.rows_of_parts(model.parts),
+                layer,
+            )
+        parameters = parameters._replace(E=composition.vectors(parameters.E))
     matrix = word_vectors(parameters, network.activation, kind)
-    return WordVectors(model.vocabulary, matrix)
+    return WordVectors(model.vocabulary, matrix, (), subwords)

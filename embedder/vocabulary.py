@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -163,6 +163,10 @@ class WordCounts(NamedTuple):
         return [text[i:j].decode("utf-8") for i, j in itertools.pairwise(self.starts.tolist())]
 
 
+Join = Callable[[Path, WordCounts], WordCounts]
+"""Joins words in a file of `count_words`, in place, and returns the words that it then has."""
+
+
 class EncodedCorpus(NamedTuple):
     """The corpus as ids in a memory-mapped file.
 
@@ -178,7 +182,7 @@ class EncodedCorpus(NamedTuple):
 
 
 def encode_corpus(
-    blocks: Iterable[bytes], config: VocabularyConfig, folder: Path
+    blocks: Iterable[bytes], config: VocabularyConfig, folder: Path, join: Join | None = None
 ) -> tuple[Vocabulary, EncodedCorpus]:
     """Count the words, choose the vocabulary and write the corpus as ids, in one pass.
 
@@ -192,6 +196,8 @@ def encode_corpus(
         `min_count`, `max_size` and `unknown`.
     folder
         Where the file of ids is written.
+    join
+        Joins phrases first.
 
     Raises
     ------
@@ -199,7 +205,7 @@ def encode_corpus(
         If the text has no words, or fewer than two that are frequent enough.
     """
     path = folder / "ids.int32"
-    words = count_words(blocks, path)
+    words = count_words(blocks, path, join)
     kept = _choose(words, config)
     vocabulary = _vocabulary_of(kept)
     others = -1 if config.unknown is None else vocabulary.ids[config.unknown]
@@ -237,6 +243,7 @@ def encode_text(
     unknown: str | None,
     folder: Path,
     name: str = "text",
+    join: Join | None = None,
 ) -> tuple[EncodedCorpus, int]:
     """Return more text as ids of a vocabulary, and how many of its tokens are unknown.
 
@@ -252,6 +259,8 @@ def encode_text(
         Where the file of ids is written.
     name
         Of that file.
+    join
+        Joins phrases first.
 
     Raises
     ------
@@ -259,7 +268,7 @@ def encode_text(
         If the text has no words, or none that the vocabulary has.
     """
     path = folder / f"{name}.int32"
-    words = count_words(blocks, path)
+    words = count_words(blocks, path, join)
     new_ids = ids_in(vocabulary, words, unknown)
     known = ids_in(vocabulary, words, None) >= 0
     if not (new_ids >= 0).any():
@@ -274,7 +283,7 @@ def ids_in(vocabulary: Vocabulary, words: WordCounts, unknown: str | None) -> Ar
     return np.array([vocabulary.ids.get(name, others) for name in words.words()], np.int32)
 
 
-def count_words(blocks: Iterable[bytes], path: Path) -> WordCounts:
+def count_words(blocks: Iterable[bytes], path: Path, join: Join | None = None) -> WordCounts:
     """Write the words' numbers, in the order of their first appearance, and return the words.
 
     Parameters
@@ -283,6 +292,8 @@ def count_words(blocks: Iterable[bytes], path: Path) -> WordCounts:
         As for `encode_corpus`.
     path
         Receives an int32 for each word, −1 where a sentence ends.
+    join
+        Joins phrases: they have numbers behind all others.
     """
     from embedder.kernels.tokens import encode_block, grown_lexicon, new_lexicon
 
@@ -299,7 +310,8 @@ def count_words(blocks: Iterable[bytes], path: Path) -> WordCounts:
                     lexicon = grown_lexicon(lexicon, len(text))
     words = int(lexicon.used[0])
     starts = lexicon.starts[: words + 1]
-    return WordCounts(lexicon.letters[: starts[-1]], starts, lexicon.counts[:words])
+    found = WordCounts(lexicon.letters[: starts[-1]], starts, lexicon.counts[:words])
+    return found if join is None else join(path, found)
 
 
 def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int, int]]:
@@ -354,4 +366,11 @@ def renumber_file(path: Path, new_ids: Array) -> Array:
     ids.flush()
     del ids
     os.truncate(path, 4 * kept)
-    return np.memmap(path, np.int32, mode="r+") if kept else np.empty(0, np.int32)
+    return map_numbers(path)
+
+
+def map_numbers(path: Path) -> Array:
+    """Return a file of int32, mapped; an empty file cannot be."""
+    if path.stat().st_size == 0:
+        return np.empty(0, np.int32)
+    return np.memmap(path, np.int32, mode="r+")

@@ -16,6 +16,7 @@ from embedder.batches import Batch, one_hot
 from embedder.config import Config, ExamplesConfig, NetworkConfig
 from embedder.corpus import read_text
 from embedder.errors import CorpusError
+from embedder.phrases import Phrases
 from embedder.vocabulary import Vocabulary, encode_text
 
 _PIECES_A_GROUP = 16
@@ -58,7 +59,13 @@ class Split(NamedTuple):
     test: Array | None
 
 
-def split_text(ids: Array, vocabulary: Vocabulary, config: Config, folder: Path) -> Split:
+def split_text(
+    ids: Array,
+    vocabulary: Vocabulary,
+    config: Config,
+    folder: Path,
+    phrases: Phrases | None = None,
+) -> Split:
     """Return what trains, what validates and what tests, as `validation` says.
 
     Parameters
@@ -71,6 +78,8 @@ def split_text(ids: Array, vocabulary: Vocabulary, config: Config, folder: Path)
         The run.
     folder
         Where copies are written.
+    phrases
+        What is joined in files of their own.
 
     Raises
     ------
@@ -82,7 +91,8 @@ def split_text(ids: Array, vocabulary: Vocabulary, config: Config, folder: Path)
     validation = config.validation
     if validation.files:
         blocks = read_text(config.corpus.model_copy(update={"files": validation.files}))
-        corpus, _ = encode_text(blocks, vocabulary, config.vocabulary.unknown, folder)
+        join = None if phrases is None else phrases.join_file
+        corpus, _ = encode_text(blocks, vocabulary, config.vocabulary.unknown, folder, join=join)
         return Split(ids, corpus.ids, None)
     if validation.split:
         return _split_by_place(ids, *validation.split)

@@ -70,7 +70,7 @@ def _vectors(target: str, folder: Path) -> tuple[Callable[[Path], object], Path,
 
     words = ["king", "naïve", "a"]
     rows = np.random.default_rng(0).normal(size=(3 + 4, 2)).astype(np.float32)
-    subwords = Subwords(rows, 2, 3, 4)
+    subwords = Subwords(rows, 2, 3, 4, 3)
     vocabulary = Vocabulary(words, np.arange(3, 0, -1))
     endings = {"npy": ".npy", "safetensors": ".safetensors", "projector": ".tsv"}
     path = folder / f"v{endings.get(target, '')}"

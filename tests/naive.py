@@ -1,5 +1,6 @@
 """A plain NumPy float64 twin of every kernel: slow, obvious, one formula a line."""
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -278,4 +279,47 @@ def ngram_buckets(word, min_n, max_n, buckets):
                 signed = byte - 256 if byte >= 128 else byte
                 value = ((value ^ (signed & 0xFFFFFFFF)) * 16777619) & 0xFFFFFFFF
             found.append(value % buckets)
+    return found
+
+
+def compose(table, starts, rows):
+    """Each word's mean of its rows."""
+    return np.array([table[rows[i:j]].mean(0) for i, j in itertools.pairwise(starts)])
+
+
+def hand_on(d_words, starts, rows, height):
+    """Gradients of the rows that words are means of, a row at a time."""
+    d_rows = np.zeros((height, d_words.shape[1]))
+    for d, (i, j) in zip(d_words, itertools.pairwise(starts), strict=True):
+        for row in rows[i:j]:
+            d_rows[row] += d / (j - i)
+    return d_rows
+
+
+def phrases(sentences, scoring, min_count, threshold, connectors):
+    """{(first, between…, second): score} of the pairs of words that are phrases."""
+    words, pairs = Counter(), Counter()
+    for sentence in sentences:
+        before, between = None, ()
+        for word in sentence:
+            words[word] += 1
+            if word in connectors:
+                between += (word,)
+                continue
+            if before is not None:
+                pairs[before, *between, word] += 1
+            before, between = word, ()
+    tokens = sum(words.values())
+    distinct = len(set(words) - set(connectors)) + len(pairs)
+    found = {}
+    for pair, count in pairs.items():
+        a, b = words[pair[0]], words[pair[-1]]
+        if scoring == "original":
+            score = (count - min_count) * distinct / (a * b)
+        elif count < min_count:
+            continue
+        else:
+            score = np.log(count * tokens / (a * b)) / -np.log(count / tokens)
+        if score > threshold:
+            found[pair] = score
     return found

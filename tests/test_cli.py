@@ -240,7 +240,7 @@ def test_export_rounds_and_says_how_near(invoke, toy_run, tmp_path):
 
 def test_unknown_words_of_a_fasttext_file_are_composed_and_said_to_be(invoke, rng, tmp_path):
     words = ["king", "kingdom", "queen"]
-    subwords = Subwords(rng.normal(size=(3 + 20, 4)).astype("f4"), 3, 5, 20)
+    subwords = Subwords(rng.normal(size=(3 + 20, 4)).astype("f4"), 3, 5, 20, 3)
     vocabulary = Vocabulary(words, np.ones(3))
     vectors = WordVectors(vocabulary, subwords.compose(words), (), subwords)
     vectors.save(tmp_path / "m.bin", "fasttext")

@@ -193,7 +193,7 @@ def files_of_vectors(tmp_path_factory):
     folder = tmp_path_factory.mktemp("formats")
     rng = np.random.default_rng(3)
     words = ["king", "naïve", "日本", "a"]
-    subwords = Subwords(rng.normal(size=(4 + 8, 3)).astype("f4"), 2, 3, 8)
+    subwords = Subwords(rng.normal(size=(4 + 8, 3)).astype("f4"), 2, 3, 8, 4)
     vectors = WordVectors(
         Vocabulary(words, np.arange(4, 0, -1)), subwords.compose(words), (), subwords
     )

@@ -26,6 +26,7 @@ from embedder.distributed.slices import contexts_of_runs
 from embedder.kernels import pieces as kernels
 from embedder.kernels.counts import sample_tokens
 from embedder.kernels.threads import kernel_threads
+from embedder.phrases import Phrases
 from embedder.vocabulary import Vocabulary, WordCounts, count_words, ids_in, renumber_file
 
 WORDS_MERGED = 16
@@ -60,8 +61,20 @@ class Numbered(NamedTuple):
     sentences: int
 
 
-def read_shard(config: Config, shard: Shard) -> tuple[WordCounts, Array, int]:
-    """Return a part's words, their numbers in order (int32, −1 at sentence ends), and its bytes."""
+def read_shard(
+    config: Config, phrases: Phrases | None, shard: Shard
+) -> tuple[WordCounts, Array, int]:
+    """Return a part's words, their numbers in order (int32, −1 at sentence ends), and its bytes.
+
+    Parameters
+    ----------
+    config
+        The run.
+    phrases
+        What is joined first.
+    shard
+        The part.
+    """
     size = 0
 
     def add(count: int) -> None:
@@ -70,7 +83,8 @@ def read_shard(config: Config, shard: Shard) -> tuple[WordCounts, Array, int]:
 
     with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
         path = Path(folder) / "numbers.int32"
-        words = count_words(read_text(config.corpus, add, [shard]), path)
+        join = None if phrases is None else phrases.join_file
+        words = count_words(read_text(config.corpus, add, [shard]), path, join)
         return words, np.fromfile(path, np.int32), size
 
 

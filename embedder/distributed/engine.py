@@ -49,6 +49,7 @@ from embedder.errors import CorpusError
 from embedder.examples import Examples, examples_of_counts, prepare_examples
 from embedder.losses import Loss
 from embedder.network import Parameters
+from embedder.phrases import Phrases
 from embedder.vocabulary import EncodedCorpus, Vocabulary, choose_vocabulary
 from embedder.windows import vectors_side_by_side
 
@@ -110,6 +111,7 @@ class RayEngine:
         self._serving: list[Reference] = []
         self._runs: list[list[Reference]] = []
         self._losses = 0
+        self.phrases: Phrases | None = None
         self._step = 0
         self._softmax: SlicedSoftmax | None = None
 
@@ -117,10 +119,13 @@ class RayEngine:
         """See `Engine`."""
         config = self._config
         self._work = work
+        given = config.corpus.phrases.file
+        self.phrases = None if given is None else Phrases.load(Path(given))
+        join = put(self.phrases)
         shards = find_shards(config.corpus.files, config.cluster.shard_size)
         read = task(counting.read_shard, 3)
         self._settings = put(config)
-        parts = [read.remote(self._settings, shard) for shard in shards]
+        parts = [read.remote(self._settings, join, shard) for shard in shards]
         length = 0
         with reading_bar(quiet) as bar:
             for _, _, size in parts:
@@ -247,7 +252,8 @@ class RayEngine:
                 for ids in self._ids:
                     file.write(fetch(ids).data)
         corpus = EncodedCorpus(np.memmap(path, np.int32, "r+"), self._tokens)
-        examples = prepare_examples(config, self._vocabulary, corpus, self.threads, self._work)
+        arguments = config, self._vocabulary, corpus, self.threads, self._work
+        examples = prepare_examples(*arguments, phrases=self.phrases)
         self._begin(examples.stream.batch_size)
         return examples
 

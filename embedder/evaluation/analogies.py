@@ -195,6 +195,7 @@ def evaluate_analogies(
     sections: list[Section],
     method: Method = "3CosAdd",
     restrict_vocab: int | None = None,
+    candidates: int | None = None,
 ) -> AnalogyResult:
     """Answer every question.
 
@@ -208,14 +209,16 @@ def evaluate_analogies(
         How the candidates are ranked.
     restrict_vocab
         Use only so many of the most frequent words, for questions and answers.
+    candidates
+        The answer is one of the first so many words; those behind are for questions only.
     """
     spellings: dict[str, list[int]] = {}
     for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):
         spellings.setdefault(word.upper(), []).append(i)
-    V = len(vectors.vocabulary.words[:restrict_vocab])
+    V = len(vectors.vocabulary.words[:candidates][:restrict_vocab])
     questions = [question for section in sections for question in section.questions]
     ranks = np.full(len(questions), SKIPPED, np.int64)
-    known = [i for i, question in enumerate(questions) if _is_known(question, spellings)]
+    known = [i for i, question in enumerate(questions) if _is_known(question, spellings, V)]
     for start in range(0, len(known), _QUESTIONS_AT_A_TIME):
         some = known[start : start + _QUESTIONS_AT_A_TIME]
         ranks[some] = _ranks(vectors, [questions[i] for i in some], spellings, V, method)
@@ -227,9 +230,11 @@ def evaluate_analogies(
     return AnalogyResult(found)
 
 
-def _is_known(question: Question, spellings: dict[str, list[int]]) -> bool:
+def _is_known(question: Question, spellings: dict[str, list[int]], V: int) -> bool:
     asked = all(word.upper() in spellings for word in question[:3])
-    return asked and any(answer.upper() in spellings for answer in question.answers)
+    return asked and any(
+        row < V for answer in question.answers for row in spellings.get(answer.upper(), ())
+    )
 
 
 def _ranks(
@@ -246,6 +251,7 @@ def _ranks(
     for i, question in enumerate(questions):
         given = {row for word in question[:3] for row in spellings[word.upper()]}
         answers = {row for w in question.answers for row in spellings.get(w.upper(), ())} - given
+        answers = {row for row in answers if row < V}
         ignored += [(row, i) for row in given]
         right += [(row, i) for row in answers]
     given_pairs, right_pairs = (

@@ -83,10 +83,14 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
         if Path(file).is_file() and ".jsonl" not in Path(file).suffixes:
             update["text_field"] = None
         blocks = read_text(config.corpus.model_copy(update=update))
-        corpus, unknown = encode_text(blocks, vocabulary, config.vocabulary.unknown, Path(folder))
+        join = None if model.phrases is None else model.phrases.join_file
+        symbol = config.vocabulary.unknown
+        corpus, unknown = encode_text(blocks, vocabulary, symbol, Path(folder), join=join)
         seed, parameters = config.training.seed, model.parameters
         loss = make_loss(config.loss, vocabulary.counts, parameters, batch, threads, seed)
-        network = Network(config.network, parameters, batch, threads, loss)
+        network = Network(
+            config.network, parameters, batch, threads, loss, composition=model.composition
+        )
         if config.examples.source == "windows":
             found = window_log_likelihoods(network, corpus.ids, config, batch)
             predicted, nats = float(len(found)), -float(found.sum()) / max(1, len(found))
@@ -193,8 +197,11 @@ def _ngram_of_run(model: Model, folder: Path) -> NgramBaseline:
     """Read the run's corpus again and make the n-gram model of its training part."""
     blocks = read_text(model.config.corpus)
     config, vocabulary = model.config, model.vocabulary
-    corpus, _ = encode_text(blocks, vocabulary, config.vocabulary.unknown, folder, "corpus")
-    training = split_text(corpus.ids, vocabulary, config, folder).training
+    phrases = model.phrases
+    join = None if phrases is None else phrases.join_file
+    symbol = config.vocabulary.unknown
+    corpus, _ = encode_text(blocks, vocabulary, symbol, folder, "corpus", join)
+    training = split_text(corpus.ids, vocabulary, config, folder, phrases).training
     return NgramBaseline(training, config, len(vocabulary))
 
 

@@ -37,19 +37,33 @@ class Tasks(NamedTuple):
     outliers: dict[str, list[Group]]
     categories: dict[str, list[tuple[str, str]]]
 
+    def words(self) -> list[str]:
+        """Return all words that stand in them, but for analogies' answers, once each."""
+        found = [word for s in self.sections for question in s.questions for word in question[:3]]
+        found += [w for pairs in self.similarity.values() for pair in pairs for w in pair[:2]]
+        for groups in self.outliers.values():
+            found += [word for group in groups for word in (*group.words, *group.outliers)]
+        found += [word for pairs in self.categories.values() for word, _ in pairs]
+        return list(dict.fromkeys(found))
+
 
 class Results(NamedTuple):
-    """What vectors answered to `Tasks`."""
+    """What vectors answered to `Tasks`.
+
+    ``composed``
+        How many of the words are unknown and have vectors that are composed of their parts.
+    """
 
     method: Method
     analogies: AnalogyResult | None
     similarity: dict[str, SimilarityResult]
     outliers: dict[str, OutlierResult]
     categories: dict[str, CategoryResult]
+    composed: int = 0
 
     def figures(self, tops: Sequence[int] = (1,)) -> dict[str, Any]:
         """Return the figures as JSON can hold them."""
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"composed": self.composed} if self.composed else {}
         if self.analogies is not None:
             found["analogies"] = {
                 "method": self.method,
@@ -127,11 +141,14 @@ def evaluate(
     method
         How analogies are answered.
     restrict_vocab
-        Use only so many of the most frequent words.
+        Use only so many of the most frequent words. Without it, words that are unknown take part
+        where vectors can be composed for them, as anything but the answer to an analogy.
     """
+    candidates = len(vectors)
+    vectors = _with_composed(vectors, tasks, restrict_vocab)
     return Results(
         method,
-        evaluate_analogies(vectors, tasks.sections, method, restrict_vocab)
+        evaluate_analogies(vectors, tasks.sections, method, restrict_vocab, candidates)
         if tasks.sections
         else None,
         {
@@ -146,7 +163,19 @@ def evaluate(
             name: evaluate_categories(vectors, pairs, restrict_vocab)
             for name, pairs in tasks.categories.items()
         },
+        len(vectors) - candidates,
     )
+
+
+def _with_composed(vectors: WordVectors, tasks: Tasks, restrict_vocab: int | None) -> WordVectors:
+    """Add the tasks' unknown words to vectors that can be composed for them."""
+    if vectors.subwords is None or restrict_vocab is not None:
+        return vectors
+    known = {word.upper() for word in vectors.vocabulary.words}
+    unknown = [word for word in tasks.words() if word.upper() not in known]
+    if all(word == word.lower() for word in vectors.vocabulary.words):
+        unknown = list(dict.fromkeys(word.lower() for word in unknown))
+    return vectors.with_composed(unknown)
 
 
 def compare(
@@ -165,10 +194,12 @@ def compare(
         difference, None where nothing can be compared.
     """
     found: dict[str, Difference | None] = {}
+    candidates = len(first), len(second)
+    first, second = (_with_composed(model, tasks, restrict_vocab) for model in (first, second))
     if tasks.sections:
         one, two = (
-            evaluate_analogies(model, tasks.sections, method, restrict_vocab).ranks
-            for model in (first, second)
+            evaluate_analogies(model, tasks.sections, method, restrict_vocab, count).ranks
+            for model, count in zip((first, second), candidates, strict=True)
         )
         pairs = {name: (one[name], two[name]) for name in one}
         columns = [np.concatenate(ranks) for ranks in zip(*pairs.values(), strict=True)]

@@ -64,7 +64,8 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     if height < len(words) + buckets:
         raise FormatError(f"{path}: {height:,} rows for {len(words):,} words, {buckets:,} buckets.")
     rows = np.memmap(path, "<f4", "r", start, (height, width))[: len(words) + buckets]
-    return _compose(path, words, counts, Subwords(rows, min_n, max_n, buckets), progress)
+    subwords = Subwords(rows, min_n, max_n, buckets, len(words))
+    return _compose(path, words, counts, subwords, progress)
 
 
 def _read_dictionary(stream: Stream, size: int) -> tuple[list[str], list[int], int]:
@@ -108,9 +109,13 @@ def _compose(
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
-    """Write a model of these words, and of their n-grams if the vectors have some."""
+    """Write a model of these words, and of their n-grams if the vectors have some.
+
+    A bucket that no word uses is a hole in the file, which takes no room on most disks.
+    """
     V, D = vectors.matrix.shape
-    subwords = vectors.subwords or Subwords(vectors.matrix, 0, 0, 0)
+    subwords = vectors.subwords or Subwords(vectors.matrix, 0, 0, 0, V)
+    height = V + subwords.buckets
     counts = np.maximum(vectors.vocabulary.counts, 1)
     settings = [D, 5, 1, 1, 5, 1, _NEGATIVE_SAMPLING, _SKIPGRAM]
     settings += [subwords.buckets, subwords.min_n, subwords.max_n, 100]
@@ -118,17 +123,26 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
     def write_to(temporary: Path) -> None:
         with (
             temporary.open("wb") as file,
-            progress_bar(len(subwords.rows), progress, f"writing {path.name}") as bar,
+            progress_bar(height, progress, f"writing {path.name}") as bar,
         ):
             file.write(MAGIC + struct.pack("<i", _VERSION) + struct.pack(_SETTINGS, *settings, 0.0))
             file.write(struct.pack(_DICTIONARY, V, V, 0, int(counts.sum()), -1))
             for word, count in zip(vectors.vocabulary.words, counts, strict=True):
                 file.write(word.encode() + b"\0" + struct.pack("<qb", int(count), 0))
-            file.write(struct.pack("<?qq", False, len(subwords.rows), D))
-            for start in range(0, len(subwords.rows), ROWS_A_CHUNK):
-                rows = subwords.rows[start : start + ROWS_A_CHUNK]
+            file.write(struct.pack("<?qq", False, height, D))
+            first = file.tell()
+            for start in range(0, V, ROWS_A_CHUNK):
+                some = slice(start, start + ROWS_A_CHUNK)
+                rows = subwords.word_rows(
+                    vectors.vocabulary.words[some], vectors.matrix[some], start
+                )
                 file.write(np.ascontiguousarray(rows, "<f4").data)
                 bar.update(len(rows))
+            for bucket, rows in subwords.ngram_rows(ROWS_A_CHUNK):
+                file.seek(first + 4 * D * (V + bucket))
+                file.write(np.ascontiguousarray(rows, "<f4").data)
+                bar.update(V + bucket + len(rows) - bar.n)
+            file.seek(first + 4 * D * height)
             file.write(struct.pack("<?qq", False, 0, D))
 
     write_atomically(path, write_to)

@@ -151,9 +151,33 @@ def _first_group(starts, found, part, parts):
     return low
 
 
+@njit(inline="always")
+def _sum_of_group(groups, g, gradient, places_a_row, total, summed):
+    """Set summed (D,) to what a group's places, of `total` in all, add to its row's gradient."""
+    start, end = groups.starts[g], groups.starts[g + 1]
+    summed[:] = gradient[groups.order[start] // places_a_row]
+    for k in range(start + 1, end):
+        ahead = groups.order[min(k + _PLACES_AHEAD, total - 1)]
+        prefetch_row(gradient, ahead // places_a_row)
+        added = gradient[groups.order[k] // places_a_row]
+        for j in range(len(summed)):
+            summed[j] += added[j]
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def sum_groups(groups, found, gradient, places_a_row, parts, out):
+    """Set out (found, D) to the gradients of the groups' rows; the rest as for `step_rows`."""
+    total = groups.starts[found]
+    for part in prange(parts):
+        first = _first_group(groups.starts, found, part, parts)
+        last = _first_group(groups.starts, found, part + 1, parts)
+        for g in range(first, last):
+            _sum_of_group(groups, g, gradient, places_a_row, total, out[g])
+
+
 @njit(parallel=True, error_model="numpy", cache=True)
 def step_rows(
-    table, groups, found, gradient, places_a_row, moments, visits, rule, corrections, parts
+    table, groups, found, gradient, places_a_row, moments, visits, rates, rule, corrections, parts
 ):
     """Move the rows of a table that a batch names, each as if it alone were being trained.
 
@@ -174,6 +198,8 @@ def step_rows(
     moments : Moments of (V, D)
     visits : (V,) int32
         Steps that each row has had, this one included (`count_visits`).
+    rates : (V,) float32
+        Of each row, over the rule's; empty for all alike.
     rule, corrections
         As for `embedder.kernels.optimizer.rule_of_row`.
     parts : int
@@ -192,15 +218,9 @@ def step_rows(
                 prefetch_row(moments.first, ahead)
             if len(moments.second):
                 prefetch_row(moments.second, ahead)
-            start, end = groups.starts[g], groups.starts[g + 1]
-            summed[:] = gradient[groups.order[start] // places_a_row]
-            for k in range(start + 1, end):
-                ahead = groups.order[min(k + _PLACES_AHEAD, total - 1)]
-                prefetch_row(gradient, ahead // places_a_row)
-                added = gradient[groups.order[k] // places_a_row]
-                for j in range(dimension):
-                    summed[j] += added[j]
-            own = rule_of_row(rule, visits[row], corrections)
+            _sum_of_group(groups, g, gradient, places_a_row, total, summed)
+            factor = rates[row] if len(rates) else np.float32(1)
+            own = rule_of_row(rule, visits[row], corrections, factor)
             first_moments = flat_rows(moments.first, row, row + 1)
             second_moments = flat_rows(moments.second, row, row + 1)
             step(table[row], summed, first_moments, second_moments, own)

@@ -47,7 +47,7 @@ class Moments(NamedTuple):
 
 
 @njit(inline="always")
-def rule_of_row(rule, visits, corrections):
+def rule_of_row(rule, visits, corrections, factor=1.0):
     """Return a rule with Adam's bias correction for a row's own number of steps.
 
     Parameters
@@ -58,8 +58,10 @@ def rule_of_row(rule, visits, corrections):
         Steps that the row has had, this one included.
     corrections : (n,) float64
         Of a row's first n steps; later ones have the last.
+    factor : float
+        On the rate.
     """
-    rate = rule.rate
+    rate = rule.rate * factor
     if rule.kind == ADAM:
         rate *= corrections[min(visits, len(corrections)) - 1]
     return Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink, rule.clip)

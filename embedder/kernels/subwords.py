@@ -56,6 +56,36 @@ def ngram_buckets(text, min_n, max_n, buckets, out):
     return found
 
 
+@njit(cache=True, nogil=True)
+def list_ngrams(letters, starts, min_n, max_n, buckets, counts, out):
+    """List the buckets of many words' n-grams, word after word.
+
+    Parameters
+    ----------
+    letters : (m,) uint8
+        "<word>" after "<word>", in UTF-8; an empty one has no n-grams.
+    starts : (V + 1,) int64
+        Where each begins.
+    min_n, max_n, buckets
+        As for `ngram_buckets`.
+    counts : (V,) int64
+        Receives how many each word has.
+    out : (m · (max_n − min_n + 1),) int64
+        Receives the buckets.
+
+    Returns
+    -------
+    int
+        How many there are.
+    """
+    total = 0
+    for i in range(len(counts)):
+        text = letters[starts[i] : starts[i + 1]]
+        counts[i] = ngram_buckets(text, min_n, max_n, buckets, out[total:])
+        total += counts[i]
+    return total
+
+
 @njit(cache=True, nogil=True, parallel=True)
 def compose_words(letters, starts, alone, rows, first, min_n, max_n, buckets, out):
     """Set each word's vector to the mean of its own row and those of its n-grams.

@@ -106,12 +106,19 @@ def test_a_cluster_trains_what_one_process_does(on_cluster, make_toy_config, wor
     assert (told["exchanged_bytes_a_step"] > 64 * 32 * 4) == (workers > 1)
 
 
-def test_a_cluster_comes_to_the_loss_of_one_process_with_adam(on_cluster, make_toy_config):
-    local = make_toy_config("local", training={"passes": 4})
-    spread = on_cluster("spread", 2, training={"passes": 4})
+def test_a_cluster_comes_to_the_loss_of_one_process_with_adam(on_cluster, make_toy_config, write):
+    header = "pass\tscore\tcount\tphrase\twords"
+    phrases = write("phrases.tsv", f"{header}\n1\t9\t9\tthe_king\tthe king\n")
+    sections = {
+        "corpus": {"phrases": {"file": str(phrases)}},
+        "subwords": {"max_n": 4},
+        "training": {"passes": 4},
+    }
+    local, spread = make_toy_config("local", **sections), on_cluster("spread", 2, **sections)
     for config in (local, spread):
         train(config, quiet=True)
     assert_same_losses(local, spread)
+    assert "the_king" in load_model(Path(spread.output)).vocabulary.ids
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def config(text):
 def count_in_parts(config, size, runs, tmp_path, validation=False):
     """Do what the tasks do, one after the other."""
     shards = find_shards(config.corpus.files, size)
-    read = [counting.read_shard(config, shard) for shard in shards]
+    read = [counting.read_shard(config, None, shard) for shard in shards]
     vocabulary = choose_vocabulary(counting.merge_words(*(r[0] for r in read)), config.vocabulary)
     numbered = [counting.number_shard(config, vocabulary, words, ids) for words, ids, _ in read]
     cuts = cut_words(len(vocabulary), config.examples, runs)

@@ -25,15 +25,17 @@ def windows(rng, B, K):
     return ids
 
 
-def move_rows(table, ids, gradient, places_a_row, moments, visits, rule, parts):
+def move_rows(table, ids, gradient, places_a_row, moments, visits, rule, parts, rates=None):
     groups = new_groups(len(table), ids.size)
     found = group_places(ids.reshape(-1), groups)
     count_visits(groups, found, visits)
     t = np.arange(1, 100)
     corrections = np.sqrt(1 - rule.decay2**t) / (1 - rule.decay1**t)
+    rates = np.empty(0, np.float32) if rates is None else rates
     step_rows(
-        table, groups, found, gradient, places_a_row, moments, visits, rule, corrections, parts
-    )
+        table, groups, found, gradient, places_a_row, moments, visits, rates, rule, corrections,
+        parts,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("parts", [1, 3])

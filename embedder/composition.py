@@ -1,0 +1,258 @@
+"""What each word's input vector is the mean of: its own row of E, and rows that it shares.
+
+Shared rows are those of character n-grams, hashed into buckets as fastText does (Bojanowski et al.
+2017), and those of any other parts that a file gives a word: its lemma, its stem, its class. E then
+has the words' rows first, a row for each bucket that some word uses, and a row for each such part:
+buckets that no word uses cost nothing.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from embedder.arrays import Array
+from embedder.config import Config, SubwordsConfig
+from embedder.cooccurrence import cumulated
+from embedder.errors import VocabularyError
+from embedder.storage import write_atomically
+from embedder.subwords import list_ngrams
+from embedder.vocabulary import Vocabulary
+
+# Chosen on books of 17 million tokens; docs/experiments.md has what was tried.
+_HIGHEST_RATE = 2.0
+_HALF_RATE = 3000
+"""A row that is so often in the text's words learns at half the highest rate."""
+_HALF_SHARE = 500
+_RIDGE = 200.0
+_ITERATIONS = 8
+WordParts = Mapping[str, Sequence[str]]
+"""The parts of each word, as a file gives them."""
+
+
+class Composition(NamedTuple):
+    """The rows of E that each word's vector is the mean of; E has R = V + G + P rows.
+
+    ``starts (V + 1,) int64``, ``rows (n,) int32``
+        Those of word w are ``rows[starts[w]:starts[w + 1]]``, its own row w first. An n-gram that
+        stands twice in a word counts twice.
+    ``buckets (G,) int64``
+        The bucket of each row V … V + G − 1, ascending.
+    ``parts``
+        P names: those of the rows behind.
+    ``occurrences (R,) int64``
+        How often each row is in the words of the text.
+    """
+
+    starts: Array
+    rows: Array
+    buckets: Array
+    parts: list[str]
+    occurrences: Array
+
+    @property
+    def words(self) -> int:
+        """V."""
+        return len(self.starts) - 1
+
+    @property
+    def height(self) -> int:
+        """R, the rows of E."""
+        return self.words + len(self.buckets) + len(self.parts)
+
+    def rates(self) -> Array:
+        """Return the learning rate of each row over the configured one, (R,) float32.
+
+        A row that is in a handful of words of the text has seen too little to be far from 0, where
+        its words are what their other rows make them; so are words never seen.
+        """
+        n = self.occurrences
+        return np.asarray(_HIGHEST_RATE * n / (n + _HALF_RATE), np.float32)
+
+    def shares(self) -> Array:
+        """Return how much of what is a word's alone counts, (V,) float32: n/(n + κ)."""
+        n = self.occurrences[: self.words]
+        return np.asarray(n / (n + _HALF_SHARE), np.float32)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all of it."""
+        found = hashlib.sha256("\n".join(self.parts).encode())
+        for array in (self.starts, self.rows, self.buckets):
+            found.update(np.ascontiguousarray(array, "<i8").data)
+        return found.hexdigest()
+
+    def rows_of_parts(self, parts: WordParts) -> dict[str, list[int]]:
+        """Return the rows of the parts of each word that has one with a row, in V or not."""
+        first = self.words + len(self.buckets)
+        row_of = {name: first + i for i, name in enumerate(self.parts)}
+        found = {
+            word: [row_of[part] for part in own if part in row_of] for word, own in parts.items()
+        }
+        return {word: rows for word, rows in found.items() if rows}
+
+    def vectors(self, E: Array, threads: int = 1) -> Array:
+        """Return the vectors of all words, (V, D), given E (R, D)."""
+        from embedder.kernels.composition import compose
+
+        out = np.empty((self.words, E.shape[1]), E.dtype)
+        compose(E, self.starts, self.rows, np.arange(self.words), threads, out)
+        return out
+
+
+def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> Composition | None:
+    """Return what each word is composed of; None if words have their own rows only.
+
+    Parameters
+    ----------
+    config
+        Of a run: its n-grams, and the symbol for unknown words, which has none.
+    vocabulary
+        V words.
+    parts
+        Of words, as files give them; empty without a file.
+
+    Raises
+    ------
+    VocabularyError
+        If no word of the vocabulary has parts.
+    """
+    subwords = config.subwords
+    if not subwords.used:
+        return None
+    V = len(vocabulary)
+    settings = subwords.min_n, subwords.max_n, subwords.buckets
+    counts, found = list_ngrams(vocabulary.words, *settings, {config.vocabulary.unknown})
+    buckets, ngrams = np.unique(found, return_inverse=True)
+    names = sorted({part for word in vocabulary.words for part in parts.get(word, ())})
+    if subwords.parts is not None and not names:
+        raise VocabularyError(
+            f"{subwords.parts}: no word of the vocabulary is in it; expected lines "
+            "'word<TAB>part<TAB>…' with words as the vocabulary spells them."
+        )
+    first = V + len(buckets)
+    row_of = {name: first + i for i, name in enumerate(names)}
+    keys = [[row_of[part] for part in parts.get(word, ())] for word in vocabulary.words]
+    key_counts = np.fromiter(map(len, keys), np.int64, V)
+    starts = cumulated(1 + counts + key_counts)
+    rows = np.empty(starts[-1], np.int32)
+    places = np.ones(len(rows), np.bool_)
+    rows[starts[:-1]] = np.arange(V)
+    places[starts[:-1]] = False
+    is_key = np.zeros(len(rows), np.bool_)
+    for last, count in zip(starts[1:].tolist(), key_counts.tolist(), strict=True):
+        is_key[last - count : last] = True
+    rows[is_key] = np.fromiter(itertools.chain.from_iterable(keys), np.int32)
+    rows[places & ~is_key] = V + ngrams
+    occurrences = np.bincount(
+        rows, np.repeat(vocabulary.counts, np.diff(starts)), first + len(names)
+    )
+    return Composition(starts, rows, buckets, names, occurrences.astype(np.int64))
+
+
+def given_parts(config: SubwordsConfig) -> dict[str, tuple[str, ...]]:
+    """Return what the file that a configuration names gives; nothing if it names none."""
+    return {} if config.parts is None else read_parts(Path(config.parts))
+
+
+def read_parts(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read lines 'word<TAB>part<TAB>part…'; a word that has several lines has all their parts.
+
+    Raises
+    ------
+    VocabularyError
+        If the file is missing, not text, or a line is not of this form.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise VocabularyError(f"{path}: no such file; subwords.parts names it.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise VocabularyError(f"{path}: cannot be read ({error}).") from None
+    found: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        word, *parts = line.rstrip("\r").split("\t")
+        if not word or not parts or not all(part.strip() for part in parts):
+            raise VocabularyError(
+                f"{path}, line {number}: expected 'word<TAB>part<TAB>…', got {line!r}."
+            )
+        found[word] = found.get(word, ()) + tuple(parts)
+    return found
+
+
+def save_parts(path: Path, parts: WordParts) -> None:
+    """Write what `read_parts` reads."""
+    lines = ("\t".join([word, *own]) + "\n" for word, own in parts.items())
+    write_atomically(path, "".join(lines).encode())
+
+
+def start_rows(composition: Composition, vectors: Array, threads: int = 1) -> Array:
+    """Return E (R, D) that composes given vectors.
+
+    The shared rows Z are those that predict words best, Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|²,
+    where row w of A takes the mean (ridge regression, by conjugate gradients): they are what is
+    known of a word never seen. Each word's own row holds the rest, times its `shares`.
+
+    Parameters
+    ----------
+    composition
+        Of V words.
+    vectors : (V, D) float32
+        What is to be composed.
+    threads
+        For the sparse products.
+    """
+    V = composition.words
+    sizes = np.diff(composition.starts)
+    shared = composition.rows >= V
+    words = np.repeat(np.arange(V), sizes)[shared]
+    columns = composition.rows[shared] - V
+    values = (1 / sizes[words]).astype(np.float32)
+    means = csr_array((values, (words, columns)), (V, composition.height - V))
+    # As rates grow: how often the most frequent words stand in the text matters little.
+    weights = _HALF_RATE / _HIGHEST_RATE * composition.rates()[:V, None]
+    Z = _ridge_regression(means, vectors, weights, threads)
+    own = vectors - _multiply(means, Z, threads)
+    own *= (sizes * composition.shares())[:, None].astype(np.float32)
+    return np.concatenate([own, Z])
+
+
+def _ridge_regression(A: csr_array, X: Array, weights: Array, threads: int) -> Array:
+    """Return Z that minimises Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|², nearly."""
+    transposed = A.T.tocsr()
+    ridge = np.float32(_RIDGE)
+    scale = ((transposed * transposed) @ weights + ridge).astype(np.float32)
+    residual = _multiply(transposed, X * weights, threads)
+    Z = np.zeros_like(residual)
+    direction = scaled = residual / scale
+    length = _column_products(residual, scaled)
+    for _ in range(_ITERATIONS):
+        product = _multiply(A, direction, threads)
+        product *= weights
+        product = _multiply(transposed, product, threads)
+        product += ridge * direction
+        step = length / np.maximum(_column_products(direction, product), 1e-30)
+        Z += step * direction
+        residual -= step * product
+        scaled = residual / scale
+        before, length = length, _column_products(residual, scaled)
+        direction = scaled + length / np.maximum(before, 1e-30) * direction
+    return Z
+
+
+def _column_products(a: Array, b: Array) -> Array:
+    return np.asarray(np.einsum("ij,ij->j", a, b))
+
+
+def _multiply(matrix: csr_array, dense: Array, threads: int) -> Array:
+    from embedder.kernels.sparse import sparse_times_dense
+
+    out = np.empty((matrix.shape[0], dense.shape[1]), np.float32)
+    offsets, columns = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), threads, out)
+    return out

@@ -1,0 +1,110 @@
+"""Words as means of several rows of the embedding table, and gradients back to those rows.
+
+    x_w = (1/n_w) Σ_{r ∈ rows(w)} E[r]          ∂J/∂E[r] = Σ_w #(r ∈ rows(w)) (∂J/∂x_w)/n_w
+
+Each word of a batch is composed once, however often it stands there, and its gradient is added up
+before it is handed on. A thread owns whole rows: no races, and the same bits for any number of
+threads.
+"""
+
+from numba import njit, prange
+
+from embedder.kernels.prefetch import prefetch_row
+
+_ROWS_AHEAD = 6
+
+
+@njit(cache=True)
+def name_places(groups, found, local):
+    """Set local (n,) to the number of the group that each place is in; −1 where it is in none."""
+    local[:] = -1
+    for g in range(found):
+        for k in range(groups.starts[g], groups.starts[g + 1]):
+            local[groups.order[k]] = g
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def compose(table, starts, rows, words, parts, out):
+    """Set each word's vector to the mean of its rows.
+
+    Parameters
+    ----------
+    table : (R, D)
+    starts : (V + 1,) int64, rows : (n,) int32
+        The rows of word w are ``rows[starts[w]:starts[w + 1]]``, one or more.
+    words : (m,) int64
+    parts : int
+    out : (m, D)
+        Receives the vectors.
+    """
+    m = len(words)
+    for part in prange(parts):
+        for i in range(part * m // parts, (part + 1) * m // parts):
+            first, last = starts[words[i]], starts[words[i] + 1]
+            total = out[i]
+            total[:] = table[rows[first]]
+            for k in range(first + 1, last):
+                prefetch_row(table, rows[min(k + _ROWS_AHEAD, len(rows) - 1)])
+                row = table[rows[k]]
+                for j in range(len(total)):
+                    total[j] += row[j]
+            if last > first + 1:
+                total *= table.dtype.type(1.0 / (last - first))
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def share_out(starts, words, parts, gradient):
+    """Divide ∂J/∂x_w, (m, D), by each word's number of rows, in place; see `compose`."""
+    m = len(words)
+    for part in prange(parts):
+        for i in range(part * m // parts, (part + 1) * m // parts):
+            count = starts[words[i] + 1] - starts[words[i]]
+            if count > 1:
+                gradient[i] *= gradient.dtype.type(1.0 / count)
+
+
+@njit(cache=True)
+def count_rows(starts, words):
+    """Return how many rows some words (m,) have together."""
+    total = 0
+    for word in words:
+        total += starts[word + 1] - starts[word]
+    return total
+
+
+@njit(cache=True)
+def group_rows(starts, rows, words, groups):
+    """Group the rows of some words by row; return how many groups.
+
+    The work grows with the words' rows, not with the table.
+
+    Parameters
+    ----------
+    starts, rows, words
+        As for `compose`.
+    groups : Groups
+        For the table. Its tally is zero before and after; `rows` are in the order of their first
+        appearance, and `order` holds places in `words`.
+    """
+    tally, found_rows, found_starts, order = groups
+    found = 0
+    for word in words:
+        for k in range(starts[word], starts[word + 1]):
+            if tally[rows[k]] == 0:
+                found_rows[found] = rows[k]
+                found += 1
+            tally[rows[k]] += 1
+    place = 0
+    for g in range(found):
+        count = tally[found_rows[g]]
+        found_starts[g] = place
+        tally[found_rows[g]] = place  # from here on: where this row's next place goes
+        place += count
+    found_starts[found] = place
+    for i in range(len(words)):
+        for k in range(starts[words[i]], starts[words[i] + 1]):
+            order[tally[rows[k]]] = i
+            tally[rows[k]] += 1
+    for g in range(found):
+        tally[found_rows[g]] = 0
+    return found

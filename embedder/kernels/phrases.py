@@ -1,0 +1,227 @@
+"""Counting pairs of words that follow each other, and joining those that are phrases.
+
+Words that connect ("of", "the") may stand between the two; the sequence between them is named by a
+number, 0 for none. A pair is then three numbers, and a `Triples` table holds what is known of each.
+Sequences are numbered by such a table too: one that continues sequence s with word w is the triple
+(s, 0, w), and its number is that triple's place plus 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from embedder.arrays import Array
+
+SENTENCE_END = -1
+_FULL = -1
+_UNKNOWN = -2
+_LARGEST_LOAD = 0.5
+
+
+class Triples(NamedTuple):
+    """A set of triples of numbers, in the order of their first appearance.
+
+    ``slots (S,) int32``
+        Open-addressing table of places, −1 where free; S is a power of two.
+    ``keys (n, 3) int32``, ``values (n,) int64``
+        With room to spare.
+    ``used (1,) int64``
+        How many there are.
+    """
+
+    slots: Array
+    keys: Array
+    values: Array
+    used: Array
+
+
+def new_triples(room: int = 1 << 12) -> Triples:
+    """Return an empty table with room for so many, a power of two."""
+    return Triples(
+        np.full(round(room / _LARGEST_LOAD), -1, np.int32),
+        np.empty((room, 3), np.int32),
+        np.zeros(room, np.int64),
+        np.zeros(1, np.int64),
+    )
+
+
+def grown(table: Triples) -> Triples:
+    """Return the same triples with twice the room."""
+    larger = new_triples(2 * len(table.keys))
+    used = int(table.used[0])
+    _insert_all(table.keys[:used], larger)
+    larger.values[:used] = table.values[:used]
+    return larger
+
+
+@njit(cache=True)
+def _hash(a, between, b):
+    code = np.uint64(np.uint32(a)) * np.uint64(0x9E3779B97F4A7C15)
+    code = (code ^ np.uint64(np.uint32(between))) * np.uint64(0xC2B2AE3D27D4EB4F)
+    code = (code ^ np.uint64(np.uint32(b))) * np.uint64(0x165667B19E3779F9)
+    return code ^ (code >> np.uint64(29))
+
+
+@njit(cache=True)
+def find(table, code, a, between, b):
+    """Return a triple's slot: that of its place, or a free one."""
+    slots, keys, _, _ = table
+    mask = np.uint64(len(slots) - 1)
+    slot = (code ^ (code >> np.uint64(32))) & mask
+    while slots[slot] >= 0:
+        key = keys[slots[slot]]
+        if key[0] == a and key[1] == between and key[2] == b:
+            break
+        slot = (slot + np.uint64(1)) & mask
+    return slot
+
+
+@njit(cache=True)
+def place_of(table, a, between, b):
+    """Return the place of a triple, −1 if it is not there."""
+    return table.slots[find(table, _hash(a, between, b), a, between, b)]
+
+
+@njit(cache=True)
+def _insert(table, code, a, between, b):
+    """Return the place of a triple, a new one if need be; −1 if the table is full."""
+    slot = find(table, code, a, between, b)
+    place = table.slots[slot]
+    if place < 0:
+        place = np.int32(table.used[0])
+        if place == len(table.keys):
+            return np.int32(_FULL)
+        table.slots[slot] = place
+        table.keys[place, 0] = a
+        table.keys[place, 1] = between
+        table.keys[place, 2] = b
+        table.used[0] += 1
+    return place
+
+
+@njit(cache=True)
+def _insert_all(keys, table):
+    for i in range(len(keys)):
+        a, between, b = keys[i]
+        _insert(table, _hash(a, between, b), a, between, b)
+
+
+@njit(cache=True, nogil=True)
+def add_triples(keys, table):
+    """Add triples (n, 3) to a table that has room for them, their places in order."""
+    _insert_all(keys, table)
+
+
+@njit(cache=True, nogil=True)
+def count_pairs(ids, connects, part, parts, state, sequences, table):
+    """Count each pair of words that follow each other in a sentence.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        Words, `SENTENCE_END` between sentences.
+    connects : (W,) bool
+        Words that may stand between the two, and are never one of them.
+    part, parts
+        Count the pairs whose hash falls into this part only.
+    state : (3,) int64
+        Where to go on, the word before (−1 for none), and the sequence since; set to where the
+        count stopped.
+    sequences, table : Triples
+        Get new sequences, and pairs with their counts.
+
+    Returns
+    -------
+    bool
+        Whether all is done; else one of the tables is full.
+    """
+    position, before, between = state[0], state[1], state[2]
+    while position < len(ids):
+        word = ids[position]
+        if word == SENTENCE_END:
+            before, between = -1, 0
+        elif connects[word]:
+            if before >= 0:
+                place = _insert(sequences, _hash(between, 0, word), between, 0, word)
+                if place < 0:
+                    break
+                between = place + 1
+        else:
+            if before >= 0:
+                code = _hash(before, between, word)
+                if (code >> np.uint64(40)) % np.uint64(parts) == np.uint64(part):
+                    place = _insert(table, code, before, between, word)
+                    if place < 0:
+                        break
+                    table.values[place] += 1
+            before, between = word, 0
+        position += 1
+    state[0], state[1], state[2] = position, before, between
+    return position == len(ids)
+
+
+@njit(cache=True, nogil=True)
+def join_pairs(ids, connects, sequences, table):
+    """Replace pairs that are phrases by one word each, from left to right, in place.
+
+    A word is part of one phrase at most.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        Words, `SENTENCE_END` between sentences.
+    connects : (W,) bool
+        As for `count_pairs`.
+    sequences, table : Triples
+        The phrases' sequences, and phrases; their values are the words that stand for them.
+
+    Returns
+    -------
+    int
+        How many ids are left.
+    """
+    written = 0
+    first = -1  # where a word waits for its second one
+    between = 0
+    for position in range(len(ids)):
+        word = ids[position]
+        if word != SENTENCE_END and connects[word]:
+            if first < 0:
+                ids[written] = word
+                written += 1
+            elif between != _UNKNOWN:
+                place = place_of(sequences, between, 0, word)
+                between = int(place) + 1 if place >= 0 else _UNKNOWN
+            continue
+        if first >= 0:
+            place = np.int32(-1)
+            if word != SENTENCE_END and between != _UNKNOWN:
+                place = place_of(table, ids[first], between, word)
+            if place >= 0:
+                ids[written] = table.values[place]
+                written += 1
+                first = -1
+                continue
+            for waiting in range(first, position):
+                ids[written] = ids[waiting]
+                written += 1
+        first = position
+        between = 0
+        if word == SENTENCE_END:
+            ids[written] = word
+            written += 1
+            first = -1
+    if first >= 0:
+        for waiting in range(first, len(ids)):
+            ids[written] = ids[waiting]
+            written += 1
+    return written
+
+
+@njit(cache=True, nogil=True)
+def count_ids(ids, counts):
+    """Add the words among ids (n,) to their counts (W,)."""
+    for word in ids:
+        if word >= 0:
+            counts[word] += 1

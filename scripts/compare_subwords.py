@@ -1,0 +1,224 @@
+"""How well vectors of words never seen are guessed from their spelling, beside gensim's FastText.
+
+    python scripts/compare_subwords.py TEXT --analogies FILE
+
+Words with counts between --least and --most are drawn by seed and held out: each system is trained
+twice, on TEXT and on TEXT without them. The true neighbours of such a word are its ten nearest, of
+the others, when it is trained; its composed vector, in the model that never saw it, should have
+them near. Their mean and median rank among all words of that model are what is compared; with it
+the accuracy on the analogies whose sections begin with "gram", and the seconds of the whole process
+of training on TEXT. TEXT is plain text, a sentence a line, words between spaces. The peer is gensim's
+FastText (`pip install '.[benchmark]'`), with the same dimension, window, minimal count, lengths of
+n-grams, buckets and threads; `embedder` is also trained without subwords.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from compare import NEGATIVES, SUBSAMPLE, Setting, timed_training
+
+from embedder.arrays import Array
+from embedder.evaluation.analogies import Section, evaluate_analogies, read_analogies
+from embedder.vectors import WordVectors, load_vectors
+from embedder.vocabulary import Vocabulary
+
+MIN_N, MAX_N, BUCKETS = 3, 6, 2_000_000
+NEIGHBORS = 10
+_WORDS_AT_A_TIME = 250
+
+
+class Trained(NamedTuple):
+    """Vectors of known words, and what composes those of others, (n, D)."""
+
+    vectors: WordVectors
+    compose: Callable[[list[str]], Array]
+
+
+class System(NamedTuple):
+    """A way to get vectors; `composes` says whether it has some for words never seen."""
+
+    name: str
+    train: Callable[[Setting, int, Path], None]
+    load: Callable[[Path], Trained]
+    epochs: int
+    composes: bool
+
+
+def train_embedder(config: Path, subwords: bool, setting: Setting, passes: int, out: Path) -> None:
+    """Train by the program's own command."""
+    from embedder.cli import main
+
+    sys.argv = [
+        "embedder", "train", str(config), f"corpus.files={setting.text}",
+        f"network.dimension={setting.dimension}", f"network.hidden={setting.dimension}",
+        f"examples.window={setting.window}", f"vocabulary.min_count={setting.min_count}",
+        f"training.threads={setting.threads}", f"training.passes={passes}",
+        f"subwords.min_n={MIN_N}", f"subwords.max_n={MAX_N if subwords else 0}",
+        f"subwords.buckets={BUCKETS}", "--output", str(out / "run"), "--quiet",
+    ]  # fmt: skip
+    main()
+
+
+def load_embedder(kind: Any, folder: Path) -> Trained:
+    """Read a run's vectors."""
+    vectors = load_vectors(folder / "run", kind)
+    return Trained(vectors, lambda words: vectors.with_composed(words).matrix[len(vectors) :])
+
+
+def train_gensim(skip_gram: bool, setting: Setting, epochs: int, folder: Path) -> None:
+    """Train gensim's FastText from a file, its fastest way."""
+    from gensim.models import FastText
+
+    model = FastText(
+        corpus_file=str(setting.text), vector_size=setting.dimension, window=setting.window,
+        min_count=setting.min_count, workers=setting.threads, sg=int(skip_gram),
+        alpha=0.025 if skip_gram else 0.05, sample=SUBSAMPLE, negative=NEGATIVES, epochs=epochs,
+        min_n=MIN_N, max_n=MAX_N, bucket=BUCKETS,
+    )  # fmt: skip
+    model.wv.save(str(folder / "vectors"))
+
+
+def load_gensim(folder: Path) -> Trained:
+    """Read gensim's FastTextKeyedVectors."""
+    from gensim.models import KeyedVectors
+
+    loaded = KeyedVectors.load(str(folder / "vectors"))
+    counts = np.array([loaded.get_vecattr(word, "count") for word in loaded.index_to_key])
+    vectors = WordVectors(Vocabulary(loaded.index_to_key, counts), loaded.vectors)
+    return Trained(vectors, lambda words: np.stack([loaded[word] for word in words]))
+
+
+def draw_words(text: Path, least: int, most: int, count: int, seed: int) -> list[str]:
+    """Return some words that stand `least` to `most` times in a text."""
+    counts: Counter[str] = Counter()
+    with text.open(encoding="utf-8") as lines:
+        for line in lines:
+            counts.update(line.split())
+    rare = sorted(word for word, times in counts.items() if least <= times <= most)
+    rng = np.random.default_rng(seed)
+    return sorted(rng.choice(rare, min(count, len(rare)), replace=False).tolist())
+
+
+def write_without(text: Path, words: list[str], out: Path) -> None:
+    """Write a text without some words."""
+    left_out = set(words)
+    with text.open(encoding="utf-8") as lines, out.open("w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(" ".join(word for word in line.split() if word not in left_out) + "\n")
+
+
+def ranks_of_true_neighbors(whole: Trained, without: Trained, words: list[str]) -> Array:
+    """Return the ranks, from 1, of each word's true neighbours, (words, NEIGHBORS)."""
+    ids = without.vectors.vocabulary.ids
+    names = whole.vectors.vocabulary.words
+    candidates = np.array([i for i, name in enumerate(names) if name in ids])
+    rows = np.array([ids[names[i]] for i in candidates])
+    known = whole.vectors.unit_rows(candidates)
+    others = without.vectors.unit_rows(np.arange(len(without.vectors)))
+    found = []
+    for start in range(0, len(words), _WORDS_AT_A_TIME):
+        some = words[start : start + _WORDS_AT_A_TIME]
+        own = whole.vectors.unit_rows(np.array([whole.vectors.vocabulary.ids[w] for w in some]))
+        true = rows[np.argsort(-(own @ known.T), axis=1)[:, :NEIGHBORS]]
+        # Ranks are by cosine: the length of the word's own vector changes none.
+        cosines = without.compose(some) @ others.T
+        best = np.take_along_axis(cosines, true, axis=1)
+        found.append([1 + (own > b[:, None]).sum(1) for own, b in zip(cosines, best, strict=True)])
+    return np.concatenate(found)
+
+
+def gram_accuracy(vectors: WordVectors, sections: list[Section], words: int) -> float:
+    """Return the accuracy on the syntactic sections, among the most frequent words."""
+    own = [section for section in sections if section.name.startswith("gram")]
+    return evaluate_analogies(vectors, own, "3CosAdd", words).total().accuracy
+
+
+def main() -> None:
+    """Train, compare, and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--analogies", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path("configs/books-subwords.yaml"))
+    parser.add_argument("--vectors", default=None, help="of the run; by default those it names")
+    parser.add_argument("--held-out", type=int, default=2000)
+    parser.add_argument("--least", type=int, default=10)
+    parser.add_argument("--most", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dimension", type=int, default=100)
+    parser.add_argument("--window", type=int, default=5)
+    parser.add_argument("--min-count", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--words", type=int, default=30_000, help="whose analogies are evaluated")
+    parser.add_argument("--passes", type=int, default=5, help="ours")
+    parser.add_argument("--epochs", type=int, default=5, help="gensim's")
+    parser.add_argument("--systems", nargs="*", help="only those whose name contains one of these")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+
+    load_ours = partial(load_embedder, options.vectors)
+    ours = partial(train_embedder, options.config)
+    systems = [
+        System("embedder", partial(ours, True), load_ours, options.passes, True),
+        System("embedder, no subwords", partial(ours, False), load_ours, options.passes, False),
+        System("gensim FastText CBOW", partial(train_gensim, False), load_gensim,
+               options.epochs, True),
+        System("gensim FastText skip-gram", partial(train_gensim, True), load_gensim,
+               options.epochs, True),
+    ]  # fmt: skip
+    if options.systems:
+        systems = [s for s in systems if any(part in s.name for part in options.systems)]
+    sections = read_analogies(options.analogies)
+    words = draw_words(options.text, options.least, options.most, options.held_out, options.seed)
+    print("| system | epochs | seconds | gram* | mean rank | median rank |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as work:
+        reduced = Path(work) / "without.txt"
+        write_without(options.text, words, reduced)
+        texts = options.text.resolve(), reduced
+        settings = [
+            Setting(text, options.dimension, options.window, options.min_count, options.threads,
+                    options.words) for text in texts
+        ]  # fmt: skip
+        # So that kernels compiled once are not timed.
+        timed_training(systems[0].train, settings[0], 1, _new(work, "warm"))
+        for number, (name, train, load, epochs, composes) in enumerate(systems):
+            place = _new(work, f"{number}-whole")
+            row: dict[str, Any] = {"system": name, "epochs": epochs}
+            row["seconds"] = timed_training(train, settings[0], epochs, place)
+            whole = load(place)
+            row["gram"] = gram_accuracy(whole.vectors, sections, options.words)
+            told = "– | –"
+            if composes:
+                place = _new(work, f"{number}-without")
+                timed_training(train, settings[1], epochs, place)
+                ranks = ranks_of_true_neighbors(whole, load(place), words)
+                row["mean_rank"], row["median_rank"] = ranks.mean(), float(np.median(ranks))
+                told = f"{row['mean_rank']:.1f} | {row['median_rank']:.0f}"
+            rows.append(row)
+            print(
+                f"| {name} | {epochs} | {row['seconds']:.1f} | {row['gram']:.3f} | {told} |",
+                flush=True,
+            )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _new(work: str, name: str) -> Path:
+    folder = Path(work) / name
+    folder.mkdir()
+    return folder
+
+
+if __name__ == "__main__":
+    main()
