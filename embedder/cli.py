@@ -399,8 +399,7 @@ def neighbors(
     for word, near in zip(words, found, strict=True):
         if len(words) > 1:
             click.echo(f"{word}:")
-        if loaded.is_composed(word):
-            click.echo(f"'{word}' is unknown; its vector is composed of its n-grams.", err=True)
+        _say_what_is_composed(loaded, [word])
         _print_neighbors(near)
 
 
@@ -430,7 +429,15 @@ def build_index(run: Path, out: Path, vectors: Any) -> None:
 @_COUNT
 def analogy(run: Path, a: str, b: str, c: str, vectors: Any, count: int) -> None:
     """Complete "A is to B as C is to …"."""
-    _print_neighbors(_load(run, vectors).analogy(a, b, c, count))
+    loaded = _load(run, vectors)
+    _say_what_is_composed(loaded, [a, b, c])
+    _print_neighbors(loaded.analogy(a, b, c, count))
+
+
+def _say_what_is_composed(vectors: Any, words: list[str]) -> None:
+    for word in words:
+        if vectors.is_composed(word):
+            click.echo(f"'{word}' is unknown; its vector is composed of its parts.", err=True)
 
 
 def _print_neighbors(found: list[Any]) -> None:

@@ -29,7 +29,9 @@ _HALF_RATE = 3000
 """A row that is so often in the text's words learns at half the highest rate."""
 _HALF_SHARE = 500
 _RIDGE = 200.0
-_ITERATIONS = 8
+_ITERATIONS = 10
+_PARTS = 16
+"""Of the work of a sparse product; the result does not depend on it."""
 WordParts = Mapping[str, Sequence[str]]
 """The parts of each word, as a file gives them."""
 
@@ -191,7 +193,7 @@ def save_parts(path: Path, parts: WordParts) -> None:
     write_atomically(path, "".join(lines).encode())
 
 
-def start_rows(composition: Composition, vectors: Array, threads: int = 1) -> Array:
+def start_rows(composition: Composition, vectors: Array) -> Array:
     """Return E (R, D) that composes given vectors.
 
     The shared rows Z are those that predict words best, Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|²,
@@ -204,8 +206,6 @@ def start_rows(composition: Composition, vectors: Array, threads: int = 1) -> Ar
         Of V words.
     vectors : (V, D) float32
         What is to be composed.
-    threads
-        For the sparse products.
     """
     V = composition.words
     sizes = np.diff(composition.starts)
@@ -214,27 +214,28 @@ def start_rows(composition: Composition, vectors: Array, threads: int = 1) -> Ar
     columns = composition.rows[shared] - V
     values = (1 / sizes[words]).astype(np.float32)
     means = csr_array((values, (words, columns)), (V, composition.height - V))
-    # As rates grow: how often the most frequent words stand in the text matters little.
-    weights = _HALF_RATE / _HIGHEST_RATE * composition.rates()[:V, None]
-    Z = _ridge_regression(means, vectors, weights, threads)
-    own = vectors - _multiply(means, Z, threads)
+    # As counts grow that are thinned out: the most frequent words are not to decide everything.
+    n = composition.occurrences[:V, None].astype(np.float32)
+    weights = np.minimum(n, np.sqrt(_HALF_RATE * n))
+    Z = _ridge_regression(means, vectors, weights)
+    own = vectors - _multiply(means, Z)
     own *= (sizes * composition.shares())[:, None].astype(np.float32)
     return np.concatenate([own, Z])
 
 
-def _ridge_regression(A: csr_array, X: Array, weights: Array, threads: int) -> Array:
+def _ridge_regression(A: csr_array, X: Array, weights: Array) -> Array:
     """Return Z that minimises Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|², nearly."""
     transposed = A.T.tocsr()
     ridge = np.float32(_RIDGE)
     scale = ((transposed * transposed) @ weights + ridge).astype(np.float32)
-    residual = _multiply(transposed, X * weights, threads)
+    residual = _multiply(transposed, X * weights)
     Z = np.zeros_like(residual)
     direction = scaled = residual / scale
     length = _column_products(residual, scaled)
     for _ in range(_ITERATIONS):
-        product = _multiply(A, direction, threads)
+        product = _multiply(A, direction)
         product *= weights
-        product = _multiply(transposed, product, threads)
+        product = _multiply(transposed, product)
         product += ridge * direction
         step = length / np.maximum(_column_products(direction, product), 1e-30)
         Z += step * direction
@@ -249,10 +250,10 @@ def _column_products(a: Array, b: Array) -> Array:
     return np.asarray(np.einsum("ij,ij->j", a, b))
 
 
-def _multiply(matrix: csr_array, dense: Array, threads: int) -> Array:
+def _multiply(matrix: csr_array, dense: Array) -> Array:
     from embedder.kernels.sparse import sparse_times_dense
 
     out = np.empty((matrix.shape[0], dense.shape[1]), np.float32)
     offsets, columns = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
-    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), threads, out)
+    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), _PARTS, out)
     return out

@@ -113,7 +113,7 @@ class ApproximateIndex:
         VocabularyError
             For an unknown word.
         """
-        queries = np.stack([self._vectors[word] for word in words])
+        queries = np.stack([self._vectors.vector(word) for word in words])
         # One more, since a word finds itself.
         found = self._index.search(queries, min(count + 1, len(self._vectors)))
         keys = np.asarray(found.keys).reshape(len(words), -1)

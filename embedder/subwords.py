@@ -85,7 +85,10 @@ class Subwords(NamedTuple):
         ngrams, parts = self.ngrams(word), self.parts.get(word, ())
         total = len(ngrams) + len(parts)
         if self.used is not None:
-            ngrams = self._places(ngrams[np.isin(ngrams, self.used)])
+            places = self._places(ngrams)
+            inside = places < len(self.used)
+            places, ngrams = places[inside], ngrams[inside]
+            ngrams = places[self.used[places] == ngrams]
         return np.concatenate([self.words + ngrams, np.array(parts, np.int64)]), total
 
     def compose_unknown(self, word: str) -> Array | None:
@@ -132,7 +135,7 @@ class Subwords(NamedTuple):
         return own
 
     def _places(self, ngrams: Array) -> Array:
-        """Return which of the buckets in use each bucket (n,) is; all must be."""
+        """Return which of the buckets in use each bucket (n,) is, or would be before."""
         return ngrams if self.used is None else np.searchsorted(self.used, ngrams)
 
     def _as_vectors(self, rows: Array) -> Array:

@@ -49,6 +49,11 @@ def result_tables(results: Results, tops: Sequence[int] = (1,)) -> str:
             for name, r in results.categories.items()
         ]
         found.append(table(("categories", "purity", "clusters", "words found", "of"), rows))
+    if results.composed:
+        found.append(
+            f"  Unknown words with vectors composed of their parts: {results.composed:,}; "
+            "--restrict-vocab leaves them out."
+        )
     return "".join(text + "\n\n" for text in found).removesuffix("\n")
 
 

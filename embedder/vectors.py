@@ -89,7 +89,7 @@ class WordVectors:
         VocabularyError
             For an unknown word, with near spellings.
         """
-        vector = self._vector(word)
+        vector = self.vector(word)
         if self.is_composed(word):
             warnings.warn(
                 f"'{word}' is unknown; its vector is composed of its parts",
@@ -98,7 +98,14 @@ class WordVectors:
             )
         return vector
 
-    def _vector(self, word: str) -> Array:
+    def vector(self, word: str) -> Array:
+        """Return what `vectors[word]` does, without a warning.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
         known = self.vocabulary.ids.get(word)
         if known is None and self.subwords is not None:
             composed = self.subwords.compose_unknown(word)
@@ -147,7 +154,7 @@ class WordVectors:
         return np.asarray(self.matrix[ids] / self.lengths[ids, None])
 
     def _unit_vector(self, word: str) -> Array:
-        vector = self._vector(word)
+        vector = self.vector(word)
         return np.asarray(vector / row_lengths(vector[None])[0])
 
     def neighbors(self, word: str, count: int = 10) -> list[Neighbor]:
@@ -168,7 +175,7 @@ class WordVectors:
         VocabularyError
             For an unknown word.
         """
-        queries = np.stack([self._vector(word) for word in words])
+        queries = np.stack([self.vector(word) for word in words])
         return self._nearest(queries, [self._ids({word}) for word in words], count)
 
     def analogy(self, a: str, b: str, c: str, count: int = 10) -> list[Neighbor]:

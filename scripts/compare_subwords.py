@@ -7,9 +7,9 @@ twice, on TEXT and on TEXT without them. The true neighbours of such a word are 
 the others, when it is trained; its composed vector, in the model that never saw it, should have
 them near. Their mean and median rank among all words of that model are what is compared; with it
 the accuracy on the analogies whose sections begin with "gram", and the seconds of the whole process
-of training on TEXT. TEXT is plain text, a sentence a line, words between spaces. The peer is gensim's
-FastText (`pip install '.[benchmark]'`), with the same dimension, window, minimal count, lengths of
-n-grams, buckets and threads; `embedder` is also trained without subwords.
+of training on TEXT. TEXT is plain text, a sentence a line, words between spaces. The peer is
+gensim's FastText (`pip install '.[benchmark]'`), with the same dimension, window, minimal count,
+lengths of n-grams, buckets and threads; `embedder` is also trained without subwords.
 """
 
 import argparse

@@ -246,8 +246,32 @@ def test_unknown_words_of_a_fasttext_file_are_composed_and_said_to_be(invoke, rn
     vectors.save(tmp_path / "m.bin", "fasttext")
     result = invoke("neighbors", tmp_path / "m.bin", "kings")
     assert result.exit_code == 0
-    assert "'kings' is unknown; its vector is composed of its n-grams." in result.output
+    assert "'kings' is unknown; its vector is composed of its parts." in result.output
     assert len(result.output.splitlines()) == 4
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("king queen 5\nkings queens 4\nkingdom queen 1\n")
+    result = invoke("eval", tmp_path / "m.bin", "--similarity", pairs)
+    assert "Unknown words with vectors composed of their parts: 2;" in result.output
+    result = invoke("eval", tmp_path / "m.bin", "--similarity", pairs, "--restrict-vocab", 3)
+    assert "composed" not in result.output
+
+
+def test_phrases_are_printed_and_written_for_runs(invoke, toy_files, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text(f"corpus: {{files: [{toy_files[0]}]}}\n")
+    result = invoke(
+        "phrases", config, "corpus.phrases.threshold=1.0", "-n", 3, "--out", tmp_path / "p.tsv"
+    )
+    assert result.exit_code == 0
+    table = [line.split() for line in result.stdout.splitlines()]
+    assert table[0][:2] == ["pass", "1:"]
+    assert all("_" in row[0] for row in table[1:4])
+    assert [float(row[1]) for row in table[1:4]] == sorted(
+        (float(row[1]) for row in table[1:4]), reverse=True
+    )
+    assert f"corpus.phrases.file={tmp_path / 'p.tsv'}." in result.stdout
+    again = invoke("phrases", config, f"corpus.phrases.file={tmp_path / 'p.tsv'}", "-n", 3)
+    assert again.stdout.splitlines() == result.stdout.splitlines()[:4]
 
 
 def test_report_and_index_say_where_they_are(invoke, toy_run, toy_files, tmp_path):
