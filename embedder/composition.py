@@ -27,8 +27,8 @@ from embedder.vocabulary import Vocabulary
 _HIGHEST_RATE = 2.0
 _HALF_RATE = 3000
 """A row that is so often in the text's words learns at half the highest rate."""
-_HALF_SHARE = 500
-_RIDGE = 200.0
+_HALF_SHARE = 1250
+_RIDGE = 400.0
 _ITERATIONS = 10
 _PARTS = 16
 """Of the work of a sparse product; the result does not depend on it."""
@@ -137,21 +137,16 @@ def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> C
         )
     first = V + len(buckets)
     row_of = {name: first + i for i, name in enumerate(names)}
-    keys = [[row_of[part] for part in parts.get(word, ())] for word in vocabulary.words]
-    key_counts = np.fromiter(map(len, keys), np.int64, V)
-    starts = cumulated(1 + counts + key_counts)
-    rows = np.empty(starts[-1], np.int32)
-    places = np.ones(len(rows), np.bool_)
-    rows[starts[:-1]] = np.arange(V)
-    places[starts[:-1]] = False
-    is_key = np.zeros(len(rows), np.bool_)
-    for last, count in zip(starts[1:].tolist(), key_counts.tolist(), strict=True):
-        is_key[last - count : last] = True
-    rows[is_key] = np.fromiter(itertools.chain.from_iterable(keys), np.int32)
-    rows[places & ~is_key] = V + ngrams
-    occurrences = np.bincount(
-        rows, np.repeat(vocabulary.counts, np.diff(starts)), first + len(names)
-    )
+    own_parts = [[row_of[part] for part in parts.get(word, ())] for word in vocabulary.words]
+    part_counts = np.fromiter(map(len, own_parts), np.int64, V)
+    words = np.arange(V)
+    of_words = np.concatenate([words, np.repeat(words, counts), np.repeat(words, part_counts)])
+    part_rows = np.fromiter(itertools.chain.from_iterable(own_parts), np.int64)
+    in_order = np.argsort(of_words, kind="stable")
+    rows = np.concatenate([words, V + ngrams, part_rows])[in_order].astype(np.int32)
+    starts = cumulated(1 + counts + part_counts)
+    weights = vocabulary.counts[of_words[in_order]]
+    occurrences = np.bincount(rows, weights, first + len(names))
     return Composition(starts, rows, buckets, names, occurrences.astype(np.int64))
 
 

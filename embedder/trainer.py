@@ -247,6 +247,7 @@ class Trainer:
     ) -> None:
         self._config = config
         self._composition = composition
+        self._composition_digest = None if composition is None else composition.digest()
         self._examples = examples
         self._engine = engine
         self._seconds = seconds
@@ -286,7 +287,7 @@ class Trainer:
             "activation": self._config.network.activation,
             "config": self._config.model_dump(mode="json"),
             "vocabulary": self._vocabulary_digest,
-            "composition": None if self._composition is None else self._composition.digest(),
+            "composition": self._composition_digest,
             "trained_seconds": self._trained_seconds(),
         } | self._held_out
 
@@ -316,7 +317,7 @@ class Trainer:
         E, W1, *_ = saved.parameters
         network = self._config.network
         try:
-            if saved.metadata.get("composition") != self.metadata()["composition"]:
+            if saved.metadata.get("composition") != self._composition_digest:
                 raise ValueError("words were composed of other rows")
             if E.shape[1] != network.dimension or W1.shape[1] != network.hidden:
                 raise ValueError(f"E is {E.shape}, W1 is {W1.shape}")

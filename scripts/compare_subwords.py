@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--min-count", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--words", type=int, default=30_000, help="whose analogies are evaluated")
-    parser.add_argument("--passes", type=int, default=5, help="ours")
+    parser.add_argument("--passes", type=int, default=3, help="ours")
     parser.add_argument("--epochs", type=int, default=5, help="gensim's")
     parser.add_argument("--systems", nargs="*", help="only those whose name contains one of these")
     parser.add_argument("--json", type=Path)
