@@ -437,7 +437,8 @@ def analogy(run: Path, a: str, b: str, c: str, vectors: Any, count: int) -> None
 def _say_what_is_composed(vectors: Any, words: list[str]) -> None:
     for word in words:
         if vectors.is_composed(word):
-            click.echo(f"'{word}' is unknown; its vector is composed of its parts.", err=True)
+            near = f" ('{word.lower()}' is known.)" if word.lower() in vectors else ""
+            click.echo(f"'{word}' is unknown; its vector is composed of its parts.{near}", err=True)
 
 
 def _print_neighbors(found: list[Any]) -> None:

@@ -248,6 +248,10 @@ def test_unknown_words_of_a_fasttext_file_are_composed_and_said_to_be(invoke, rn
     assert result.exit_code == 0
     assert "'kings' is unknown; its vector is composed of its parts." in result.output
     assert len(result.output.splitlines()) == 4
+    result = invoke("analogy", tmp_path / "m.bin", "King", "kingdom", "queen")
+    assert "'King' is unknown; its vector is composed of its parts. ('king' is known.)" in (
+        result.output
+    )
     pairs = tmp_path / "pairs.txt"
     pairs.write_text("king queen 5\nkings queens 4\nkingdom queen 1\n")
     result = invoke("eval", tmp_path / "m.bin", "--similarity", pairs)
