@@ -45,7 +45,7 @@ def train(
     embedder.errors.EmbedderError
         For anything that a user can mend.
     """
-    from embedder.config import load_config, make_config
+    from embedder.config_files import load_config, make_config
     from embedder.trainer import train as run_training
     from embedder.vectors import load_vectors
 

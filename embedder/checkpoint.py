@@ -34,7 +34,8 @@ from embedder.composition import (
     read_parts,
     save_parts,
 )
-from embedder.config import Config, load_config, make_config
+from embedder.config import Config
+from embedder.config_files import load_config, make_config
 from embedder.errors import RunError
 from embedder.network import Parameters
 from embedder.phrases import Phrases

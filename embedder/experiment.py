@@ -27,14 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from embedder.cache import Cache
 from embedder.checkpoint import RunFolder, load_model
-from embedder.config import (
-    Config,
-    Positive,
-    describe_faults,
-    make_config,
-    read_yaml,
-    set_key,
-)
+from embedder.config import Config, Positive
+from embedder.config_files import describe_faults, make_config, read_yaml, set_key
 from embedder.errors import ConfigError, RunError
 from embedder.evaluation.suite import configured_tasks, evaluate
 from embedder.proposals import Pruned, complete_settings, trials

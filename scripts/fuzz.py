@@ -27,7 +27,8 @@ TARGETS += ["analogies", "similarity", "outliers", "categories", *_FORMATS]
 
 def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, bytes]:
     """Return a reader, the path of the file that it reads, and a valid file."""
-    from embedder.config import CorpusConfig, VocabularyConfig, load_config
+    from embedder.config import CorpusConfig, VocabularyConfig
+    from embedder.config_files import load_config
     from embedder.corpus import read_text
     from embedder.evaluation.analogies import read_analogies
     from embedder.evaluation.categories import read_categories

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from make_toy_world import write_toy_world
 
-from embedder.config import make_config
+from embedder.config_files import make_config
 
 
 def pytest_addoption(parser):

@@ -1,7 +1,8 @@
 import pytest
 import yaml
 
-from embedder.config import Config, load_config
+from embedder.config import Config
+from embedder.config_files import load_config
 from embedder.errors import ConfigError
 
 MINIMAL = "corpus: {files: [a.txt]}\n"

@@ -14,7 +14,7 @@ def test_a_long_text_trains_within_a_limit_on_address_space(tmp_path):
     program = f"""
         import resource
         import numpy as np
-        from embedder.config import make_config
+        from embedder.config_files import make_config
         from embedder.trainer import train
 
         def run(path, output):

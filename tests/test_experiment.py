@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from embedder import experiment as experiments
 from embedder.cache import Cache, address
 from embedder.cli import main
-from embedder.config import load_config
+from embedder.config_files import load_config
 from embedder.corpus import Source
 from embedder.errors import ConfigError, RunError
 from embedder.experiment import Experiment, Range, load_experiment, plan, run_experiment, run_name

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from embedder.checkpoint import load_model
-from embedder.config import make_config
+from embedder.config_files import make_config
 from embedder.errors import ConfigError, RunError
 from embedder.forecast import Needs, estimate_needs, refuse_too_large, time_step
 from embedder.trainer import Trainer, train

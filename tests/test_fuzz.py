@@ -16,7 +16,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.config import CorpusConfig, VocabularyConfig, load_config
+from embedder.config import CorpusConfig, VocabularyConfig
+from embedder.config_files import load_config
 from embedder.corpus import read_text
 from embedder.errors import EmbedderError
 from embedder.evaluation.analogies import read_analogies

@@ -1,6 +1,6 @@
 import pytest
 
-from embedder.config import make_config
+from embedder.config_files import make_config
 from embedder.gradient_check import check_gradients
 from embedder.kernels import hidden
 

@@ -91,7 +91,7 @@ def interrupt_at(patch, step):
 @pytest.fixture(scope="module")
 def run(toy_tree, tmp_path_factory):
     """A run with subwords and classes; tests must not write to it."""
-    from embedder.config import make_config
+    from embedder.config_files import make_config
 
     folder = tmp_path_factory.mktemp("subwords")
     lines = ["king\troyal", "queen\troyal\twoman", "her\twoman", "☃☃☃\troyal\tnever"]

@@ -4,7 +4,7 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.config import make_config
+from embedder.config_files import make_config
 from embedder.errors import CorpusError
 from embedder.vocabulary import Vocabulary
 from embedder.windows import WindowStream, list_windows, split_text

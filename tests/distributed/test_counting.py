@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from embedder.config import make_config
+from embedder.config_files import make_config
 from embedder.cooccurrence import count_cooccurrences
 from embedder.corpus import find_shards, read_text
 from embedder.distributed import counting

@@ -15,7 +15,7 @@ SENTENCES = ["the queen sees the king", "strangers see", "the"]
 
 @pytest.fixture(scope="module")
 def language_model(toy_tree, tmp_path_factory):
-    from embedder.config import make_config
+    from embedder.config_files import make_config
 
     folder = tmp_path_factory.mktemp("models") / "language"
     tree = toy_tree | {

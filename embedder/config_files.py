@@ -1,0 +1,245 @@
+"""YAML files and `key=value` overrides → a checked `Config`, or one sentence a mistake."""
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from embedder.config import Config
+from embedder.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's reading of 2e-2 as a number, and an error for a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key '{key_node.value}' stands twice",
+                        problem_mark=key_node.start_mark,
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _float_of_scientific_notation(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("!scientific", _float_of_scientific_notation)
+_Loader.add_implicit_resolver(
+    "!scientific",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def load_config(path: Path, overrides: typing.Sequence[str] = ()) -> Config:
+    """Read a YAML file and apply dotted `key=value` overrides.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    overrides
+        For example ``["training.passes=5", "corpus.files=my.txt"]``; values are read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        For a file that is missing or not YAML, a key that does not exist (the nearest one is
+        named) or a value of the wrong type or out of range.
+    """
+    tree = read_yaml(path)
+    for override in overrides:
+        _apply_override(tree, override)
+    return make_config(tree, str(path))
+
+
+def with_overrides(config: Config, overrides: typing.Sequence[str], origin: str) -> Config:
+    """Return a configuration with dotted `key=value` overrides; see `load_config`."""
+    tree = config.model_dump()
+    for override in overrides:
+        _apply_override(tree, override)
+    return make_config(tree, origin)
+
+
+def make_config(tree: dict[str, Any], origin: str) -> Config:
+    """Check a nested dictionary and return it as a `Config`; `origin` names it in errors."""
+    try:
+        return Config.model_validate(_with_defaults_of_windows(tree))
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {describe_faults(error)}") from None
+
+
+WINDOWS_DEFAULTS: dict[str, dict[str, Any]] = {
+    "network": {"vectors": "input"},
+    "training": {
+        "passes": 5,
+        "batch_size": 1024,
+        "learning_rate": 5e-3,
+        "hidden_rate_factor": 0.01,
+        "embedding_rate_factor": 1.0,
+    },
+}
+LANGUAGE_MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
+    "vocabulary": {"subsample": 0.0},
+    "network": {"initialisation": "random"},
+    "training": {"batch_size": 256, "hidden_rate_factor": 1.0},
+}
+
+
+def _with_defaults_of_windows(tree: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what windows want otherwise than counts: a row of E then gets many small steps."""
+
+    def section(name: str) -> dict[str, Any]:
+        found = tree.get(name)
+        return found if isinstance(found, dict) else {}
+
+    if section("examples").get("source") != "windows":
+        return tree
+    layers = [WINDOWS_DEFAULTS]
+    if section("network").get("input") == "concat":
+        layers.append(LANGUAGE_MODEL_DEFAULTS)
+    filled = dict(tree)
+    for name in ("vocabulary", "network", "training"):
+        if isinstance(tree.get(name, {}), dict):
+            own = {key: value for layer in layers for key, value in layer.get(name, {}).items()}
+            filled[name] = own | section(name)
+    return filled
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of sections and keys.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing or not YAML, with the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file.") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{path}: this is a folder; expected a YAML file such as configs/quickstart.yaml."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file; expected YAML in UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
+    return _parse_mapping(text, str(path))
+
+
+def _parse_mapping(text: str, origin: str) -> dict[str, Any]:
+    try:
+        tree = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).split("\n")[0]
+        raise ConfigError(f"{origin}{where}: not valid YAML: {problem}.") from None
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{origin}: expected sections such as `corpus:` with keys below them.")
+    return tree
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"'{override}': expected KEY=VALUE, such as training.passes=5.")
+    # In YAML a lone "-" begins a list; here it is standard input.
+    value = text if text == "-" else _parse_mapping(f"value: {text}", f"'{override}'")["value"]
+    set_key(tree, key, value)
+
+
+def set_key(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key of a nested dictionary, making sections on the way.
+
+    Raises
+    ------
+    ConfigError
+        If what should be a section is a value.
+    """
+    *sections, last = key.split(".")
+    for section in sections:
+        child = tree.setdefault(section, {})
+        if child is None:
+            child = tree[section] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"{key}: '{section}' is not a section.")
+        tree = child
+    tree[last] = value
+
+
+def describe_faults(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Turn pydantic's list into sentences a user can act on, one a fault.
+
+    Parameters
+    ----------
+    error
+        What pydantic raised.
+    model
+        What was validated, for the names of near keys; a `Config` if None.
+    """
+    sentences = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            sentences.append(f"{where}: unknown key.{_nearest_key(fault['loc'], model or Config)}")
+        elif fault["type"] == "missing":
+            sentences.append(f"{where}: required, but not given.")
+        elif fault["type"] == "value_error":
+            sentences.append(f"{fault['msg'].removeprefix('Value error, ')}.")
+        elif fault["type"] == "model_type":
+            sentences.append(f"{where}: expected a section with keys, got {fault['input']!r}.")
+        else:
+            expected = fault["msg"].removeprefix("Input should be ")
+            expected = re.sub(r"^(greater|less) than", r"a number \1 than", expected)
+            sentences.append(f"{where}: expected {expected}, got {fault['input']!r}.")
+    return " ".join(dict.fromkeys(sentences))
+
+
+def _nearest_key(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    section: Any = model
+    for part in location[:-1]:
+        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+        section = field.annotation if field else None
+        if isinstance(section, types.UnionType):
+            section = None
+    name = str(location[-1])
+    here = list(section.model_fields) if section else []
+    near = difflib.get_close_matches(name, here, n=1, cutoff=0.6)
+    if near:
+        full = ".".join([*map(str, location[:-1]), near[0]])
+        return f" Did you mean '{full}'?"
+    # A key written at the wrong level is as common as a misspelt one.
+    everywhere = {f"{s}.{k}": k for s, k in _all_keys()} if model is Config else {}
+    for full, key in sorted(everywhere.items(), key=lambda entry: entry[0].count(".")):
+        if key == name:
+            return f" Did you mean '{full}'?"
+    return f" The keys here are: {', '.join(here)}." if here else ""
+
+
+def _all_keys() -> list[tuple[str, str]]:
+    return list(_keys_below(Config))
+
+
+def _keys_below(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys_below(field.annotation, f"{path}.{name}" if path else name)
+        elif path:
+            yield path, name
