@@ -5,6 +5,7 @@ import re
 import signal
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,7 @@ def test_the_float32_loss_of_a_pass_agrees_with_float64(make_toy_config, monkeyp
         if dtype is np.float64:
             start = examples_module.start_parameters
             monkeypatch.setattr(
-                examples_module, "start_parameters", lambda *a, s=start: s(*a, dtype=np.float64)
+                examples_module, "start_parameters", partial(start, dtype=np.float64)
             )
         train(config, quiet=True)
         losses.append([line["loss"] for line in lines(config.output)][-1])

@@ -58,7 +58,7 @@ def test_an_unknown_word_is_composed_and_says_so(vectors):
     assert vectors.is_composed("kingly")
     ngrams = naive.ngram_buckets("kingly", 3, 6, BUCKETS)
     expected = vectors.subwords.rows[np.array(ngrams) + len(WORDS)].mean(axis=0)
-    np.testing.assert_allclose(vectors["kingly"], expected, rtol=1e-5)
+    np.testing.assert_allclose(vectors.vector("kingly"), expected, rtol=1e-5)
     assert len(vectors.neighbors("kingly", 3)) == 3
     assert not vectors.is_composed("king")
 
@@ -121,7 +121,7 @@ def test_fasttext_gives_the_same_vectors_to_known_and_unknown_words(toy_files, t
     assert ours.vocabulary.words == words
     for word in [*words, "neverseen", "日本", "naïveté"]:
         np.testing.assert_allclose(
-            ours[word], theirs.get_word_vector(word), rtol=2e-5, atol=1e-6, err_msg=word
+            ours.vector(word), theirs.get_word_vector(word), rtol=2e-5, atol=1e-6, err_msg=word
         )
     save(ours, tmp_path / "again.bin", "fasttext")
     again = fasttext.load_model(str(tmp_path / "again.bin"))
@@ -135,7 +135,7 @@ def test_gensim_gives_the_same_vectors_to_known_and_unknown_words(vectors, tmp_p
     theirs = models.load_facebook_vectors(str(tmp_path / "m.bin"))
     assert theirs.index_to_key == WORDS
     for word in [*WORDS[1:], "kingly", "日本"]:
-        np.testing.assert_allclose(theirs[word], vectors[word], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(theirs[word], vectors.vector(word), rtol=1e-5, atol=1e-6)
     plain = WordVectors(vectors.vocabulary, vectors.matrix)
     save(plain, tmp_path / "p.bin", "fasttext")
     theirs = models.load_facebook_vectors(str(tmp_path / "p.bin"))
