@@ -12,7 +12,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--moments",
         type=int,
-        default=3,
+        default=2,
         help="at how many random moments tests kill a training (docs/reliability.md: 200)",
     )
     parser.addoption(
