@@ -173,8 +173,9 @@ def neighbor_table(vectors: WordVectors, words: Sequence[str], count: int = 5) -
 
 
 def example_words(config: Config, vectors: WordVectors) -> list[str]:
-    """Return the configured words that are known, or a few of the vocabulary's own."""
-    chosen = [word for word in config.evaluation.words if word in vectors.vocabulary.ids]
+    """Return the configured words that have vectors, or a few of the vocabulary's own."""
+    words = config.evaluation.words
+    chosen = [word for word in words if word in vectors or vectors.is_composed(word)]
     words = vectors.vocabulary.words
     start = min(_FUNCTION_WORDS, len(words) // 2)
     return chosen or words[start : start + _WORDS_SHOWN]
