@@ -163,7 +163,7 @@ class RunFolder:
         vocabulary.save(self.vocabulary)
         if parts:
             save_parts(self.parts, parts)
-        if phrases is not None:
+        if phrases is not None and phrases.passes:
             phrases.save(self.phrases)
 
     def release(self) -> None:
@@ -190,9 +190,9 @@ class RunFolder:
         """Return the parts of words that the run began with."""
         return read_parts(self.parts) if self.parts.exists() else {}
 
-    def read_phrases(self) -> Phrases | None:
+    def read_phrases(self) -> Phrases:
         """Return what the run joined in its text."""
-        return Phrases.load(self.phrases) if self.phrases.exists() else None
+        return Phrases.load(self.phrases) if self.phrases.exists() else Phrases()
 
 
 def _is_left_over(entry: Path) -> bool:
@@ -217,7 +217,7 @@ class Model(NamedTuple):
     metadata: dict[str, Any]
     parts: WordParts
     composition: Composition | None
-    phrases: Phrases | None
+    phrases: Phrases
 
 
 def save_model(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> None:

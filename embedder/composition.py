@@ -19,7 +19,7 @@ from embedder.arrays import Array
 from embedder.config import Config, SubwordsConfig
 from embedder.cooccurrence import cumulated
 from embedder.errors import VocabularyError
-from embedder.storage import write_atomically
+from embedder.storage import read_utf8, write_atomically
 from embedder.subwords import list_ngrams
 from embedder.vocabulary import Vocabulary
 
@@ -163,12 +163,8 @@ def read_parts(path: Path) -> dict[str, tuple[str, ...]]:
     VocabularyError
         If the file is missing, not text, or a line is not of this form.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise VocabularyError(f"{path}: no such file; subwords.parts names it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VocabularyError(f"{path}: cannot be read ({error}).") from None
+    missing = f"{path}: no such file; subwords.parts names it."
+    text = read_utf8(path, VocabularyError, missing)
     found: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():

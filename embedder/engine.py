@@ -35,7 +35,7 @@ class Engine(Protocol):
     processes: int
     """How many share the output layer."""
 
-    phrases: Phrases | None
+    phrases: Phrases
     """What was joined in the text, once it is read."""
 
     def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
@@ -86,7 +86,7 @@ class LocalEngine:
         self._config = config
         self._cache = cache
         self.threads = config.training.threads or available_threads()
-        self.phrases: Phrases | None = None
+        self.phrases = Phrases()
 
     def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
         """See `Engine`."""
@@ -95,7 +95,7 @@ class LocalEngine:
         self._shared: SharedCorpus | None = None
         with reading_bar(quiet) as bar:
 
-            def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus, Phrases | None]:
+            def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus, Phrases]:
                 join = PhraseJoiner(config.corpus, config.training.memory_limit)
                 blocks = read_text(config.corpus, bar.update)
                 return *encode_corpus(blocks, config.vocabulary, folder, join), join.phrases
@@ -115,7 +115,7 @@ class LocalEngine:
             self.threads,
             self._work,
             self._shared,
-            self.phrases,
+            self.phrases.join_file,
         )
 
     def loss(self, parameters: Parameters, batch_size: int) -> Loss:

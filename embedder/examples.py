@@ -19,10 +19,9 @@ from embedder.evaluation.perplexity import (
 )
 from embedder.losses import with_class_rows
 from embedder.network import Network, Parameters, start_parameters
-from embedder.phrases import Phrases
 from embedder.sharing import SharedCorpus
 from embedder.spectral import factorise, factorise_pmi, positive_pmi_matrix
-from embedder.vocabulary import EncodedCorpus, Vocabulary
+from embedder.vocabulary import EncodedCorpus, Join, Vocabulary
 from embedder.windows import WindowStream, split_text, vectors_side_by_side
 
 HeldOut = Callable[[Network], float]
@@ -61,7 +60,7 @@ def prepare_examples(
     threads: int,
     folder: Path,
     shared: SharedCorpus | None = None,
-    phrases: Phrases | None = None,
+    join: Join | None = None,
 ) -> Examples:
     """Return what `examples.source` says.
 
@@ -77,8 +76,8 @@ def prepare_examples(
         Where counts, or the parts of a text that is split, are written.
     shared
         Where counts are looked for first, and kept.
-    phrases
-        What is joined in more text.
+    join
+        Joins phrases in more text.
 
     Raises
     ------
@@ -86,7 +85,7 @@ def prepare_examples(
         If there is nothing to train on, or to validate with.
     """
     if config.examples.source == "windows":
-        return _lay_windows(config, vocabulary, corpus, threads, folder, phrases)
+        return _lay_windows(config, vocabulary, corpus, threads, folder, join)
     return _count(config, vocabulary, corpus, threads, folder, shared)
 
 
@@ -183,11 +182,11 @@ def _lay_windows(
     corpus: EncodedCorpus,
     threads: int,
     folder: Path,
-    phrases: Phrases | None,
+    join: Join | None,
 ) -> Examples:
     """Make examples of the windows of the text."""
     seed = config.training.seed
-    split = split_text(corpus.ids, vocabulary, config, folder, phrases)
+    split = split_text(corpus.ids, vocabulary, config, folder, join)
 
     def start(composition: Composition | None) -> Parameters:
         network = config.network

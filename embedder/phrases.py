@@ -25,7 +25,7 @@ from embedder.arrays import Array
 from embedder.config import Config, CorpusConfig, PhrasesConfig
 from embedder.corpus import read_text
 from embedder.errors import RunError
-from embedder.storage import write_atomically
+from embedder.storage import read_utf8, write_atomically
 from embedder.vocabulary import WordCounts, count_words, map_numbers
 
 _PAIRS_A_PART = 1 << 25
@@ -56,7 +56,7 @@ class Phrases:
     Parameters
     ----------
     passes
-        Those of the first pass, those of the second, …
+        Those of the first pass, those of the second, …; by default none, which joins nothing.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Phrases:
     ['in', 'new_york']
     """
 
-    def __init__(self, passes: Sequence[Sequence[Phrase]]) -> None:
+    def __init__(self, passes: Sequence[Sequence[Phrase]] = ()) -> None:
         self.passes = [list(phrases) for phrases in passes]
 
     def join(self, sentence: Sequence[str]) -> list[str]:
@@ -116,14 +116,8 @@ class Phrases:
         RunError
             If the file is missing or damaged, with the line.
         """
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            raise RunError(
-                f"{path}: no such file; make it with: embedder phrases CONFIG --out {path}"
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{path}: cannot be read ({error}).") from None
+        missing = f"{path}: no such file; make it with: embedder phrases CONFIG --out {path}"
+        text = read_utf8(path, RunError, missing)
         header, *lines = text.split("\n")
         if header.rstrip("\r") != _HEADER:
             raise RunError(f"{path}, line 1: expected the header that `embedder phrases` writes.")
@@ -188,17 +182,17 @@ class PhraseJoiner:
         if memory_limit is not None:
             self._pairs = max(1 << 16, min(self._pairs, memory_limit // (2 * _BYTES_A_PAIR)))
         file = self._config.file
-        self.phrases = None if file is None else Phrases.load(Path(file))
+        self.phrases = Phrases() if file is None else Phrases.load(Path(file))
 
     def __call__(self, path: Path, words: WordCounts) -> WordCounts:
         """Join phrases, learning them first if need be; see `Phrases.join_file`."""
-        if self.phrases is not None:
+        if self._config.file is not None:
             return self.phrases.join_file(path, words)
         found = []
         for _ in range(self._config.passes):
             found.append(find_phrases(path, words, self._config, self._pairs))
             words = _join_in_file(path, words, found[-1])
-        self.phrases = Phrases(found) if found else None
+        self.phrases = Phrases(found)
         return words
 
 
@@ -222,10 +216,9 @@ def learn_phrases(config: Config, progress: Callable[[int], object] | None = Non
         phrases = phrases.model_copy(update={"passes": 1})
     corpus = config.corpus.model_copy(update={"phrases": phrases})
     join = PhraseJoiner(corpus, config.training.memory_limit)
-    if join.phrases is None:
+    if phrases.file is None:
         with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
             count_words(read_text(corpus, progress), Path(folder) / "numbers.int32", join)
-    assert join.phrases is not None
     return join.phrases
 
 

@@ -29,7 +29,7 @@ class SharedCorpus(NamedTuple):
     cache: Cache
     folder: Path
 
-    def read(self) -> tuple[Vocabulary, EncodedCorpus, Phrases | None]:
+    def read(self) -> tuple[Vocabulary, EncodedCorpus, Phrases]:
         """Return the vocabulary, the corpus, and the phrases that were joined.
 
         The corpus is mapped; what is written to it stays in memory.
@@ -37,7 +37,7 @@ class SharedCorpus(NamedTuple):
         ids = np.memmap(self.folder / _IDS, np.int32, mode="c")
         tokens = int((self.folder / _TOKENS).read_text())
         path = self.folder / _PHRASES
-        phrases = Phrases.load(path) if path.exists() else None
+        phrases = Phrases.load(path) if path.exists() else Phrases()
         return Vocabulary.load(self.folder / _VOCABULARY), EncodedCorpus(ids, tokens), phrases
 
     def counts(
@@ -82,7 +82,7 @@ class SharedCorpus(NamedTuple):
 def share_corpus(
     cache: Cache,
     config: Config,
-    encode: Callable[[Path], tuple[Vocabulary, EncodedCorpus, Phrases | None]],
+    encode: Callable[[Path], tuple[Vocabulary, EncodedCorpus, Phrases]],
 ) -> SharedCorpus | None:
     """Find a run's corpus in the cache, or put it there; None for standard input.
 
@@ -112,7 +112,7 @@ def share_corpus(
     def make(folder: Path) -> None:
         words, ids, phrases = encode(folder)
         words.save(folder / _VOCABULARY)
-        if phrases is not None:
+        if phrases.passes:
             phrases.save(folder / _PHRASES)
         (folder / _TOKENS).write_text(str(ids.tokens))
 

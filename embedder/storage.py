@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from embedder.arrays import Array
-from embedder.errors import RunError
+from embedder.errors import EmbedderError, RunError
 
 _TEMPORARY = ".tmp"
 
@@ -40,6 +40,22 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         raise RunError(describe_write_error(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_utf8(path: Path, error_kind: type[EmbedderError], if_missing: str) -> str:
+    """Return a text file's content, line ends as they are.
+
+    Raises
+    ------
+    EmbedderError
+        Of the kind given: with that sentence if there is no file, else if it is not text.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise error_kind(if_missing) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise error_kind(f"{path}: cannot be read ({error}).") from None
 
 
 def is_temporary(path: Path) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from embedder.arrays import Array
+from embedder.cooccurrence import cumulated
 
 _ROUNDING = 1e-5
 END_OF_SENTENCE = "</s>"
@@ -28,14 +29,21 @@ def list_ngrams(
         return np.zeros(len(words), np.int64), np.empty(0, np.int64)
     from embedder.kernels import subwords as kernels
 
-    without = {END_OF_SENTENCE, *alone}
-    texts = [b"" if word in without else f"<{word}>".encode() for word in words]
-    starts = np.concatenate([[0], np.cumsum([len(text) for text in texts], dtype=np.int64)])
-    letters = np.frombuffer(b"".join(texts), np.uint8)
+    letters, starts = _letters_of(words, alone)
     counts = np.empty(len(words), np.int64)
     found = np.empty(len(letters) * (max_n - min_n + 1), np.int64)
     total = kernels.list_ngrams(letters, starts, min_n, max_n, buckets, counts, found)
     return counts, found[:total]
+
+
+def _letters_of(
+    words: Sequence[str], alone: AbstractSet[str | None] = frozenset()
+) -> tuple[Array, Array]:
+    """Return "<word>" after "<word>" in UTF-8, nothing for those alone, and where each begins."""
+    without = {END_OF_SENTENCE, *alone}
+    texts = [b"" if word in without else f"<{word}>".encode() for word in words]
+    starts = cumulated(np.fromiter(map(len, texts), np.int64, len(texts)))
+    return np.frombuffer(b"".join(texts), np.uint8), starts
 
 
 class Layer(Protocol):
@@ -153,15 +161,11 @@ class Subwords(NamedTuple):
         """
         from embedder.kernels.subwords import compose_words
 
-        texts = [f"<{word}>".encode() for word in words]
-        starts = np.cumsum([0, *(len(text) for text in texts)])
-        letters = np.frombuffer(b"".join(texts), np.uint8)
-        alone = np.array([word == END_OF_SENTENCE for word in words], np.bool_)
+        letters, starts = _letters_of(words)
         out = np.empty((len(words), self.rows.shape[1]), np.float32)
         compose_words(
             letters,
-            starts.astype(np.int64),
-            alone,
+            starts,
             self.rows,
             first,
             self.min_n,

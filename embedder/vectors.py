@@ -90,7 +90,7 @@ class WordVectors:
             For an unknown word, with near spellings.
         """
         vector = self.vector(word)
-        if self.is_composed(word):
+        if word not in self:
             warnings.warn(
                 f"'{word}' is unknown; its vector is composed of its parts",
                 ComposedWarning,

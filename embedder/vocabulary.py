@@ -14,7 +14,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.config import VocabularyConfig
 from embedder.errors import RunError, VocabularyError
-from embedder.storage import write_atomically
+from embedder.storage import read_utf8, write_atomically
 
 SMALLEST_VOCABULARY = 2
 _HEADER = "word\tcount\n"
@@ -97,12 +97,7 @@ class Vocabulary:
         RunError
             For a missing or damaged file, with the line.
         """
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            raise RunError(f"{path}: no such file; is this the folder of a run?") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{path}: cannot be read ({error}).") from None
+        text = read_utf8(path, RunError, f"{path}: no such file; is this the folder of a run?")
         if not text.startswith(_HEADER):
             raise RunError(f"{path}, line 1: expected the header 'word<TAB>count'.")
         words: list[str] = []

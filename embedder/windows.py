@@ -16,8 +16,7 @@ from embedder.batches import Batch, one_hot
 from embedder.config import Config, ExamplesConfig, NetworkConfig
 from embedder.corpus import read_text
 from embedder.errors import CorpusError
-from embedder.phrases import Phrases
-from embedder.vocabulary import Vocabulary, encode_text
+from embedder.vocabulary import Join, Vocabulary, encode_text
 
 _PIECES_A_GROUP = 16
 _WORDS_A_COUNT = 1 << 20
@@ -64,7 +63,7 @@ def split_text(
     vocabulary: Vocabulary,
     config: Config,
     folder: Path,
-    phrases: Phrases | None = None,
+    join: Join | None = None,
 ) -> Split:
     """Return what trains, what validates and what tests, as `validation` says.
 
@@ -78,8 +77,8 @@ def split_text(
         The run.
     folder
         Where copies are written.
-    phrases
-        What is joined in files of their own.
+    join
+        Joins phrases in files of their own.
 
     Raises
     ------
@@ -91,7 +90,6 @@ def split_text(
     validation = config.validation
     if validation.files:
         blocks = read_text(config.corpus.model_copy(update={"files": validation.files}))
-        join = None if phrases is None else phrases.join_file
         corpus, _ = encode_text(blocks, vocabulary, config.vocabulary.unknown, folder, join=join)
         return Split(ids, corpus.ids, None)
     if validation.split:

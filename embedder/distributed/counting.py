@@ -61,9 +61,7 @@ class Numbered(NamedTuple):
     sentences: int
 
 
-def read_shard(
-    config: Config, phrases: Phrases | None, shard: Shard
-) -> tuple[WordCounts, Array, int]:
+def read_shard(config: Config, phrases: Phrases, shard: Shard) -> tuple[WordCounts, Array, int]:
     """Return a part's words, their numbers in order (int32, −1 at sentence ends), and its bytes.
 
     Parameters
@@ -83,8 +81,7 @@ def read_shard(
 
     with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
         path = Path(folder) / "numbers.int32"
-        join = None if phrases is None else phrases.join_file
-        words = count_words(read_text(config.corpus, add, [shard]), path, join)
+        words = count_words(read_text(config.corpus, add, [shard]), path, phrases.join_file)
         return words, np.fromfile(path, np.int32), size
 
 

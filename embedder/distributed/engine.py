@@ -49,7 +49,7 @@ from embedder.errors import CorpusError
 from embedder.examples import Examples, examples_of_counts, prepare_examples
 from embedder.losses import Loss
 from embedder.network import Parameters
-from embedder.phrases import Phrases
+from embedder.phrases import PhraseJoiner, Phrases
 from embedder.vocabulary import EncodedCorpus, Vocabulary, choose_vocabulary
 from embedder.windows import vectors_side_by_side
 
@@ -111,7 +111,7 @@ class RayEngine:
         self._serving: list[Reference] = []
         self._runs: list[list[Reference]] = []
         self._losses = 0
-        self.phrases: Phrases | None = None
+        self.phrases = Phrases()
         self._step = 0
         self._softmax: SlicedSoftmax | None = None
 
@@ -119,13 +119,12 @@ class RayEngine:
         """See `Engine`."""
         config = self._config
         self._work = work
-        given = config.corpus.phrases.file
-        self.phrases = None if given is None else Phrases.load(Path(given))
-        join = put(self.phrases)
+        self.phrases = PhraseJoiner(config.corpus).phrases
+        phrases = put(self.phrases)
         shards = find_shards(config.corpus.files, config.cluster.shard_size)
         read = task(counting.read_shard, 3)
         self._settings = put(config)
-        parts = [read.remote(self._settings, join, shard) for shard in shards]
+        parts = [read.remote(self._settings, phrases, shard) for shard in shards]
         length = 0
         with reading_bar(quiet) as bar:
             for _, _, size in parts:
@@ -253,7 +252,7 @@ class RayEngine:
                     file.write(fetch(ids).data)
         corpus = EncodedCorpus(np.memmap(path, np.int32, "r+"), self._tokens)
         arguments = config, self._vocabulary, corpus, self.threads, self._work
-        examples = prepare_examples(*arguments, phrases=self.phrases)
+        examples = prepare_examples(*arguments, join=self.phrases.join_file)
         self._begin(examples.stream.batch_size)
         return examples
 

@@ -83,8 +83,7 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
         if Path(file).is_file() and ".jsonl" not in Path(file).suffixes:
             update["text_field"] = None
         blocks = read_text(config.corpus.model_copy(update=update))
-        join = None if model.phrases is None else model.phrases.join_file
-        symbol = config.vocabulary.unknown
+        join, symbol = model.phrases.join_file, config.vocabulary.unknown
         corpus, unknown = encode_text(blocks, vocabulary, symbol, Path(folder), join=join)
         seed, parameters = config.training.seed, model.parameters
         loss = make_loss(config.loss, vocabulary.counts, parameters, batch, threads, seed)
@@ -197,11 +196,9 @@ def _ngram_of_run(model: Model, folder: Path) -> NgramBaseline:
     """Read the run's corpus again and make the n-gram model of its training part."""
     blocks = read_text(model.config.corpus)
     config, vocabulary = model.config, model.vocabulary
-    phrases = model.phrases
-    join = None if phrases is None else phrases.join_file
-    symbol = config.vocabulary.unknown
+    join, symbol = model.phrases.join_file, config.vocabulary.unknown
     corpus, _ = encode_text(blocks, vocabulary, symbol, folder, "corpus", join)
-    training = split_text(corpus.ids, vocabulary, config, folder, phrases).training
+    training = split_text(corpus.ids, vocabulary, config, folder, join).training
     return NgramBaseline(training, config, len(vocabulary))
 
 

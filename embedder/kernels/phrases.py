@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 
 from embedder.arrays import Array
+from embedder.kernels.tokens import SENTENCE_END
 
-SENTENCE_END = -1
 _FULL = -1
 _UNKNOWN = -2
 _LARGEST_LOAD = 0.5

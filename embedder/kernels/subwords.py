@@ -87,17 +87,15 @@ def list_ngrams(letters, starts, min_n, max_n, buckets, counts, out):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def compose_words(letters, starts, alone, rows, first, min_n, max_n, buckets, out):
+def compose_words(letters, starts, rows, first, min_n, max_n, buckets, out):
     """Set each word's vector to the mean of its own row and those of its n-grams.
 
     Parameters
     ----------
     letters : (m,) uint8
-        "<word>" after "<word>", in UTF-8.
+        "<word>" after "<word>", in UTF-8; an empty one has no n-grams.
     starts : (n + 1,) int64
         Where each begins.
-    alone : (n,) bool
-        Words that have no n-grams, such as fastText's end of sentence.
     rows : (V + buckets, D) float32
         Rows of the words, then of the buckets.
     first
@@ -115,7 +113,7 @@ def compose_words(letters, starts, alone, rows, first, min_n, max_n, buckets, ou
         for d in range(D):
             total[d] = rows[first + i, d]
         found = 0
-        if not alone[i] and buckets > 0:
+        if buckets > 0:
             places = np.empty(max(1, len(text) * max_n), np.int64)
             found = ngram_buckets(text, min_n, max_n, buckets, places)
             for j in range(found):

@@ -8,6 +8,7 @@ from embedder.cooccurrence import count_cooccurrences
 from embedder.corpus import find_shards, read_text
 from embedder.distributed import counting
 from embedder.distributed.slices import contexts_of_runs, cut_words
+from embedder.phrases import Phrases
 from embedder.vocabulary import choose_vocabulary, encode_corpus
 
 
@@ -40,7 +41,7 @@ def config(text):
 def count_in_parts(config, size, runs, tmp_path, validation=False):
     """Do what the tasks do, one after the other."""
     shards = find_shards(config.corpus.files, size)
-    read = [counting.read_shard(config, None, shard) for shard in shards]
+    read = [counting.read_shard(config, Phrases(), shard) for shard in shards]
     vocabulary = choose_vocabulary(counting.merge_words(*(r[0] for r in read)), config.vocabulary)
     numbered = [counting.number_shard(config, vocabulary, words, ids) for words, ids, _ in read]
     cuts = cut_words(len(vocabulary), config.examples, runs)
