@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from embedder.config import VectorKind
-    from embedder.vectors import WordVectors
+    from embedder.vectors.word_vectors import WordVectors
 
 __all__ = ["load", "train"]
-__version__ = "0.1.0"
 
 
 def load(path: str | Path, kind: "VectorKind | None" = None) -> "WordVectors":
-    """Read word vectors: a run's folder, or a file of another program; see `embedder.formats`."""
-    from embedder.formats import load as load_any
+    """Read word vectors: a run's folder, or a file that `embedder.vectors.formats` can read."""
+    from embedder.vectors.formats import load as load_any
 
     return load_any(path, kind)
 
@@ -46,8 +45,8 @@ def train(
         For anything that a user can mend.
     """
     from embedder.config_files import load_config, make_config
-    from embedder.trainer import train as run_training
-    from embedder.vectors import load_vectors
+    from embedder.training.train import train as run_training
+    from embedder.vectors.from_run import load_vectors
 
     if isinstance(config, dict):
         settings = make_config(config, "config")

@@ -28,17 +28,20 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from embedder.arrays import Array
-from embedder.batches import one_hot, target_rows
-from embedder.checkpoint import load_model
 from embedder.config import LossConfig, NetworkConfig, TrainingConfig
-from embedder.cooccurrence import Cooccurrences
-from embedder.evaluation.analogies import Method, Question, Section, evaluate_analogies
+from embedder.evaluation.analogies import Method, evaluate_analogies
+from embedder.evaluation.questions import Question, Section
+from embedder.examples.batches import one_hot, target_rows
+from embedder.examples.cooccurrence import Cooccurrences
 from embedder.kernels.threads import available_threads, kernel_threads
-from embedder.losses import make_loss, with_class_rows
-from embedder.network import Network, Parameters, start_parameters
-from embedder.optimizer import Optimizer
-from embedder.vectors import WordVectors
-from embedder.vocabulary import Vocabulary
+from embedder.network.losses import make_loss
+from embedder.network.losses.classes import with_class_rows
+from embedder.network.network import Network
+from embedder.network.optimizer import Optimizer
+from embedder.network.parameters import Parameters, start_parameters
+from embedder.runs.checkpoint import load_model
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.word_vectors import WordVectors
 
 CELLS_A_ROW = 1000
 """As many contexts as a word of a 17-million-token corpus has in the mean."""

@@ -76,7 +76,7 @@ def _free_port() -> int:
 
 def _exchange_alone(rank: int, size: int, port: int, found: "multiprocessing.Queue[float]") -> None:
     """Do a step's exchanges without its products, for each case."""
-    from embedder.distributed.exchange import Exchange
+    from embedder.training.distributed.exchange import Exchange
 
     exchange = Exchange(rank, size, "127.0.0.1", port, "127.0.0.1", 60.0)
     for B, H in _CASES:

@@ -23,10 +23,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedder.evaluation.analogies import evaluate_analogies, read_analogies
+from embedder.evaluation.analogies import evaluate_analogies
+from embedder.evaluation.questions import read_analogies
 from embedder.evaluation.similarity import evaluate_similarity, read_similarities
-from embedder.vectors import WordVectors, load_vectors
-from embedder.vocabulary import Vocabulary
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.from_run import load_vectors
+from embedder.vectors.word_vectors import WordVectors
 
 SUBSAMPLE = 1e-4
 """The peers' threshold: better than 1e-3 for each of them on books."""

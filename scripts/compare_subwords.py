@@ -26,9 +26,11 @@ import numpy as np
 from compare import NEGATIVES, SUBSAMPLE, Setting, timed_training
 
 from embedder.arrays import Array
-from embedder.evaluation.analogies import Section, evaluate_analogies, read_analogies
-from embedder.vectors import WordVectors, load_vectors
-from embedder.vocabulary import Vocabulary
+from embedder.evaluation.analogies import evaluate_analogies
+from embedder.evaluation.questions import Section, read_analogies
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.from_run import load_vectors
+from embedder.vectors.word_vectors import WordVectors
 
 MIN_N, MAX_N, BUCKETS = 3, 6, 2_000_000
 NEIGHBORS = 10

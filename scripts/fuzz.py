@@ -15,8 +15,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-_INSTRUMENTED = ["embedder.config", "embedder.corpus", "embedder.vocabulary", "embedder.formats"]
-_INSTRUMENTED += ["embedder.evaluation", "embedder.experiment", "embedder.subwords"]
+_INSTRUMENTED = [
+    "embedder.config",
+    "embedder.text.corpus",
+    "embedder.text.vocabulary",
+    "embedder.vectors.formats",
+]
+_INSTRUMENTED += [
+    "embedder.evaluation",
+    "embedder.experiments.experiment",
+    "embedder.vectors.subwords",
+]
 _LIMITS = ["-rss_limit_mb=2048", "-timeout=10", "-max_len=4096", "-print_final_stats=0"]
 _LONGEST_SENTENCE = 5000
 _FORMATS = ["word2vec", "word2vec-binary", "glove", "npy", "fasttext", "safetensors"]
@@ -29,13 +38,13 @@ def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, b
     """Return a reader, the path of the file that it reads, and a valid file."""
     from embedder.config import CorpusConfig, VocabularyConfig
     from embedder.config_files import load_config
-    from embedder.corpus import read_text
-    from embedder.evaluation.analogies import read_analogies
     from embedder.evaluation.categories import read_categories
     from embedder.evaluation.outliers import read_outliers
+    from embedder.evaluation.questions import read_analogies
     from embedder.evaluation.similarity import read_similarities
-    from embedder.experiment import load_experiment
-    from embedder.vocabulary import Vocabulary, encode_corpus
+    from embedder.experiments.experiment import load_experiment
+    from embedder.text.corpus import read_text
+    from embedder.text.vocabulary import Vocabulary, encode_corpus
 
     def encode(path: Path) -> object:
         settings = VocabularyConfig(min_count=1)
@@ -64,10 +73,10 @@ def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, b
 def _vectors(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, bytes]:
     import numpy as np
 
-    from embedder.formats import load, save
-    from embedder.subwords import Subwords
-    from embedder.vectors import WordVectors
-    from embedder.vocabulary import Vocabulary
+    from embedder.text.vocabulary import Vocabulary
+    from embedder.vectors.formats import load, save
+    from embedder.vectors.subwords import Subwords
+    from embedder.vectors.word_vectors import WordVectors
 
     words = ["king", "naïve", "a"]
     rows = np.random.default_rng(0).normal(size=(3 + 4, 2)).astype(np.float32)
@@ -87,8 +96,8 @@ def fuzz(target: str, runs: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=_INSTRUMENTED):
-        import embedder.experiment
-        import embedder.formats  # noqa: F401
+        import embedder.experiments.experiment
+        import embedder.vectors.formats  # noqa: F401
         from embedder.errors import EmbedderError
 
     with tempfile.TemporaryDirectory() as place:

@@ -80,7 +80,7 @@ def make_toy_config(toy_tree, tmp_path):
 @pytest.fixture(scope="session")
 def toy_run(toy_tree, tmp_path_factory):
     """A trained run folder; tests must not write to it."""
-    from embedder.trainer import train
+    from embedder.training.train import train
 
     folder = tmp_path_factory.mktemp("runs") / "toy"
     train(make_config(toy_tree | {"output": str(folder)}, "test"), quiet=True)

@@ -4,7 +4,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["embedder.vectors"])
+@pytest.mark.parametrize("name", ["embedder.vectors.word_vectors"])
 def test_the_examples_of_docstrings_are_true(name):
     found = doctest.testmod(importlib.import_module(name))
     assert found.attempted > 0

@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 
 from embedder.config import CorpusConfig, VocabularyConfig
 from embedder.config_files import load_config
-from embedder.corpus import read_text
 from embedder.errors import EmbedderError
-from embedder.evaluation.analogies import read_analogies
 from embedder.evaluation.categories import read_categories
 from embedder.evaluation.outliers import read_outliers
+from embedder.evaluation.questions import read_analogies
 from embedder.evaluation.similarity import read_similarities
-from embedder.experiment import load_experiment, plan
-from embedder.formats import FORMATS, load, save
-from embedder.subwords import Subwords
-from embedder.vectors import WordVectors
-from embedder.vocabulary import Vocabulary, encode_corpus
+from embedder.experiments.experiment import load_experiment, plan
+from embedder.text.corpus import read_text
+from embedder.text.vocabulary import Vocabulary, encode_corpus
+from embedder.vectors.formats import FORMATS, load, save
+from embedder.vectors.subwords import Subwords
+from embedder.vectors.word_vectors import WordVectors
 
 ROOT = Path(__file__).parent.parent
 resource = pytest.importorskip("resource", reason="this system has no measure of memory")

@@ -92,9 +92,9 @@ def show_evaluation(
     dtype: str = "float32",
 ) -> dict[str, Any]:
     """Print tables and return the same figures for JSON."""
-    from embedder import tables
     from embedder.evaluation import suite
-    from embedder.postprocessing import rounded
+    from embedder.reporting import tables
+    from embedder.vectors.rounding import rounded
 
     rounded_vectors = rounded(vectors, dtype)
     results = suite.evaluate(rounded_vectors, tasks, method, restrict_vocab)
@@ -127,8 +127,8 @@ def compare(
     MODELS are runs or files of vectors. Intervals and p-values are of the paired bootstrap over
     questions.
     """
-    from embedder import tables
     from embedder.evaluation import suite
+    from embedder.reporting import tables
 
     if len(models) < 2:
         raise click.UsageError("give at least two models: embedder compare A B --analogies FILE.")
@@ -146,9 +146,9 @@ def compare(
 
 
 def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
-    from embedder import tables
-    from embedder.checkpoint import load_model
     from embedder.evaluation.perplexity import evaluate_perplexity
+    from embedder.reporting import tables
+    from embedder.runs.checkpoint import load_model
 
     model = load_model(run)
     results = {file: evaluate_perplexity(model, file) for file in files}
@@ -199,7 +199,7 @@ def report(
     configuration names, or on those given here. Needs: pip install 'embedder[report]'.
     """
     from embedder.evaluation.suite import read_tasks
-    from embedder.report import write_report
+    from embedder.reporting.report import write_report
 
     if out is None:
         out = run / "report.html" if run.is_dir() else run.with_suffix(".html")

@@ -88,8 +88,8 @@ DTYPE = click.option(
 
 def read_vectors(path: Path, vectors: Any, post: tuple[str, ...] = ()) -> Any:
     """Read a run's or a file's vectors, saying what had to be repaired."""
-    from embedder.formats import load
-    from embedder.postprocessing import postprocess
+    from embedder.vectors.formats import load
+    from embedder.vectors.postprocessing import postprocess
 
     loaded = load(path, vectors, progress=True)
     for repair in loaded.repairs:

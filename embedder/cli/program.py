@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from embedder import __version__
 from embedder.errors import EmbedderError
+from embedder.version import __version__
 
 
 class _Program(click.Group):

@@ -63,8 +63,8 @@ def train(
 
         embedder train configs/quickstart.yaml training.passes=5 corpus.files=my.txt
     """
-    from embedder.checkpoint import RunFolder
     from embedder.config_files import load_config, with_overrides
+    from embedder.runs.run_folder import RunFolder
 
     options = {
         "training.threads": threads,
@@ -88,8 +88,9 @@ def train(
         if output is not None:
             settings = settings.model_copy(update={"output": output})
 
-    from embedder.trainer import Interrupted, rehearse
-    from embedder.trainer import train as run_training
+    from embedder.training.train import rehearse
+    from embedder.training.train import train as run_training
+    from embedder.training.trainer import Interrupted
 
     if dry_run:
         click.echo(rehearse(settings, quiet))
@@ -111,9 +112,9 @@ def train(
 
 
 def _summarise(run: Path) -> None:
-    from embedder import tables
-    from embedder.checkpoint import load_model
-    from embedder.vectors import load_vectors
+    from embedder.reporting import tables
+    from embedder.runs.checkpoint import load_model
+    from embedder.vectors.from_run import load_vectors
 
     model = load_model(run)
     vectors = load_vectors(run)
@@ -159,10 +160,11 @@ def run_experiment(experiment: Path, quiet: bool, dry_run: bool, cache_limit: fl
     until the experiment is complete. Results are in its folder: results.csv, results.md, best.yaml
     and plots.
     """
-    from embedder import experiment as experiments
-    from embedder import results, tables
-    from embedder.cache import Cache
-    from embedder.trainer import Interrupted
+    from embedder.examples.cache import Cache
+    from embedder.experiments import experiment as experiments
+    from embedder.experiments import results
+    from embedder.reporting import tables
+    from embedder.training.trainer import Interrupted
 
     described = experiments.load_experiment(experiment)
     runs = experiments.plan(described)
@@ -195,7 +197,7 @@ def cache(clear: bool) -> None:
     They are in $EMBEDDER_CACHE, or embedder in the user's cache folder; beyond 10 GB, or what
     `embedder run --cache-limit` says, those that were not used for longest go.
     """
-    from embedder.cache import Cache
+    from embedder.examples.cache import Cache
 
     shared = Cache()
     if clear:
@@ -230,10 +232,10 @@ def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | No
 
     Where it asks for none, those of one pass with its other settings.
     """
-    from embedder import tables
     from embedder.config_files import load_config
-    from embedder.engine import reading_bar
-    from embedder.phrases import learn_phrases
+    from embedder.reporting import tables
+    from embedder.text.phrases import learn_phrases
+    from embedder.training.engine import reading_bar
 
     with reading_bar(quiet=False) as bar:
         found = learn_phrases(load_config(config, overrides), bar.update)
@@ -252,8 +254,9 @@ def check_gradients(config: Path, overrides: tuple[str, ...]) -> None:
     For the network that CONFIG describes, with random parameters in double precision. Each figure
     is the largest deviation relative to the largest gradient.
     """
-    from embedder import gradient_check, tables
     from embedder.config_files import load_config
+    from embedder.reporting import tables
+    from embedder.training import gradient_check
 
     comparisons = gradient_check.check_gradients(load_config(config, overrides))
     click.echo(tables.gradient_rows(comparisons))

@@ -27,7 +27,7 @@ def neighbors(
     loaded = read_vectors(run, vectors)
     searched = loaded
     if index is not None:
-        from embedder.index import ApproximateIndex
+        from embedder.vectors.index import ApproximateIndex
 
         searched = ApproximateIndex.load(index, loaded)
     found = searched.neighbors_of(words, count)
@@ -48,7 +48,7 @@ def build_index(run: Path, out: Path, vectors: Any) -> None:
     Needs usearch: pip install 'embedder[index]'. Worth it for vocabularies of a million words and
     more; below, exact search answers in a tenth of a second.
     """
-    from embedder.index import ApproximateIndex
+    from embedder.vectors.index import ApproximateIndex
 
     index = ApproximateIndex.build(read_vectors(run, vectors))
     index.save(out)
@@ -135,8 +135,8 @@ def convert(source: Path, out: Path, file_format: Any, post: tuple[str, ...], dt
 def _export(
     source: Path, out: Path, file_format: Any, vectors: Any, post: tuple[str, ...], dtype: str
 ) -> None:
-    from embedder.formats import save
-    from embedder.postprocessing import rounded, rounding_loss
+    from embedder.vectors.formats import save
+    from embedder.vectors.rounding import rounded, rounding_loss
 
     loaded = read_vectors(source, vectors, post)
     save(loaded, out, file_format, progress=True, dtype=dtype)

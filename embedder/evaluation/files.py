@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embedder.errors import EvaluationError
-from embedder.vectors import WordVectors
+from embedder.vectors.word_vectors import WordVectors
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
 from embedder.evaluation.files import files_in, ids_without_case, read_lines
-from embedder.vectors import WordVectors
+from embedder.vectors.word_vectors import WordVectors
 
 _SMALLEST_GROUP = 2
 

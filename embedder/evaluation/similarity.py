@@ -8,7 +8,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
 from embedder.evaluation.files import ids_without_case, numbered_data
-from embedder.vectors import WordVectors
+from embedder.vectors.word_vectors import WordVectors
 
 
 class Judgement(NamedTuple):

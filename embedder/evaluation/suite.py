@@ -7,18 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embedder.config import EvaluationConfig
-from embedder.evaluation.analogies import (
-    SKIPPED,
-    AnalogyResult,
-    Method,
-    Score,
-    Section,
-    evaluate_analogies,
-    read_analogies,
-)
+from embedder.evaluation.analogies import SKIPPED, AnalogyResult, Method, Score, evaluate_analogies
 from embedder.evaluation.bootstrap import Difference, compare_answers, compare_correlations
 from embedder.evaluation.categories import CategoryResult, evaluate_categories, read_categories
 from embedder.evaluation.outliers import Group, OutlierResult, evaluate_outliers, read_outliers
+from embedder.evaluation.questions import Section, read_analogies
 from embedder.evaluation.similarity import (
     Judgement,
     SimilarityResult,
@@ -26,7 +19,7 @@ from embedder.evaluation.similarity import (
     pair_cosines,
     read_similarities,
 )
-from embedder.vectors import WordVectors
+from embedder.vectors.word_vectors import WordVectors
 
 
 class Tasks(NamedTuple):

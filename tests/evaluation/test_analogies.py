@@ -3,17 +3,11 @@ import numpy as np
 import pytest
 
 from embedder.errors import EvaluationError
-from embedder.evaluation.analogies import (
-    SKIPPED,
-    AnalogyResult,
-    Question,
-    Score,
-    Section,
-    evaluate_analogies,
-    read_analogies,
-)
-from embedder.vectors import WordVectors, load_vectors
-from embedder.vocabulary import Vocabulary
+from embedder.evaluation.analogies import SKIPPED, AnalogyResult, Score, evaluate_analogies
+from embedder.evaluation.questions import Question, Section, read_analogies
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.from_run import load_vectors
+from embedder.vectors.word_vectors import WordVectors
 
 
 @pytest.fixture
@@ -114,7 +108,7 @@ def assert_same_answers(theirs, section, ranks):
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul", "PairDistance"])
 def test_ranks_count_the_better_candidates_over_many_blocks(rng, monkeypatch, method):
-    monkeypatch.setattr("embedder.search._ROWS_A_BLOCK", 16)
+    monkeypatch.setattr("embedder.vectors.search._ROWS_A_BLOCK", 16)
     words = [f"w{i}" for i in range(70)]
     matrix = rng.normal(size=(70, 6)).astype(np.float32)
     vectors = WordVectors(Vocabulary(words, np.ones(70)), matrix)

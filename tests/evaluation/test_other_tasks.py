@@ -6,8 +6,8 @@ from embedder.evaluation.bootstrap import compare_answers, compare_correlations
 from embedder.evaluation.categories import evaluate_categories, read_categories
 from embedder.evaluation.outliers import Group, evaluate_outliers, read_outliers
 from embedder.evaluation.similarity import spearman
-from embedder.vectors import WordVectors
-from embedder.vocabulary import Vocabulary
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.word_vectors import WordVectors
 
 
 @pytest.fixture

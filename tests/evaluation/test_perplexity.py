@@ -4,10 +4,10 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.checkpoint import load_model
 from embedder.errors import CorpusError, VocabularyError
 from embedder.evaluation.perplexity import evaluate_perplexity
-from embedder.trainer import train
+from embedder.runs.checkpoint import load_model
+from embedder.training.train import train
 
 WINDOWS = {"source": "windows", "window": 2, "sides": "left"}
 SENTENCES = ["the queen sees the king", "strangers see", "the"]

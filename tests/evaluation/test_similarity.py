@@ -3,8 +3,8 @@ import pytest
 
 from embedder.errors import EvaluationError
 from embedder.evaluation.similarity import evaluate_similarity, read_similarities
-from embedder.vectors import WordVectors
-from embedder.vocabulary import Vocabulary
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.word_vectors import WordVectors
 
 
 @pytest.fixture

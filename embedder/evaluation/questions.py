@@ -1,0 +1,104 @@
+"""Analogy questions as files hold them: Google's, MSR's and BATS's formats."""
+
+from itertools import permutations
+from pathlib import Path
+from typing import NamedTuple
+
+from embedder.errors import EvaluationError
+from embedder.evaluation.files import files_in, read_lines
+
+
+class Question(NamedTuple):
+    """A is to b as c is to one of the answers."""
+
+    a: str
+    b: str
+    c: str
+    answers: tuple[str, ...]
+
+
+class Section(NamedTuple):
+    """The questions under one heading."""
+
+    name: str
+    questions: list[Question]
+
+
+def read_analogies(path: Path) -> list[Section]:
+    """Read questions in one of three formats, which is found out.
+
+    Google's: lines ": section" and lines "a b c d". MSR's: NAME.questions with lines "a b c" beside
+    NAME.answers with lines "section d". BATS's: a folder of files, or one of them, with lines
+    "word answer/answer/…"; each two lines of a file make a question either way round, the first
+    answer of the one being b, and all answers of the other being right.
+
+    Raises
+    ------
+    EvaluationError
+        For a file that is missing, empty or not text, or a line that is none of these.
+    """
+    if path.is_dir():
+        return [section for file in files_in(path) for section in read_analogies(file)]
+    lines = [(n, line.split()) for n, line in enumerate(read_lines(path), start=1) if line.split()]
+    if path.suffix == ".questions":
+        sections = _msr_sections(path, lines)
+    elif lines and len(lines[0][1]) == 2 and not lines[0][1][0].startswith(":"):
+        sections = [_pair_section(path, lines)]
+    else:
+        sections = _google_sections(path, lines)
+    if not any(section.questions for section in sections):
+        raise EvaluationError(f"{path}: no questions; expected lines of four words.")
+    return sections
+
+
+def _google_sections(path: Path, lines: list[tuple[int, list[str]]]) -> list[Section]:
+    sections: list[Section] = []
+    for number, words in lines:
+        if words[0].startswith(":"):
+            sections.append(Section(" ".join(words).lstrip(":").strip(), []))
+            continue
+        if len(words) != 4:
+            raise EvaluationError(
+                f"{path}, line {number}: expected four words 'a b c d' or ': section', "
+                f"got {len(words)} words."
+            )
+        if not sections:
+            sections.append(Section(path.stem, []))
+        a, b, c, d = words
+        sections[-1].questions.append(Question(a, b, c, (d,)))
+    return sections
+
+
+def _msr_sections(path: Path, lines: list[tuple[int, list[str]]]) -> list[Section]:
+    answers_path = path.with_suffix(".answers")
+    answers = [line.split() for line in read_lines(answers_path) if line.split()]
+    if len(answers) != len(lines):
+        raise EvaluationError(
+            f"{answers_path}: {len(answers):,} answers to {len(lines):,} questions of {path.name}."
+        )
+    sections: dict[str, Section] = {}
+    for (number, words), answer in zip(lines, answers, strict=True):
+        if len(words) != 3 or len(answer) != 2:
+            raise EvaluationError(
+                f"{path}, line {number}: expected three words 'a b c', and in {answers_path.name} "
+                "a line 'section d'."
+            )
+        name, d = answer
+        a, b, c = words
+        sections.setdefault(name, Section(name, [])).questions.append(Question(a, b, c, (d,)))
+    return list(sections.values())
+
+
+def _pair_section(path: Path, lines: list[tuple[int, list[str]]]) -> Section:
+    pairs: list[tuple[str, tuple[str, ...]]] = []
+    for number, words in lines:
+        answers = tuple(words[-1].split("/")) if len(words) == 2 else ()
+        if not answers or not all(answers):
+            raise EvaluationError(
+                f"{path}, line {number}: expected 'word answer/answer/…', got {len(words)} words."
+            )
+        pairs.append((words[0], answers))
+    return Section(
+        path.stem,
+        [Question(a, b[0], c, answers) for (a, b), (c, answers) in permutations(pairs, 2)],
+    )

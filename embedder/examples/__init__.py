@@ -1,0 +1,1 @@
+"""Training examples: from word ids to the minibatches that a network trains on."""

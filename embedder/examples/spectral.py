@@ -1,0 +1,142 @@
+"""A start for the network: a factorisation of the counts' positive pointwise mutual information.
+
+With b2 = log p(c) the network's logits are log p(c) + h·W2_c, and the log of the distribution that
+it should learn is log p(c | w) = log p(c) + PMI(w, c). So h and W2 that factorise the PMI matrix
+solve the network approximately before the first step (Levy and Goldberg 2014 for the matrix).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from embedder.arrays import Array, cumulated
+from embedder.examples.cooccurrence import Cooccurrences
+
+_EXTRA_COLUMNS = 20
+
+
+_POWER_ITERATIONS = 2
+
+
+_ROWS_A_PRODUCT = 1 << 14
+
+
+def factorise_pmi(
+    counts: Cooccurrences, words: Array, rank: int, rng: np.random.Generator, threads: int
+) -> tuple[Array, Array]:
+    """Return L and R with L Rᵀ ≈ the positive PMI matrix, the best of this rank, nearly.
+
+    The matrix is symmetric, so the randomised range finder with power iterations (Halko, Martinsson
+    and Tropp 2011, algorithm 4.4) ends in an eigenproblem of its projection; the magnitude of each
+    eigenvalue is shared out evenly between L and R and its sign goes to R.
+
+    Parameters
+    ----------
+    counts
+        C.
+    words : (C,) int64
+        The word of every context; counts that are added up by it must be symmetric.
+    rank
+        Columns of L and R; those beyond the vocabulary's size are zero.
+    rng
+        Draws the test matrix.
+    threads
+        For the sparse products.
+
+    Returns
+    -------
+    (V, rank) float32, (V, rank) float32
+    """
+    totals = counts.row_totals()
+    return factorise(positive_pmi_matrix(counts, words, totals, threads), len(totals), rank, rng)
+
+
+def positive_pmi_matrix(
+    counts: Cooccurrences, words: Array, totals: Array, threads: int
+) -> Callable[[Array], Array]:
+    """Return the positive PMI matrix (V × V), or some of its columns, as what multiplies by it.
+
+    Parameters
+    ----------
+    counts
+        C, or some of its columns: all contexts of some words.
+    words : int64
+        The word of every context that C has here.
+    totals : (V,) float64
+        n_w of the whole C.
+    threads
+        For the sparse products.
+    """
+    from embedder.kernels.sparse import positive_pmi, sparse_times_dense
+
+    counts = _fold(counts, words, threads)
+    log_shares = np.log(np.maximum(totals, 1e-300) / totals.sum())
+    values = np.empty(len(counts.columns), np.float32)
+    positive_pmi(*counts, log_shares, totals.sum(), threads, values)
+
+    def multiply(dense: Array) -> Array:
+        out = np.empty_like(dense)
+        sparse_times_dense(counts.offsets, counts.columns, values, dense, threads, out)
+        return out
+
+    return multiply
+
+
+def factorise(
+    multiply: Callable[[Array], Array], vocabulary: int, rank: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Return what `factorise_pmi` does, of a matrix that is known by its products."""
+    columns = min(vocabulary, rank + _EXTRA_COLUMNS)
+    basis = multiply(rng.standard_normal((vocabulary, columns), np.float32))
+    for _ in range(_POWER_ITERATIONS):
+        basis = multiply(_orthonormal(basis))
+    basis = _orthonormal(basis)
+    projection = basis.T @ multiply(basis)
+    eigenvalues, eigenvectors = np.linalg.eigh((projection + projection.T) / 2)
+    order = np.argsort(-np.abs(eigenvalues))[:rank]
+    roots = np.sqrt(np.abs(eigenvalues[order]))
+    left = np.zeros((vocabulary, rank), np.float32)
+    directions = basis @ eigenvectors[:, order]
+    # An eigenvector's sign is a matter of rounding; its largest entry is positive here.
+    largest = np.abs(directions).argmax(axis=0)
+    directions *= np.sign(directions[largest, np.arange(len(order))])
+    left[:, : len(order)] = directions * roots
+    signs = np.ones(rank, np.float32)
+    signs[: len(order)] = np.where(eigenvalues[order] < 0, -1, 1)
+    return left, left * signs
+
+
+def _orthonormal(basis: Array) -> Array:
+    """Return an orthonormal basis (V, k) of the columns' span, in the input's precision.
+
+    Through the eigenvectors of the Gram matrix rather than Householder reflections: matrix products
+    use all threads and read the basis a few times only. Twice, because the first time leaves what
+    rounding makes of small eigenvalues (as in CholeskyQR2, Yamamoto et al. 2015). Directions that
+    are lost in rounding become zero columns.
+    """
+    for _ in range(2):
+        gram = np.zeros((basis.shape[1],) * 2)
+        for start in range(0, len(basis), _ROWS_A_PRODUCT):
+            rows = basis[start : start + _ROWS_A_PRODUCT].astype(np.float64)
+            gram += rows.T @ rows
+        eigenvalues, eigenvectors = np.linalg.eigh(gram)
+        kept = eigenvalues > len(basis) * np.finfo(np.float64).eps * eigenvalues[-1]
+        scales = np.zeros(len(kept))
+        scales[kept] = eigenvalues[kept] ** -0.5
+        basis = basis @ (eigenvectors * scales).astype(basis.dtype)
+    return basis
+
+
+def _fold(counts: Cooccurrences, words: Array, threads: int) -> Cooccurrences:
+    """Return the counts of words in any place; columns in no order."""
+    from embedder.kernels.counts import close_gaps, fold_rows
+
+    offsets, columns, weights = counts
+    vocabulary = len(offsets) - 1
+    if np.array_equal(words, np.arange(vocabulary)):
+        return counts
+    folded = np.empty_like(columns), np.empty_like(weights)
+    used = np.empty(vocabulary, np.int64)
+    fold_rows(offsets, columns, weights, words, threads, *folded, used)
+    cells = close_gaps(*folded, offsets, used)
+    return Cooccurrences(cumulated(used), *(a[:cells] for a in folded))

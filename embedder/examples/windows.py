@@ -1,0 +1,287 @@
+"""Token ids → minibatches of windows, streamed in constant memory.
+
+The corpus is cut into pieces of consecutive tokens; a pass takes them in random order, a group of
+pieces at a time, shuffles the windows of the group and cuts them into minibatches. What is in
+memory is one group, `examples.shuffle_tokens`, however long the corpus is.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import Config, ExamplesConfig, NetworkConfig
+from embedder.errors import CorpusError
+from embedder.examples.batches import Batch, one_hot
+from embedder.text.corpus import read_text
+from embedder.text.vocabulary import Join, Vocabulary, encode_text
+
+_PIECES_A_GROUP = 16
+
+
+_WORDS_A_COUNT = 1 << 20
+
+
+class Windows(NamedTuple):
+    """Examples: what is read, and what it predicts.
+
+    ``contexts (n, K) int32``
+        Ids of the words that make the input, −1 where there is none.
+    ``targets (n,) int32``
+        The word to be predicted from each.
+    """
+
+    contexts: Array
+    targets: Array
+
+
+def words_around(examples: ExamplesConfig) -> int:
+    """Return how many words a whole window has beside its centre."""
+    return examples.window * (1 if examples.sides == "left" else 2)
+
+
+def window_width(examples: ExamplesConfig, network: NetworkConfig) -> int:
+    """Return K, how many words make one input."""
+    return 1 if network.input == "word" else words_around(examples)
+
+
+def vectors_side_by_side(examples: ExamplesConfig, network: NetworkConfig) -> int:
+    """Return how many words' vectors x holds next to each other: K, or 1 where x is one vector."""
+    return words_around(examples) if network.input == "concat" else 1
+
+
+class Split(NamedTuple):
+    """The parts of a text, (n,) int32 each; None where there is no such part."""
+
+    training: Array
+    validation: Array | None
+    test: Array | None
+
+
+def split_text(
+    ids: Array,
+    vocabulary: Vocabulary,
+    config: Config,
+    folder: Path,
+    join: Join | None = None,
+) -> Split:
+    """Return what trains, what validates and what tests, as `validation` says.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        The corpus, −1 at sentence ends.
+    vocabulary
+        Encodes files of their own.
+    config
+        The run.
+    folder
+        Where copies are written.
+    join
+        Joins phrases in files of their own.
+
+    Raises
+    ------
+    CorpusError
+        If a part that is asked for has no words.
+    """
+    from embedder.kernels.counts import sample_tokens
+
+    validation = config.validation
+    if validation.files:
+        blocks = read_text(config.corpus.model_copy(update={"files": validation.files}))
+        corpus, _ = encode_text(blocks, vocabulary, config.vocabulary.unknown, folder, join=join)
+        return Split(ids, corpus.ids, None)
+    if validation.split:
+        return _split_by_place(ids, *validation.split)
+    if validation.fraction == 0:
+        return Split(ids, None, None)
+    everything = np.ones(len(vocabulary))
+    parts = []
+    for held_out, name in ((False, "training"), (True, "validation")):
+        out = np.memmap(folder / f"{name}.int32", np.int32, mode="w+", shape=len(ids))
+        written = sample_tokens(
+            np.asarray(ids), everything, config.training.seed, validation.fraction, held_out, out
+        )
+        if written == 0:
+            raise CorpusError(
+                f"validation.fraction {validation.fraction:g} leaves no text for {name}."
+            )
+        parts.append(out[:written])
+    return Split(parts[0], parts[1], None)
+
+
+def _split_by_place(ids: Array, training: int, validation: int) -> Split:
+    """Cut after so many words, and again after so many more."""
+    words = 0
+    cuts = []
+    for start in range(0, len(ids), _WORDS_A_COUNT):
+        places = np.flatnonzero(ids[start : start + _WORDS_A_COUNT] >= 0)
+        for wanted in (training, training + validation):
+            if words < wanted <= words + len(places):
+                cuts.append(start + int(places[wanted - words - 1]) + 1)
+        words += len(places)
+    if len(cuts) < 2:
+        raise CorpusError(
+            f"validation.split asks for {training + validation:,} words and the corpus has "
+            f"{words:,} of the vocabulary; lower the two numbers."
+        )
+    parts = np.split(ids, cuts)
+    return Split(parts[0], parts[1], parts[2] if len(parts[2]) else None)
+
+
+def list_windows(
+    ids: Array, places: Array, config: Config, dynamic: bool = False, seed: int = 0
+) -> Windows:
+    """Return the windows of the words at some places.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        Word ids, −1 at sentence ends, which no window crosses.
+    places : (B,) int
+        Where the words in the middle stand.
+    config
+        The window, its sides, and the network's input: with `word` every pair of a centre (the
+        input) and a neighbour (the target) is an example.
+    dynamic
+        Draw each window's size, by this seed and the place.
+    """
+    from embedder.kernels.windows import pairs_around, windows_around
+
+    examples = config.examples
+    left_only = examples.sides == "left"
+    arguments = ids, places, examples.window, left_only, dynamic, seed
+    if config.network.input == "word":
+        room = len(places) * words_around(examples)
+        centres, neighbours = np.empty((room, 1), np.int32), np.empty(room, np.int32)
+        found = pairs_around(*arguments, centres, neighbours)
+        return Windows(centres[:found], neighbours[:found])
+    contexts = np.empty((len(places), window_width(examples, config.network)), np.int32)
+    targets = np.empty(len(places), np.int32)
+    windows_around(*arguments, contexts, targets)
+    return Windows(contexts, targets)
+
+
+class WindowStream:
+    """Minibatches of windows in random order, pass after pass; a `Stream`.
+
+    Parameters
+    ----------
+    ids : (n,) int32
+        The training text, memory-mapped or not; −1 at sentence ends.
+    vocabulary
+        Decides, by `vocabulary.subsample`, which occurrences are dropped; anew in each pass.
+    config
+        The run.
+    """
+
+    def __init__(self, ids: Array, vocabulary: Vocabulary, config: Config) -> None:
+        self._ids = ids
+        self._keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
+        self._config = config
+        self.batch_size = config.training.batch_size
+        self._passes = config.training.passes
+        # Pairs are many: a word has one for every neighbour.
+        share = 2 * config.examples.window if config.network.input == "word" else 1
+        tokens = max(1, config.examples.shuffle_tokens // share)
+        self._piece = max(1, -(-tokens // _PIECES_A_GROUP))
+        self._pieces = max(1, -(-len(ids) // self._piece))
+        self._groups = -(-self._pieces // _PIECES_A_GROUP)
+        self._position = 0, 0, 0  # passes, groups of this pass, batches of this group
+        self.words = _count_words(ids)
+        kept = float(vocabulary.counts @ self._keep) / float(vocabulary.counts.sum())
+        neighbours = words_around(config.examples)
+        if config.examples.dynamic:
+            neighbours = (neighbours + 1) // 2
+        examples = self.words * kept * (neighbours if config.network.input == "word" else 1)
+        self.steps_a_pass = max(1, round(examples / self.batch_size))
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Stream`."""
+        while self._position[0] < self._passes:
+            number, group, start = self._position
+            examples = self._examples_of_group(number, group)
+            count = max(1, -(-len(examples) // self.batch_size))
+            for batch in range(start, count):
+                own = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+                contexts, targets = examples.windows(own)
+                if batch + 1 < count:
+                    self._position = number, group, batch + 1
+                elif group + 1 < self._groups:
+                    self._position = number, group + 1, 0
+                else:
+                    self._position = number + 1, 0, 0
+                before, after = (
+                    number + (group + done / count) / self._groups for done in (batch, batch + 1)
+                )
+                if len(targets):
+                    yield Batch(contexts, one_hot(targets), before / self._passes, after)
+
+    def position(self) -> list[int]:
+        """See `Stream`."""
+        return list(self._position)
+
+    def seek(self, position: list[int]) -> None:
+        """See `Stream`."""
+        passes, group, batch = position
+        self._position = passes, group, batch
+
+    def _examples_of_group(self, number: int, group: int) -> "_Shuffled":
+        from embedder.kernels.windows import drop_tokens
+
+        seed = self._config.training.seed
+        order = np.random.default_rng([seed, number]).permutation(self._pieces)
+        rng = np.random.default_rng([seed, number, group])
+        draw = int(rng.integers(1 << 62))
+        tokens = np.empty(_PIECES_A_GROUP * (self._piece + 1), np.int32)
+        written = 0
+        for piece in np.array_split(order, self._groups)[group]:
+            low = int(piece) * self._piece
+            high = min(len(self._ids), low + self._piece)
+            written += drop_tokens(
+                np.asarray(self._ids[low:high]),
+                self._keep,
+                draw,
+                low,
+                self._config.examples.across_sentences,
+                tokens[written:],
+            )
+            tokens[written] = -1  # windows do not reach from one piece into another
+            written += 1
+        return _Shuffled(tokens[:written], self._config, rng, draw + 1)
+
+
+def _count_words(ids: Array) -> int:
+    """Count what is no end of a sentence, a piece at a time."""
+    starts = range(0, len(ids), _WORDS_A_COUNT)
+    return sum(int((ids[start : start + _WORDS_A_COUNT] >= 0).sum()) for start in starts)
+
+
+class _Shuffled:
+    """The windows of some tokens in random order, made when they are asked for."""
+
+    def __init__(self, tokens: Array, config: Config, rng: np.random.Generator, seed: int) -> None:
+        self._tokens = tokens
+        self._config = config
+        self._seed = seed
+        self._order = np.flatnonzero(tokens >= 0).astype(np.int32)
+        self._pairs: Windows | None = None
+        if config.network.input == "word":
+            # How many pairs a place has is not known beforehand: they are listed, then shuffled.
+            self._pairs = list_windows(tokens, self._order, config, config.examples.dynamic, seed)
+            self._order = np.arange(len(self._pairs.targets), dtype=np.int32)
+        rng.shuffle(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def windows(self, part: slice) -> Windows:
+        """Return some of them."""
+        chosen = self._order[part]
+        if self._pairs is not None:
+            return Windows(*(array[chosen] for array in self._pairs))
+        dynamic = self._config.examples.dynamic
+        return list_windows(self._tokens, chosen, self._config, dynamic, self._seed)

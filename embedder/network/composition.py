@@ -1,0 +1,221 @@
+"""What each word's input vector is the mean of: its own row of E, and rows that it shares.
+
+Shared rows are those of character n-grams, hashed into buckets as fastText does (Bojanowski et al.
+2017), and those of any other parts that a file gives a word: its lemma, its stem, its class. E then
+has the words' rows first, a row for each bucket that some word uses, and a row for each such part:
+buckets that no word uses cost nothing.
+"""
+
+import hashlib
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from embedder.arrays import Array, cumulated
+from embedder.config import Config
+from embedder.errors import VocabularyError
+from embedder.text.ngrams import list_ngrams
+from embedder.text.vocabulary import Vocabulary
+from embedder.text.word_parts import WordParts
+
+# Chosen on books of 17 million tokens; docs/experiments.md has what was tried.
+_HIGHEST_RATE = 2.0
+
+
+_HALF_RATE = 3000
+"""A row that is so often in the text's words learns at half the highest rate."""
+
+
+_HALF_SHARE = 1250
+
+
+_RIDGE = 400.0
+
+
+_ITERATIONS = 10
+
+
+_PARTS = 16
+"""Of the work of a sparse product; the result does not depend on it."""
+
+
+class Composition(NamedTuple):
+    """The rows of E that each word's vector is the mean of; E has R = V + G + P rows.
+
+    ``starts (V + 1,) int64``, ``rows (n,) int32``
+        Those of word w are ``rows[starts[w]:starts[w + 1]]``, its own row w first. An n-gram that
+        stands twice in a word counts twice.
+    ``buckets (G,) int64``
+        The bucket of each row V … V + G − 1, ascending.
+    ``parts``
+        P names: those of the rows behind.
+    ``occurrences (R,) int64``
+        How often each row is in the words of the text.
+    """
+
+    starts: Array
+    rows: Array
+    buckets: Array
+    parts: list[str]
+    occurrences: Array
+
+    @property
+    def words(self) -> int:
+        """V."""
+        return len(self.starts) - 1
+
+    @property
+    def height(self) -> int:
+        """R, the rows of E."""
+        return self.words + len(self.buckets) + len(self.parts)
+
+    def rates(self) -> Array:
+        """Return the learning rate of each row over the configured one, (R,) float32.
+
+        A row that is in a handful of words of the text has seen too little to be far from 0, where
+        its words are what their other rows make them; so are words never seen.
+        """
+        n = self.occurrences
+        return np.asarray(_HIGHEST_RATE * n / (n + _HALF_RATE), np.float32)
+
+    def shares(self) -> Array:
+        """Return how much of what is a word's alone counts, (V,) float32: n/(n + κ)."""
+        n = self.occurrences[: self.words]
+        return np.asarray(n / (n + _HALF_SHARE), np.float32)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all of it."""
+        found = hashlib.sha256("\n".join(self.parts).encode())
+        for array in (self.starts, self.rows, self.buckets):
+            found.update(np.ascontiguousarray(array, "<i8").data)
+        return found.hexdigest()
+
+    def rows_of_parts(self, parts: WordParts) -> dict[str, list[int]]:
+        """Return the rows of the parts of each word that has one with a row, in V or not."""
+        first = self.words + len(self.buckets)
+        row_of = {name: first + i for i, name in enumerate(self.parts)}
+        found = {
+            word: [row_of[part] for part in own if part in row_of] for word, own in parts.items()
+        }
+        return {word: rows for word, rows in found.items() if rows}
+
+    def vectors(self, E: Array, threads: int = 1) -> Array:
+        """Return the vectors of all words, (V, D), given E (R, D)."""
+        from embedder.kernels.composition import compose
+
+        out = np.empty((self.words, E.shape[1]), E.dtype)
+        compose(E, self.starts, self.rows, np.arange(self.words), threads, out)
+        return out
+
+
+def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> Composition | None:
+    """Return what each word is composed of; None if words have their own rows only.
+
+    Parameters
+    ----------
+    config
+        Of a run: its n-grams, and the symbol for unknown words, which has none.
+    vocabulary
+        V words.
+    parts
+        Of words, as files give them; empty without a file.
+
+    Raises
+    ------
+    VocabularyError
+        If no word of the vocabulary has parts.
+    """
+    subwords = config.subwords
+    if not subwords.used:
+        return None
+    V = len(vocabulary)
+    settings = subwords.min_n, subwords.max_n, subwords.buckets
+    counts, found = list_ngrams(vocabulary.words, *settings, {config.vocabulary.unknown})
+    buckets, ngrams = np.unique(found, return_inverse=True)
+    names = sorted({part for word in vocabulary.words for part in parts.get(word, ())})
+    if subwords.parts is not None and not names:
+        raise VocabularyError(
+            f"{subwords.parts}: no word of the vocabulary is in it; expected lines "
+            "'word<TAB>part<TAB>…' with words as the vocabulary spells them."
+        )
+    first = V + len(buckets)
+    row_of = {name: first + i for i, name in enumerate(names)}
+    own_parts = [[row_of[part] for part in parts.get(word, ())] for word in vocabulary.words]
+    part_counts = np.fromiter(map(len, own_parts), np.int64, V)
+    words = np.arange(V)
+    of_words = np.concatenate([words, np.repeat(words, counts), np.repeat(words, part_counts)])
+    part_rows = np.fromiter(itertools.chain.from_iterable(own_parts), np.int64)
+    in_order = np.argsort(of_words, kind="stable")
+    rows = np.concatenate([words, V + ngrams, part_rows])[in_order].astype(np.int32)
+    starts = cumulated(1 + counts + part_counts)
+    weights = vocabulary.counts[of_words[in_order]]
+    occurrences = np.bincount(rows, weights, first + len(names))
+    return Composition(starts, rows, buckets, names, occurrences.astype(np.int64))
+
+
+def start_rows(composition: Composition, vectors: Array) -> Array:
+    """Return E (R, D) that composes given vectors.
+
+    The shared rows Z are those that predict words best, Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|²,
+    where row w of A takes the mean (ridge regression, by conjugate gradients): they are what is
+    known of a word never seen. Each word's own row holds the rest, times its `shares`.
+
+    Parameters
+    ----------
+    composition
+        Of V words.
+    vectors : (V, D) float32
+        What is to be composed.
+    """
+    V = composition.words
+    sizes = np.diff(composition.starts)
+    shared = composition.rows >= V
+    words = np.repeat(np.arange(V), sizes)[shared]
+    columns = composition.rows[shared] - V
+    values = (1 / sizes[words]).astype(np.float32)
+    means = csr_array((values, (words, columns)), (V, composition.height - V))
+    # As counts grow that are thinned out: the most frequent words are not to decide everything.
+    n = composition.occurrences[:V, None].astype(np.float32)
+    weights = np.minimum(n, np.sqrt(_HALF_RATE * n))
+    Z = _ridge_regression(means, vectors, weights)
+    own = vectors - _multiply(means, Z)
+    own *= (sizes * composition.shares())[:, None].astype(np.float32)
+    return np.concatenate([own, Z])
+
+
+def _ridge_regression(A: csr_array, X: Array, weights: Array) -> Array:
+    """Return Z that minimises Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|², nearly."""
+    transposed = A.T.tocsr()
+    ridge = np.float32(_RIDGE)
+    scale = ((transposed * transposed) @ weights + ridge).astype(np.float32)
+    residual = _multiply(transposed, X * weights)
+    Z = np.zeros_like(residual)
+    direction = scaled = residual / scale
+    length = _column_products(residual, scaled)
+    for _ in range(_ITERATIONS):
+        product = _multiply(A, direction)
+        product *= weights
+        product = _multiply(transposed, product)
+        product += ridge * direction
+        step = length / np.maximum(_column_products(direction, product), 1e-30)
+        Z += step * direction
+        residual -= step * product
+        scaled = residual / scale
+        before, length = length, _column_products(residual, scaled)
+        direction = scaled + length / np.maximum(before, 1e-30) * direction
+    return Z
+
+
+def _column_products(a: Array, b: Array) -> Array:
+    return np.asarray(np.einsum("ij,ij->j", a, b))
+
+
+def _multiply(matrix: csr_array, dense: Array) -> Array:
+    from embedder.kernels.sparse import sparse_times_dense
+
+    out = np.empty((matrix.shape[0], dense.shape[1]), np.float32)
+    offsets, columns = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), _PARTS, out)
+    return out

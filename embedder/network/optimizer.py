@@ -1,0 +1,142 @@
+"""Learning-rate schedule and the optimizer's state."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import TrainingConfig
+from embedder.network.parameters import Parameters
+
+if TYPE_CHECKING:
+    from embedder.kernels.optimizer import Rule
+
+
+_ADAM_DECAYS = (0.9, 0.999)
+
+
+_ADAM_ROW_DECAYS = (0.5, 0.9)
+"""From counts a row of the embedding table gets few steps, often one a pass: short averages."""
+
+
+_EPSILON = 1e-8
+
+
+def rate_at(step: int, progress: float, config: TrainingConfig) -> float:
+    """Return the learning rate of a step, counted from 0, with so much of the training done.
+
+    Linear warm-up from 1/(w + 1) over the first w steps, times linear decay from 1 to
+    `final_rate_fraction` over all of them.
+    """
+    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    decay = 1.0 - progress * (1.0 - config.final_rate_fraction)
+    return config.learning_rate * warmup * decay
+
+
+class Optimizer:
+    """Moments of every parameter, and the rules of each step.
+
+    Parameters
+    ----------
+    parameters
+        What is trained; the moments take its shapes.
+    config
+        The kind of optimizer and the factors on the rate.
+    source
+        `examples.source`: from counts, a row of E gets few steps and each is a good one.
+    gradients_only
+        Leave the parameters alone and the gradients in `moments`' first half, for checks.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        config: TrainingConfig,
+        source: str = "cooccurrence",
+        gradients_only: bool = False,
+    ) -> None:
+        from embedder.kernels import optimizer as kernels
+
+        kinds = {"sgd": kernels.SGD, "adagrad": kernels.ADAGRAD, "adam": kernels.ADAM}
+        self.kind = kernels.GRADIENT if gradients_only else kinds[config.optimizer]
+        self._config = config
+        with_first = self.kind in (kernels.ADAM, kernels.GRADIENT)
+        with_second = self.kind in (kernels.ADAM, kernels.ADAGRAD)
+        self.first = _moments(parameters, with_first)
+        self.second = _moments(parameters, with_second)
+        self.visits = {
+            name: np.zeros(len(table), np.int32)
+            for name, table in (("E", parameters.E), ("W2", parameters.W2))
+        }
+        windows = source == "windows"
+        self._row_decays = _ADAM_DECAYS if windows else _ADAM_ROW_DECAYS
+        self.corrections = {
+            "E": _bias_corrections(*self._row_decays),
+            "W2": _bias_corrections(*_ADAM_DECAYS),
+        }
+
+    def rules(self, step: int, rate: float) -> dict[str, "Rule"]:
+        """Return each parameter's rule at a step, counted from 0, whose schedule says `rate`.
+
+        "W2 rows" and "b2 rows" are for losses that move some rows only, each by its own count of
+        steps.
+        """
+        from embedder.kernels.optimizer import ADAM, Rule
+
+        first, second = _ADAM_DECAYS
+        correction = 1.0
+        if self.kind == ADAM:
+            table = self.corrections["W2"]
+            correction = float(table[min(step, len(table) - 1)])
+        decay = self._config.weight_decay
+        clip = self._config.clip_gradients or np.inf
+        output = Rule(self.kind, rate * correction, first, second, _EPSILON, rate * decay, clip)
+        factor = self._config.hidden_rate_factor
+        hidden = output._replace(rate=output.rate * factor, shrink=output.shrink * factor)
+        # Rows correct by their own count of steps, in the kernel.
+        factor = self._config.embedding_rate_factor
+        inputs = output._replace(
+            rate=rate * factor,
+            decay1=self._row_decays[0],
+            decay2=self._row_decays[1],
+            shrink=rate * factor * decay,
+        )
+        return {
+            "E": inputs,
+            "W1": hidden,
+            "b1": hidden._replace(shrink=0.0),
+            "W2": output,
+            "W2 rows": output._replace(rate=rate),
+            "b2 rows": output._replace(rate=rate, shrink=0.0),
+        }
+
+    def state(self) -> dict[str, Array]:
+        """Return every array that a resumed run needs, by name; they are not copied."""
+        arrays = {f"first.{name}": array for name, array in self.first.items()}
+        arrays |= {f"second.{name}": array for name, array in self.second.items()}
+        return arrays | {f"visits.{name}": array for name, array in self.visits.items()}
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Take over what `state` returned.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If arrays are missing or of other shapes.
+        """
+        for name, array in self.state().items():
+            array[...] = arrays[name]
+
+
+def _bias_corrections(first: float, second: float) -> Array:
+    """Return √(1 − β₂ᵗ)/(1 − β₁ᵗ) for t = 1, 2, … until it is 1 to the last bit of a float32."""
+    steps = np.arange(1, 2 + int(np.log(1e-8) / np.log(max(first, second))))
+    return np.asarray(np.sqrt(1.0 - second**steps) / (1.0 - first**steps))
+
+
+def _moments(parameters: Parameters, wanted: bool) -> dict[str, Array]:
+    # An empty array has as many axes, so that a kernel is compiled once for all optimizers.
+    return {
+        name: np.zeros_like(array) if wanted else np.zeros((0,) * array.ndim, array.dtype)
+        for name, array in parameters._asdict().items()
+    }

@@ -1,0 +1,1 @@
+"""Reports: tables for a terminal, charts and the page."""

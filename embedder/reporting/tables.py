@@ -1,0 +1,220 @@
+"""Results as tables for a terminal."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from embedder.config import Config
+from embedder.evaluation.analogies import AnalogyResult, Score
+from embedder.evaluation.bootstrap import Difference
+from embedder.evaluation.perplexity import Perplexity
+from embedder.evaluation.similarity import SimilarityResult
+from embedder.evaluation.suite import Results
+from embedder.text.phrases import Phrases
+from embedder.vectors.word_vectors import WordVectors
+
+_WORDS_SHOWN = 5
+
+
+_FUNCTION_WORDS = 100
+"""The most frequent words say little; examples are taken from beyond them."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
+    """Lay out columns: the first to the left, numbers below their headings to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append((indent + "  ".join(cells)).rstrip())
+    return "\n".join(lines)
+
+
+def result_tables(results: Results, tops: Sequence[int] = (1,)) -> str:
+    """Return the tables of everything that was measured, each with an empty line after it."""
+    found = []
+    if results.analogies is not None:
+        found.append(analogy_table(results.analogies, tops))
+    if results.similarity:
+        found.append(similarity_table(results.similarity))
+    if results.outliers:
+        rows = [
+            (name, _share(r.accuracy), _share(r.opp), f"{r.sets:,}", f"{r.total:,}")
+            for name, r in results.outliers.items()
+        ]
+        found.append(table(("outliers", "accuracy", "OPP", "sets", "of"), rows))
+    if results.categories:
+        rows = [
+            (name, _share(r.purity), f"{r.categories:,}", f"{r.words:,}", f"{r.total:,}")
+            for name, r in results.categories.items()
+        ]
+        found.append(table(("categories", "purity", "clusters", "words found", "of"), rows))
+    if results.composed:
+        found.append(
+            f"  Unknown words with vectors composed of their parts: {results.composed:,}; "
+            "--restrict-vocab leaves them out."
+        )
+    return "".join(text + "\n\n" for text in found).removesuffix("\n")
+
+
+def phrase_table(phrases: Phrases, count: int) -> str:
+    """Return the strongest so many phrases of each pass."""
+    parts = []
+    for number, found in enumerate(phrases.passes, start=1):
+        rows = [(own.joined, f"{own.score:.4g}", f"{own.times:,}") for own in found[:count]]
+        heading = f"pass {number}: {len(found):,} phrases"
+        parts.append(table((heading, "score", "count"), rows))
+    return "\n\n".join(parts)
+
+
+def analogy_table(result: AnalogyResult, tops: Sequence[int] = (1,)) -> str:
+    """Return a row a section, the total with its interval, and the mean of the sections.
+
+    Beyond the first, each of `tops` adds a column: the share of answers among so many best.
+    """
+    more = [top for top in tops if top != 1]
+    header = ["analogies", "accuracy", "95 % interval", *(f"top {top}" for top in more)]
+    header += ["correct", "questions", "skipped"]
+    rows = [
+        _analogy_row(name, score, [result.section(name, top).accuracy for top in more])
+        for name, score in result.sections().items()
+    ]
+    total = result.total()
+    rows.append(_analogy_row("total", total, [result.total(top).accuracy for top in more]))
+    if total.questions:
+        means = [f"{result.macro(top):.3f}" for top in more]
+        rows.append(["mean of sections", f"{result.macro():.3f}", "", *means, "", "", ""])
+    return table(header, rows)
+
+
+def _analogy_row(name: str, score: Score, more: Sequence[float]) -> list[str]:
+    low, high = score.interval()
+    known = score.questions > 0
+    return [
+        name,
+        f"{score.accuracy:.3f}" if known else "–",
+        f"{low:.3f} – {high:.3f}" if known else "–",
+        *(f"{accuracy:.3f}" if known else "–" for accuracy in more),
+        f"{score.correct:,}",
+        f"{score.questions:,}",
+        f"{score.skipped:,}",
+    ]
+
+
+def similarity_table(results: dict[str, SimilarityResult]) -> str:
+    """Return a row a file."""
+    rows = [
+        (name, _share(r.spearman), _share(r.pearson), f"{r.pairs:,}", f"{r.total:,}")
+        for name, r in results.items()
+    ]
+    return table(("similarity", "Spearman", "Pearson", "pairs found", "of"), rows)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def difference_table(first: str, second: str, found: dict[str, Difference | None]) -> str:
+    """Return a row a task: both scores, the difference, its interval and p-value."""
+    header = (f"{second} − {first}", "first", "second", "difference", "95 % interval", "p", "items")
+    rows = [
+        (name, "–", "–", "–", "–", "–", "0")
+        if pair is None
+        else (
+            name,
+            f"{pair.first:.3f}",
+            f"{pair.second:.3f}",
+            f"{pair.difference:+.3f}",
+            f"{pair.interval[0]:+.3f} – {pair.interval[1]:+.3f}",
+            f"{pair.p:.3f}" if pair.p >= 0.001 else "< 0.001",
+            f"{pair.items:,}",
+        )
+        for name, pair in found.items()
+    ]
+    return table(header, rows)
+
+
+def perplexity_table(results: dict[str, Perplexity]) -> str:
+    """Return a row a file."""
+    compared = any(result.ngram is not None for result in results.values())
+    rows = []
+    for name, result in results.items():
+        row = [name, f"{result.perplexity:,.1f}", f"{result.nats:.4f}"]
+        if compared:
+            row += [f"{value or 0:,.1f}" for value in (result.ngram, result.mixture)]
+        rows.append([*row, f"{result.tokens:,}", f"{result.unknown:,}"])
+    more = ["n-gram", "mixture"] if compared else []
+    return table(["text", "perplexity", "nats", *more, "words", "unknown"], rows)
+
+
+def held_out_table(metadata: dict[str, Any]) -> str:
+    """Return the perplexities of held-out text that training took; empty without any."""
+    texts = [name for name in ("validation", "test") if f"{name}_loss" in metadata]
+    models = {"network": "", "n-gram": "ngram_"}
+    if "mixture_weight" in metadata:
+        models[f"mixture, {metadata['mixture_weight']:.2f} network"] = "mixture_"
+    rows = [
+        [name, *(f"{math.exp(metadata[f'{prefix}{text}_loss']):,.1f}" for text in texts)]
+        for name, prefix in models.items()
+        if f"{prefix}validation_loss" in metadata
+    ]
+    return table(["perplexity", *texts], rows) + "\n" if rows else ""
+
+
+def neighbor_table(vectors: WordVectors, words: Sequence[str], count: int = 5) -> str:
+    """Return a row a word with its nearest words."""
+    width = max(len(word) for word in words)
+    lines = [
+        f"  {word.ljust(width)}  "
+        + ", ".join(f"{near.word} {near.similarity:.2f}" for near in found)
+        for word, found in zip(words, vectors.neighbors_of(words, count), strict=True)
+    ]
+    return "\n".join([f"  {'word'.ljust(width)}  nearest, with cosine", *lines])
+
+
+def example_words(config: Config, vectors: WordVectors) -> list[str]:
+    """Return the configured words that have vectors, or a few of the vocabulary's own."""
+    words = config.evaluation.words
+    chosen = [word for word in words if word in vectors or vectors.is_composed(word)]
+    words = vectors.vocabulary.words
+    start = min(_FUNCTION_WORDS, len(words) // 2)
+    return chosen or words[start : start + _WORDS_SHOWN]
+
+
+def timing_line(words: int, dimension: int, tokens: int, seconds: dict[str, float]) -> str:
+    """Return one sentence on what was trained and how long its stages took."""
+    stages = ", ".join(f"{stage} {time:.1f}" for stage, time in seconds.items())
+    return (
+        f"Trained {words:,} word vectors of {dimension} dimensions from {tokens:,} tokens in "
+        f"{sum(seconds.values()):.1f} s ({stages})."
+    )
+
+
+def next_steps(run: Path, words: Sequence[str]) -> str:
+    """Return where the model is and what to type next."""
+    return "\n".join(
+        [
+            f"The model is in {run}. What next:",
+            f"  embedder neighbors {run} {words[0]}",
+            f"  embedder eval {run} --analogies FILE --similarity FILE",
+            f"  embedder export {run} vectors.txt --format word2vec",
+        ]
+    )
+
+
+def gradient_rows(comparisons: Sequence[Any]) -> str:
+    """Return a row a parameter with its deviations."""
+    rows = [
+        (
+            comparison.name,
+            " × ".join(str(size) for size in comparison.shape),
+            f"{comparison.against_differences:.1e}",
+            f"{comparison.against_jacobians:.1e}",
+            "ok" if comparison.passed else "WRONG",
+        )
+        for comparison in comparisons
+    ]
+    header = ("gradient of", "shape", "finite differences", "product of Jacobians", "")
+    return table(header, rows)

@@ -1,0 +1,262 @@
+"""Models and checkpoints: tensors with metadata and a checksum of all that is in them.
+
+The checksum covers the vocabulary as well: a damaged file is an error and never other vectors.
+"""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import Config
+from embedder.config_files import make_config
+from embedder.errors import RunError
+from embedder.network.composition import Composition, compose_words
+from embedder.network.parameters import Parameters
+from embedder.runs.run_folder import RunFolder
+from embedder.storage import save_tensors
+from embedder.text.phrases import Phrases
+from embedder.text.vocabulary import Vocabulary
+from embedder.text.word_parts import WordParts
+from embedder.version import __version__
+
+_FORMAT = "embedder-1"
+
+
+_DIGEST = "sha256"
+
+
+class SavedState(NamedTuple):
+    """What a checkpoint holds beside the parameters."""
+
+    parameters: Parameters
+    optimizer: dict[str, Array]
+    metadata: dict[str, Any]
+
+
+class Model(NamedTuple):
+    """A trained run, read back."""
+
+    config: Config
+    vocabulary: Vocabulary
+    parameters: Parameters
+    metadata: dict[str, Any]
+    parts: WordParts
+    composition: Composition | None
+    phrases: Phrases
+
+
+def save_model(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> None:
+    """Write the parameters and metadata (JSON values) to `path`, whole or not at all."""
+    _save(path, dict(parameters._asdict()), metadata)
+
+
+def save_model_somewhere(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> Path:
+    """Write a model, to the system's temporary folder where its own place fails.
+
+    Training took time: what it gave is kept even if the disk filled up meanwhile.
+
+    Raises
+    ------
+    RunError
+        If neither place can be written.
+    """
+    try:
+        save_model(path, parameters, metadata)
+    except RunError as error:
+        refuge = Path(tempfile.mkdtemp(prefix="embedder-")) / path.name
+        try:
+            save_model(refuge, parameters, metadata)
+        except RunError:
+            raise error from None
+        raise RunError(f"{error} The trained model was saved as {refuge}; move it there.") from None
+    return path
+
+
+def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
+    """Write everything that a resumed training needs; of older checkpoints the last stay.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    state
+        What to write.
+    keep
+        How many checkpoints there may be, with this one.
+
+    Raises
+    ------
+    RunError
+        If a parameter is not finite, or the file cannot be written; older ones stay.
+    """
+    if not all(np.isfinite(array).all() for array in state.parameters):
+        raise RunError(
+            f"step {state.metadata['step']:,}: a parameter is not finite, so it is not saved; "
+            + what_to_do_about_infinity(folder)
+        )
+    arrays = dict(state.parameters._asdict())
+    arrays |= {f"optimizer.{name}": array for name, array in state.optimizer.items()}
+    _save(folder.checkpoint(state.metadata["step"]), arrays, state.metadata)
+    folder.remove_checkpoints(but=keep)
+
+
+def what_to_do_about_infinity(folder: RunFolder) -> str:
+    """Return the end of a sentence about a training that went wrong."""
+    advice = "lower training.learning_rate, or set training.clip_gradients"
+    saved = folder.checkpoints()
+    if not saved:
+        return f"{advice}; there is no checkpoint to go on from."
+    return f"{advice}; the last checkpoint, {saved[0].name}, is kept."
+
+
+def load_checkpoint(folder: RunFolder) -> tuple[SavedState, list[str]]:
+    """Read the newest checkpoint that is whole.
+
+    Returns
+    -------
+    SavedState
+        What `save_checkpoint` wrote.
+    list of str
+        What was wrong with newer ones.
+
+    Raises
+    ------
+    RunError
+        If there is none, or none that is whole.
+    """
+    faults: list[str] = []
+    for path in folder.checkpoints():
+        try:
+            arrays, metadata = _load(path)
+            parameters = _parameters(path, arrays)
+        except RunError as error:
+            faults.append(str(error))
+            continue
+        optimizer = {
+            name.removeprefix("optimizer."): array
+            for name, array in arrays.items()
+            if name.startswith("optimizer.")
+        }
+        return SavedState(parameters, optimizer, metadata), faults
+    if faults:
+        raise RunError(faults[0])
+    if folder.model.exists():
+        raise RunError(f"{folder.path}: this run is finished; there is nothing to go on with.")
+    raise RunError(
+        f"{folder.path}: no checkpoint to go on from; train it with: "
+        f"embedder train {folder.config} --output {folder.path} --overwrite"
+    )
+
+
+def load_parameters(path: Path) -> Parameters:
+    """Read the parameters of a model or checkpoint.
+
+    Raises
+    ------
+    RunError
+        If the file is missing or damaged.
+    """
+    return _parameters(path, _load(path)[0])
+
+
+def load_model(path: Path) -> Model:
+    """Read a run folder's model; of an unfinished run, its newest checkpoint.
+
+    Raises
+    ------
+    RunError
+        If the folder is no run, its training has saved nothing yet, or a file is damaged.
+    """
+    folder = RunFolder(path)
+    config = folder.read_config()
+    file = next((file for file in (folder.model, *folder.checkpoints()) if file.exists()), None)
+    if file is None:
+        raise RunError(
+            f"{path}: no {folder.model.name}: its training did not finish; train it again with: "
+            f"embedder train {folder.config} --output {path} --overwrite"
+        )
+    arrays, metadata = _load(file)
+    if "config" in metadata:  # a file that is checked, where config.yaml can be edited
+        config = make_config(metadata.pop("config"), str(file))
+    parameters = _parameters(file, arrays)
+    vocabulary = Vocabulary.load(folder.vocabulary)
+    if metadata.pop("vocabulary", None) not in (None, vocabulary.digest()):
+        raise RunError(f"{folder.vocabulary}: changed or damaged since {file.name} was written.")
+    parts = folder.read_parts()
+    composition = compose_words(config, vocabulary, parts)
+    if metadata.pop("composition", None) != (composition and composition.digest()):
+        raise RunError(f"{folder.parts}: changed or damaged since {file.name} was written.")
+    rows = len(vocabulary) if composition is None else composition.height
+    if len(parameters.E) != rows or len(parameters.W2) < len(vocabulary):
+        raise RunError(
+            f"{file}: E has {len(parameters.E):,} rows and W2 {len(parameters.W2):,}, but the "
+            f"words of {folder.vocabulary.name} need {rows:,} and {len(vocabulary):,}; the files "
+            "are not of one run."
+        )
+    phrases = folder.read_phrases()
+    return Model(config, vocabulary, parameters, metadata, parts, composition, phrases)
+
+
+def _save(path: Path, arrays: dict[str, Array], metadata: dict[str, Any]) -> None:
+    texts = {key: json.dumps(value) for key, value in metadata.items()}
+    texts |= {"format": _FORMAT, "version": __version__}
+    save_tensors(path, arrays, texts | {_DIGEST: _digest(arrays, texts)})
+
+
+def _digest(arrays: dict[str, Array], texts: dict[str, str]) -> str:
+    """Return the SHA-256 of everything in a file."""
+    found = hashlib.sha256(json.dumps(sorted(texts.items())).encode())
+    for name, array in sorted(arrays.items()):
+        found.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            texts = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file.") from None
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path}: truncated or damaged ({error}); train again, or restore a copy."
+        ) from None
+    digest = texts.pop(_DIGEST, None)
+    if texts.get("format") != _FORMAT:
+        raise RunError(f"{path}: not a model of this program (expected format {_FORMAT}).")
+    if digest is not None and digest != _digest(arrays, texts):
+        raise RunError(f"{path}: damaged (its checksum is wrong); train again, or restore a copy.")
+    plain = {"format", "version"}
+    try:
+        return arrays, {key: json.loads(text) for key, text in texts.items() if key not in plain}
+    except ValueError:  # the name of the checksum itself is damaged, so that there is none
+        raise RunError(f"{path}: damaged metadata; train again, or restore a copy.") from None
+
+
+def _parameters(path: Path, arrays: dict[str, Array]) -> Parameters:
+    try:
+        parameters = Parameters(*(arrays[name] for name in Parameters._fields))
+        (_, D), (length, H) = parameters.E.shape, parameters.W1.shape
+        C, features = parameters.W2.shape
+        consistent = (
+            length % D == 0
+            and parameters.b1.shape == (H,)
+            and features in (H, H + length)
+            and parameters.b2.shape == (C,)
+        )
+    except (KeyError, ValueError):
+        consistent = False
+    if not consistent:
+        raise RunError(f"{path}: the arrays E, W1, b1, W2, b2 are missing or do not fit together.")
+    if not all(np.isfinite(array).all() for array in parameters):
+        raise RunError(f"{path}: holds numbers that are not finite; train again.")
+    return parameters

@@ -1,0 +1,255 @@
+"""Files, folders, globs, compression and JSON lines, streamed as whitespace-separated words.
+
+Everything downstream sees one form of text: UTF-8 bytes in which ASCII whitespace separates words
+and a newline ends a sentence. `read_text` yields it in blocks that end between two words, so that
+no file is ever whole in memory and a corpus of one endless line works like any other.
+"""
+
+import codecs
+import functools
+import json
+import queue
+import threading
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import CorpusConfig
+from embedder.errors import CorpusError
+from embedder.text.sources import (
+    BLOCK_BYTES,
+    Shard,
+    Source,
+    faults_named,
+    find_sources,
+    open_shard,
+)
+
+LONGEST_WORD_BYTES = 1 << 26
+
+
+_WHITESPACE = b" \t\n\r\v\f"
+
+
+def read_text(
+    config: CorpusConfig,
+    progress: Callable[[int], object] | None = None,
+    shards: Iterable[Shard] | None = None,
+) -> Iterator[bytes]:
+    """Yield the corpus as blocks of UTF-8: words between ASCII whitespace, a sentence a line.
+
+    Files are read and decompressed in a thread of their own. The end of a file ends a sentence.
+
+    Parameters
+    ----------
+    config
+        The files, tokenizer, lower-casing, JSON field and treatment of undecodable bytes.
+    progress
+        Called with the number of (uncompressed) bytes of each block.
+    shards
+        Read these instead of all that the configuration names.
+
+    Raises
+    ------
+    CorpusError
+        For a file that cannot be read, is damaged, binary or not UTF-8, or a JSON line without
+        the field; the message names the file and the line or byte.
+    """
+    parts = [Shard(source) for source in find_sources(config.files)] if shards is None else shards
+    read = 0
+    for source, offset, block in _in_background(_read_blocks(parts, config.text_field)):
+        read += len(block)
+        if config.limit is not None and read > config.limit:
+            raise CorpusError(
+                f"{source.name}: with this file the text is longer than corpus.limit, "
+                f"{config.limit:,} bytes unpacked; raise it, or give less text."
+            )
+        if progress:
+            progress(len(block))
+        yield _normalise(block, config, source, offset)
+
+
+def _normalise(block: bytes, config: CorpusConfig, source: Source, offset: int) -> bytes:
+    if block.isascii():
+        block = block.lower() if config.lowercase else block
+    else:
+        try:
+            text = block.decode("utf-8", config.errors)
+        except UnicodeDecodeError as error:
+            raise CorpusError(
+                f"{source.name}: byte {offset + error.start:,} is not UTF-8; convert the file "
+                "(iconv -t UTF-8), or set corpus.errors to replace or ignore."
+            ) from None
+        block = (text.lower() if config.lowercase else text).encode("utf-8")
+    return split_words(block) if config.tokenizer == "words" else block
+
+
+def split_words(text: bytes) -> bytes:
+    """Put spaces for everything in UTF-8 text but words and newlines.
+
+    A word is a run of Unicode letters, digits and their combining marks; an apostrophe (' or ’)
+    belongs to it between two of these: don't, l’été, rock'n'roll.
+    """
+    from embedder.kernels.tokens import blank_between_words
+
+    words = np.frombuffer(text, np.uint8).copy()
+    blank_between_words(words, _word_characters())
+    return words.tobytes()
+
+
+@functools.cache
+def _word_characters() -> Array:
+    """Return a table over code points, (0x110000,) bool: letters, marks and numbers."""
+    table = np.zeros(0x110000, np.bool_)
+    # Beyond plane 3 there are no letters; the variation selectors there are marks.
+    for code in (*range(0x32400), *range(0xE0100, 0xE01F0)):
+        table[code] = unicodedata.category(chr(code))[0] in "LMN"
+    return table
+
+
+_Block = tuple[Source, int, bytes]
+
+
+def _read_blocks(shards: Iterable[Shard], text_field: str | None) -> Iterator[_Block]:
+    """Yield (source, byte offset, block), each block cut between two words."""
+    for shard in shards:
+        source = shard.source
+        if text_field is None and ".jsonl" in Path(source.name).suffixes:
+            raise CorpusError(
+                f"{source.name}: JSON lines; set corpus.text_field to the field with the text."
+            )
+        with faults_named(source), open_shard(shard) as (stream, start):
+            before = _identity(source)
+            if text_field is None:
+                yield from _cut_between_words(source, stream, start)
+            else:
+                yield from _texts_of_json_lines(source, stream, text_field)
+            if _identity(source) != before:
+                raise CorpusError(f"{source.name}: changed while it was read; start again.")
+
+
+def _identity(source: Source) -> tuple[int, ...] | None:
+    """Return what tells a file that was written to from one that was not."""
+    if source.path is None or not source.path.is_file():  # standard input, a pipe
+        return None
+    found = source.path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _cut_between_words(source: Source, stream: IO[bytes], offset: int) -> Iterator[_Block]:
+    pending = b""
+    first = offset == 0
+    while data := stream.read(BLOCK_BYTES):
+        if first:
+            data = _without_byte_order_mark(source, data)
+            first = False
+        _refuse_binary(source, data, offset + len(pending))
+        cut = max(data.rfind(space) for space in (b"\n", b" ", b"\t", b"\r", b"\v", b"\f")) + 1
+        if cut == 0:
+            pending += data
+            if len(pending) > LONGEST_WORD_BYTES:
+                raise CorpusError(
+                    f"{source.name}: {len(pending):,} bytes without a space from byte {offset:,} "
+                    "on; expected text with spaces between its words."
+                )
+            continue
+        yield source, offset, pending + data[:cut]
+        offset += len(pending) + cut
+        pending = data[cut:]
+    yield source, offset, pending + b"\n"
+
+
+def _without_byte_order_mark(source: Source, data: bytes) -> bytes:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise CorpusError(
+            f"{source.name}: UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)."
+        )
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _refuse_binary(source: Source, data: bytes, offset: int) -> None:
+    position = data.find(b"\0")
+    if position >= 0:
+        raise CorpusError(
+            f"{source.name}: a binary file (byte {offset + position:,} is zero); expected text, "
+            "plain or compressed as .gz, .bz2, .xz or .zst."
+        )
+
+
+def _texts_of_json_lines(source: Source, stream: IO[bytes], field: str) -> Iterator[_Block]:
+    texts: list[str] = []
+    size = 0
+    number = 0
+    while line := stream.readline(LONGEST_WORD_BYTES):
+        number += 1
+        if not line.strip(_WHITESPACE):
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{source.name}, line {number}: not JSON ({error}).") from None
+        text = record.get(field) if isinstance(record, dict) else None
+        if not isinstance(text, str):
+            raise CorpusError(
+                f"{source.name}, line {number}: no text in the field '{field}'; corpus.text_field "
+                f"names it{_fields_of(record)}."
+            )
+        texts.append(text)
+        size += len(text)
+        if size >= BLOCK_BYTES:
+            yield source, 0, _join(texts)
+            texts, size = [], 0
+    yield source, 0, _join(texts)
+
+
+def _fields_of(record: object) -> str:
+    return f"; this line has: {', '.join(map(str, record))}" if isinstance(record, dict) else ""
+
+
+def _join(texts: list[str]) -> bytes:
+    # JSON may hold lone surrogates and zeros, which no UTF-8 word can.
+    return "".join(f"{text}\n" for text in texts).replace("\0", " ").encode("utf-8", "replace")
+
+
+_END = None
+
+
+def _in_background(blocks: Iterator[_Block], depth: int = 4) -> Iterator[_Block]:
+    """Run a generator in a thread, at most `depth` blocks ahead; its exception is raised here."""
+    waiting: queue.Queue[_Block | BaseException | None] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(item: _Block | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def produce() -> None:
+        try:
+            for block in blocks:
+                put(block)
+                if stopped.is_set():
+                    return
+            put(_END)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=produce, name="corpus reader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = waiting.get()
+            if item is _END:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()

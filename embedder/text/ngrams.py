@@ -1,0 +1,43 @@
+"""Character n-grams of words, hashed into buckets as fastText does."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+import numpy as np
+
+from embedder.arrays import Array, cumulated
+
+END_OF_SENTENCE = "</s>"
+"""fastText's own token, which has no n-grams."""
+
+
+def list_ngrams(
+    words: Sequence[str],
+    min_n: int,
+    max_n: int,
+    buckets: int,
+    alone: AbstractSet[str | None] = frozenset(),
+) -> tuple[Array, Array]:
+    """Return how many n-grams words have, (n,) int64, and the buckets of all of them in order.
+
+    fastText's end of sentence has none, and neither have words that are to stand `alone`.
+    """
+    if not max_n or not buckets:
+        return np.zeros(len(words), np.int64), np.empty(0, np.int64)
+    from embedder.kernels import subwords as kernels
+
+    letters, starts = letters_of(words, alone)
+    counts = np.empty(len(words), np.int64)
+    found = np.empty(len(letters) * (max_n - min_n + 1), np.int64)
+    total = kernels.list_ngrams(letters, starts, min_n, max_n, buckets, counts, found)
+    return counts, found[:total]
+
+
+def letters_of(
+    words: Sequence[str], alone: AbstractSet[str | None] = frozenset()
+) -> tuple[Array, Array]:
+    """Return "<word>" after "<word>" in UTF-8, nothing for those alone, and where each begins."""
+    without = {END_OF_SENTENCE, *alone}
+    texts = [b"" if word in without else f"<{word}>".encode() for word in words]
+    starts = cumulated(np.fromiter(map(len, texts), np.int64, len(texts)))
+    return np.frombuffer(b"".join(texts), np.uint8), starts

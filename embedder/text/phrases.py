@@ -1,0 +1,333 @@
+"""Pairs of words that belong together, found in the text and joined to one word.
+
+A pair a b that stands together more often than its words' counts let expect is a phrase (Mikolov et
+al. 2013, section 4). With n the counts, m `min_count`, N how many distinct words and pairs there
+are, p shares of all tokens:
+
+    original   (n_ab − m) N / (n_a n_b)            Mikolov et al. 2013, (6), scaled as in gensim
+    npmi       ln(p_ab / (p_a p_b)) / −ln p_ab     Bouma 2009; for n_ab ≥ m
+
+Words that connect, such as "of", may stand between the two and count for nothing else. Each pass
+joins pairs of the words that the pass before left, so that two of them find up to four words. The
+text is read as numbers on disk, and counts are kept a part of the pairs at a time.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import Config, CorpusConfig, PhrasesConfig
+from embedder.errors import RunError
+from embedder.storage import read_utf8, write_atomically
+from embedder.text.corpus import read_text
+from embedder.text.vocabulary import WordCounts, count_words, map_numbers
+
+_PAIRS_A_PART = 1 << 25
+
+
+_BYTES_A_PAIR = 50
+
+
+_HEADER = "pass\tscore\tcount\tphrase\twords"
+
+
+class Phrase(NamedTuple):
+    """What is joined.
+
+    ``words``
+        Two, and those that connect them between.
+    ``joined``
+        The word that they become.
+    ``score``, ``times``
+        In the text that it was learned from.
+    """
+
+    words: tuple[str, ...]
+    joined: str
+    score: float
+    times: int
+
+
+class Phrases:
+    """The phrases of each pass, the strongest first.
+
+    Parameters
+    ----------
+    passes
+        Those of the first pass, those of the second, …; by default none, which joins nothing.
+
+    Examples
+    --------
+    >>> learned = Phrases([[Phrase(("new", "york"), "new_york", 20.0, 9)]])
+    >>> learned.join(["in", "new", "york"])
+    ['in', 'new_york']
+    """
+
+    def __init__(self, passes: Sequence[Sequence[Phrase]] = ()) -> None:
+        self.passes = [list(phrases) for phrases in passes]
+
+    def join(self, sentence: Sequence[str]) -> list[str]:
+        """Return a sentence's words with its phrases joined, as in the text they are from."""
+        words = list(sentence)
+        for table, connects in self._tables:
+            words = _join_sentence(words, table, connects)
+        return words
+
+    @cached_property
+    def _tables(self) -> list[tuple[dict[tuple[str, ...], str], set[str]]]:
+        return [
+            (
+                {phrase.words: phrase.joined for phrase in phrases},
+                {word for phrase in phrases for word in phrase.words[1:-1]},
+            )
+            for phrases in self.passes
+        ]
+
+    def join_file(self, path: Path, words: WordCounts) -> WordCounts:
+        """Join the phrases in a file of numbers; return its words, with the phrases behind.
+
+        Parameters
+        ----------
+        path
+            As `embedder.text.vocabulary.count_words` wrote it; changed in place.
+        words
+            Of the file.
+        """
+        for phrases in self.passes:
+            words = _join_in_file(path, words, phrases)
+        return words
+
+    def save(self, path: Path) -> None:
+        """Write a TSV with a header: pass, score, count, phrase, its words with spaces between."""
+        lines = [_HEADER]
+        for number, phrases in enumerate(self.passes, start=1):
+            for words, joined, score, count in phrases:
+                lines.append(f"{number}\t{score:.9g}\t{count}\t{joined}\t{' '.join(words)}")
+        write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "Phrases":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        RunError
+            If the file is missing or damaged, with the line.
+        """
+        missing = f"{path}: no such file; make it with: embedder phrases CONFIG --out {path}"
+        text = read_utf8(path, RunError, missing)
+        header, *lines = text.split("\n")
+        if header.rstrip("\r") != _HEADER:
+            raise RunError(f"{path}, line 1: expected the header that `embedder phrases` writes.")
+        passes: list[list[Phrase]] = []
+        for number, line in enumerate(lines, start=2):
+            if not line.strip():
+                continue
+            try:
+                place, score, count, joined, words = line.rstrip("\r").split("\t")
+                phrase = Phrase(tuple(words.split(" ")), joined, float(score), int(count))
+                if len(phrase.words) < 2 or not joined or int(place) - len(passes) not in (0, 1):
+                    raise ValueError
+            except ValueError:
+                raise RunError(
+                    f"{path}, line {number}: expected 'pass<TAB>score<TAB>count<TAB>phrase<TAB>"
+                    f"words', passes in order, got {line!r}."
+                ) from None
+            if int(place) > len(passes):
+                passes.append([])
+            passes[-1].append(phrase)
+        return cls(passes)
+
+
+def _join_sentence(
+    sentence: list[str], table: dict[tuple[str, ...], str], connects: set[str]
+) -> list[str]:
+    joined: list[str] = []
+    waiting: list[str] = []
+    for word in sentence:
+        if word in connects:
+            (waiting if waiting else joined).append(word)
+            continue
+        phrase = table.get((*waiting, word)) if waiting else None
+        if phrase is not None:
+            joined.append(phrase)
+            waiting = []
+        else:
+            joined += waiting
+            waiting = [word]
+    return joined + waiting
+
+
+class PhraseJoiner:
+    """Joins what `corpus.phrases` says in a file of numbers, and knows the phrases afterwards.
+
+    Parameters
+    ----------
+    config
+        Of the corpus.
+    memory_limit
+        Bytes that counts of pairs may take; by default about 1.5 GB.
+
+    Raises
+    ------
+    RunError
+        If the file of phrases that it names is missing or damaged.
+    """
+
+    def __init__(self, config: CorpusConfig, memory_limit: int | None = None) -> None:
+        self._config = config.phrases
+        self._pairs = _PAIRS_A_PART
+        if memory_limit is not None:
+            self._pairs = max(1 << 16, min(self._pairs, memory_limit // (2 * _BYTES_A_PAIR)))
+        file = self._config.file
+        self.phrases = Phrases() if file is None else Phrases.load(Path(file))
+
+    def __call__(self, path: Path, words: WordCounts) -> WordCounts:
+        """Join phrases, learning them first if need be; see `Phrases.join_file`."""
+        if self._config.file is not None:
+            return self.phrases.join_file(path, words)
+        found = []
+        for _ in range(self._config.passes):
+            found.append(find_phrases(path, words, self._config, self._pairs))
+            words = _join_in_file(path, words, found[-1])
+        self.phrases = Phrases(found)
+        return words
+
+
+def learn_phrases(config: Config, progress: Callable[[int], object] | None = None) -> Phrases:
+    """Return the phrases of a run's text, of one pass where the configuration asks for none.
+
+    Parameters
+    ----------
+    config
+        The run.
+    progress
+        Called with the number of bytes of each block that is read.
+
+    Raises
+    ------
+    EmbedderError
+        If the text cannot be read.
+    """
+    phrases = config.corpus.phrases
+    if not phrases.used:
+        phrases = phrases.model_copy(update={"passes": 1})
+    corpus = config.corpus.model_copy(update={"phrases": phrases})
+    join = PhraseJoiner(corpus, config.training.memory_limit)
+    if phrases.file is None:
+        with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
+            count_words(read_text(corpus, progress), Path(folder) / "numbers.int32", join)
+    return join.phrases
+
+
+def find_phrases(
+    path: Path, words: WordCounts, config: PhrasesConfig, pairs_a_part: int = _PAIRS_A_PART
+) -> list[Phrase]:
+    """Return the pairs of words that are phrases, the strongest first.
+
+    Parameters
+    ----------
+    path, words
+        As `embedder.text.vocabulary.count_words` wrote and returned them.
+    config
+        Scoring, threshold, and words that connect.
+    pairs_a_part
+        Pairs that are counted at a time: the text is gone through as often as that takes.
+    """
+    from embedder.kernels.phrases import count_pairs, grown, new_triples
+
+    ids = map_numbers(path)
+    names = words.words()
+    connects = np.zeros(len(names), np.bool_)
+    connectors = set(config.connectors)
+    connects[[i for i, name in enumerate(names) if name in connectors]] = True
+    parts = max(1, -(-len(ids) // pairs_a_part))
+    sequences = new_triples()
+    distinct = int((words.counts[~connects] > 0).sum())
+    candidates: list[tuple[Array, Array]] = []
+    for part in range(parts):
+        table = new_triples()
+        state = np.array([0, -1, 0])
+        while not count_pairs(ids, connects, part, parts, state, sequences, table):
+            if table.used[0] == len(table.keys):
+                table = grown(table)
+            else:
+                sequences = grown(sequences)
+        found = int(table.used[0])
+        distinct += found
+        frequent = np.flatnonzero(table.values[:found] >= config.min_count)
+        candidates.append((table.keys[frequent], table.values[frequent]))
+    keys = np.concatenate([own for own, _ in candidates])
+    counts = np.concatenate([own for _, own in candidates])
+    scores = _scores(config, words.counts, distinct, keys, counts)
+    chosen = np.flatnonzero(scores > config.threshold)
+    phrases = []
+    for i in chosen:
+        first, between, second = keys[i].tolist()
+        inner: list[str] = []
+        while between:
+            between, _, word = sequences.keys[between - 1].tolist()
+            inner.append(names[word])
+        parts_of_it = (names[first], *reversed(inner), names[second])
+        joined = config.joiner.join(parts_of_it)
+        phrases.append(Phrase(parts_of_it, joined, float(scores[i]), int(counts[i])))
+    return sorted(phrases, key=lambda phrase: (-phrase.score, -phrase.times, phrase.words))
+
+
+def _scores(
+    config: PhrasesConfig, word_counts: Array, distinct: int, keys: Array, counts: Array
+) -> Array:
+    first, second = word_counts[keys[:, 0]].astype(float), word_counts[keys[:, 2]].astype(float)
+    if config.scoring == "original":
+        return np.asarray((counts - config.min_count) / first / second * distinct)
+    tokens = float(word_counts.sum())
+    share = counts / tokens
+    with np.errstate(divide="ignore", invalid="ignore"):  # a text of one pair has a share of 1
+        found = np.log(share / (first / tokens * (second / tokens))) / -np.log(share)
+    return np.where(share < 1, found, -1.0)
+
+
+def _join_in_file(path: Path, words: WordCounts, phrases: Sequence[Phrase]) -> WordCounts:
+    from embedder.kernels.phrases import add_triples, count_ids, join_pairs, new_triples, place_of
+
+    names = words.words()
+    # What a phrase becomes may stand in the text already.
+    wanted = {word for phrase in phrases for word in (*phrase.words, phrase.joined)}
+    numbers = {name: i for i, name in enumerate(names) if name in wanted}
+    new: list[str] = []
+    keys, values = [], []
+    room = 1 << max(12, (2 * sum(len(phrase.words) for phrase in phrases)).bit_length())
+    sequences, table = new_triples(room), new_triples(room)
+    connects = np.zeros(len(names), np.bool_)
+    for phrase in phrases:
+        if not all(word in numbers for word in phrase.words):
+            continue  # no such word in this text
+        first, *inner, second = (numbers[word] for word in phrase.words)
+        between = 0
+        for word in inner:
+            connects[word] = True
+            add_triples(np.array([[between, 0, word]], np.int32), sequences)
+            between = int(place_of(sequences, between, 0, word)) + 1
+        if phrase.joined not in numbers:
+            numbers[phrase.joined] = len(names) + len(new)
+            new.append(phrase.joined)
+        keys.append((first, between, second))
+        values.append(numbers[phrase.joined])
+    add_triples(np.array(keys, np.int32).reshape(-1, 3), table)
+    table.values[: len(values)] = values
+    ids = map_numbers(path)
+    left = join_pairs(ids, connects, sequences, table)
+    counts = np.zeros(len(names) + len(new), np.int64)
+    count_ids(ids[:left], counts)
+    del ids
+    os.truncate(path, 4 * left)
+    encoded = [name.encode() for name in new]
+    starts = words.starts[-1] + np.cumsum([len(name) for name in encoded], dtype=np.int64)
+    letters = np.concatenate([words.letters, np.frombuffer(b"".join(encoded), np.uint8)])
+    return WordCounts(letters, np.concatenate([words.starts, starts]), counts)

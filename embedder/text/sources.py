@@ -1,0 +1,262 @@
+"""Where text comes from: files, folders, globs, packages, URLs and standard input, as byte streams.
+
+Compressed files are decompressed by the ending of their names.
+"""
+
+import bz2
+import glob
+import gzip
+import importlib.util
+import itertools
+import lzma
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+from embedder.errors import CorpusError
+
+BLOCK_BYTES = 1 << 20
+
+
+_STANDARD_INPUT = "-"
+
+
+class Source(NamedTuple):
+    """One input file: a path, or a URL that fsspec opens; standard input has neither."""
+
+    name: str
+    path: Path | None
+    url: str | None = None
+
+
+class Shard(NamedTuple):
+    """A part of a file: the lines that begin at bytes ``start`` … ``end`` − 1; None for all."""
+
+    source: Source
+    start: int = 0
+    end: int | None = None
+
+
+def find_sources(patterns: Iterable[str]) -> list[Source]:
+    """Expand files, folders, globs, `package:` resources, URLs and `-` into input files.
+
+    Folders and globs give their files in the order of their names; hidden files are passed over.
+
+    Raises
+    ------
+    CorpusError
+        For a pattern that matches no file, or a package that is not installed.
+    """
+    sources = []
+    for pattern in patterns:
+        if pattern == _STANDARD_INPUT:
+            sources.append(Source("standard input", None))
+            continue
+        if "://" in pattern:
+            sources.extend(_remote_sources(pattern))
+            continue
+        if pattern.startswith("package:"):
+            paths = [_package_resource(pattern)]
+        elif Path(pattern).exists():
+            paths = _files_below(Path(pattern))
+        elif glob.has_magic(pattern):
+            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - also absolute
+            paths = [Path(match) for match in matches if Path(match).is_file()]
+        else:
+            raise CorpusError(f"{pattern}: no such file or folder; corpus.files names it.")
+        if not paths:
+            raise CorpusError(f"{pattern}: no file there; corpus.files names it.")
+        sources.extend(Source(str(path), path) for path in paths)
+    if sum(is_standard_input(source) for source in sources) > 1:
+        raise CorpusError("corpus.files: '-' stands more than once; standard input has one end.")
+    return sources
+
+
+def is_standard_input(source: Source) -> bool:
+    """Say whether a source can be read only once, and only here."""
+    return source.path is None and source.url is None
+
+
+def _remote_sources(pattern: str) -> list[Source]:
+    """List what a URL names: a file, a folder or a glob of any storage that fsspec knows."""
+    try:
+        import fsspec
+
+        storage, path = fsspec.core.url_to_fs(pattern)
+        if glob.has_magic(path):
+            found = storage.glob(path)
+        else:
+            found = storage.find(path) if storage.isdir(path) else [path]
+        files = sorted(name for name in found if storage.isfile(name))
+        names = [storage.unstrip_protocol(name) for name in files]
+    except ImportError as error:
+        raise CorpusError(
+            f"{pattern}: reading it needs a package ({error}); pip install 'embedder[remote]', "
+            "and for s3:// also s3fs, for gs:// gcsfs."
+        ) from None
+    except Exception as error:  # each storage has errors of its own
+        raise CorpusError(f"{pattern}: cannot be listed ({error}).") from None
+    if not names:
+        raise CorpusError(f"{pattern}: no file there; corpus.files names it.")
+    return [Source(name, None, name) for name in names]
+
+
+def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
+    """Return the input files, those that can be read from any place on cut into parts.
+
+    Parameters
+    ----------
+    patterns
+        As for `find_sources`.
+    size
+        Bytes of a part, about. A compressed file is one part.
+
+    Raises
+    ------
+    CorpusError
+        As `find_sources` does, and for standard input, which only one process can read.
+    """
+    shards = []
+    for source in find_sources(patterns):
+        if is_standard_input(source):
+            raise CorpusError(
+                "corpus.files: '-' can be read in one process only; write the text to a file."
+            )
+        if _opener(source) is not None:
+            shards.append(Shard(source))
+            continue
+        with faults_named(source), open_source(source) as stream:
+            length = stream.seek(0, 2)
+        cuts = [*range(0, length, size), length] if length else [0, 0]
+        shards += [Shard(source, *cut) for cut in itertools.pairwise(cuts)]
+    return shards
+
+
+def _package_resource(pattern: str) -> Path:
+    package, _, inner = pattern.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None:
+        raise CorpusError(
+            f"{pattern}: the Python package '{package}' is not installed; install what provides "
+            "it (for the quick start: pip install '.[quickstart]')."
+        )
+    for folder in spec.submodule_search_locations or []:
+        path = (Path(folder) / inner).resolve()
+        if path.is_file() and path.is_relative_to(Path(folder).resolve()):
+            return path
+    raise CorpusError(f"{pattern}: the package '{package}' has no file '{inner}'.")
+
+
+def _files_below(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+
+
+def open_source(source: Source) -> IO[bytes]:
+    """Open a source for reading bytes, decompressing by the ending of its name."""
+    if is_standard_input(source):
+        return sys.stdin.buffer
+    file: Any = source.path
+    if source.url is not None:
+        import fsspec
+
+        file = fsspec.open(source.url, "rb").open()
+    opener = _opener(source)
+    if opener is None and source.path is not None:
+        return source.path.open("rb")
+    stream: IO[bytes] = file if opener is None else opener(file)
+    return stream
+
+
+def _opener(source: Source) -> Callable[[Any], Any] | None:
+    """Return what decompresses a file by the ending of its name; None for plain text."""
+    openers: dict[str, Callable[[Any], Any]] = {
+        ".gz": gzip.open,
+        ".bz2": bz2.open,
+        ".xz": lzma.open,
+        ".zst": _open_zstandard,
+    }
+    return openers.get(Path(source.name).suffix.lower())
+
+
+@contextmanager
+def open_shard(shard: Shard) -> Iterator[tuple[IO[bytes], int]]:
+    """Open a part of a file; give the stream and the byte that it begins at."""
+    with open_source(shard.source) as stream:
+        if shard.end is None:
+            yield stream, 0
+            return
+        start, end = (_next_line(stream, place) for place in (shard.start, shard.end))
+        stream.seek(start)
+        yield cast(IO[bytes], _Part(stream, end - start)), start
+
+
+def _next_line(stream: IO[bytes], place: int) -> int:
+    """Return where the first line begins that does so at a byte or after it; or the file's end."""
+    if place == 0:
+        return 0
+    stream.seek(place - 1)
+    while data := stream.read(BLOCK_BYTES):
+        found = data.find(b"\n")
+        if found >= 0:
+            return stream.tell() - len(data) + found + 1
+    return stream.tell()
+
+
+class _Part:
+    """The next bytes of a stream, so many, as if the file ended there."""
+
+    def __init__(self, stream: IO[bytes], length: int) -> None:
+        self._stream = stream
+        self._left = length
+
+    def read(self, count: int) -> bytes:
+        return self._take(self._stream.read(min(count, self._left)))
+
+    def readline(self, count: int) -> bytes:
+        return self._take(self._stream.readline(min(count, self._left)))
+
+    def _take(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        return data
+
+
+def _open_zstandard(path: Any) -> Any:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd.open(path)
+
+
+@contextmanager
+def faults_named(source: Source) -> Iterator[None]:
+    """Turn what can go wrong in reading a source into one sentence that names it.
+
+    Raises
+    ------
+    CorpusError
+        For a file that cannot be read, or whose compressed data are damaged.
+    """
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
+    except OSError as error:
+        raise CorpusError(f"{source.name}: cannot be read ({error.strerror or error}).") from None
+    except CorpusError:
+        raise
+    except Exception as error:
+        if source.url is not None:  # each storage has errors of its own
+            raise CorpusError(f"{source.name}: cannot be read ({error}).") from None
+        if type(error).__name__ != "ZstdError":  # naming the class would import zstandard
+            raise
+        raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None

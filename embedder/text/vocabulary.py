@@ -1,0 +1,353 @@
+"""Words, their ids and counts: count, prune, index, save; and the corpus as ids."""
+
+import difflib
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import VocabularyConfig
+from embedder.errors import RunError, VocabularyError
+from embedder.storage import read_utf8, write_atomically
+
+SMALLEST_VOCABULARY = 2
+
+
+_HEADER = "word\tcount\n"
+
+
+_MOST_DIGITS = 18
+"""Of a count: more would not fit an int64."""
+
+
+_IDS_A_READ = 1 << 20
+
+
+class Vocabulary:
+    """An ordered set of words with counts; a word's id is its place.
+
+    Parameters
+    ----------
+    words
+        Distinct, most frequent first, equal counts in the order of code points.
+    counts : (V,) int64
+        How often each word stands in the corpus.
+    """
+
+    def __init__(self, words: list[str], counts: Array) -> None:
+        self.words = words
+        self.counts = counts
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The id of every word."""
+        return {word: i for i, word in enumerate(self.words)}
+
+    def id_of(self, word: str) -> int:
+        """Return a word's id.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word, with the nearest spellings.
+        """
+        found = self.ids.get(word)
+        if found is None:
+            raise VocabularyError(f"'{word}' is not in the vocabulary{self._suggestion(word)}.")
+        return found
+
+    def _suggestion(self, word: str) -> str:
+        if word.lower() in self.ids:
+            return f"; '{word.lower()}' is"
+        near = difflib.get_close_matches(word.lower(), self.words, n=3, cutoff=0.7)
+        return f"; near it are {', '.join(near)}" if near else f" of {len(self):,} words"
+
+    def keep_probabilities(self, threshold: float) -> Array:
+        """Return the probability of keeping an occurrence of each word, (V,) float64.
+
+        word2vec.c's form of the rule of Mikolov et al. 2013 (section 2.3): with f the word's share
+        of the corpus and t the threshold, (√(f/t) + 1) · t/f, at most 1. A threshold of 0 keeps
+        everything.
+        """
+        if threshold == 0.0:
+            return np.ones(len(self))
+        relative = self.counts / (self.counts.sum() * threshold)
+        return np.asarray(np.minimum(1.0, (np.sqrt(relative) + 1.0) / relative))
+
+    def save(self, path: Path) -> None:
+        """Write a TSV with a header: word, count."""
+        lines = (f"{word}\t{count}\n" for word, count in zip(self.words, self.counts, strict=True))
+        write_atomically(path, (_HEADER + "".join(lines)).encode())
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the words and counts."""
+        found = hashlib.sha256("\n".join(self.words).encode())
+        found.update(np.ascontiguousarray(self.counts, "<i8").data)
+        return found.hexdigest()
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        RunError
+            For a missing or damaged file, with the line.
+        """
+        text = read_utf8(path, RunError, f"{path}: no such file; is this the folder of a run?")
+        if not text.startswith(_HEADER):
+            raise RunError(f"{path}, line 1: expected the header 'word<TAB>count'.")
+        words: list[str] = []
+        counts: list[int] = []
+        for number, line in enumerate(text[len(_HEADER) :].split("\n")[:-1], start=2):
+            word, tab, count = line.partition("\t")
+            known = count.isdecimal() and count.isascii() and len(count) <= _MOST_DIGITS
+            if not (word and tab and known):
+                raise RunError(f"{path}, line {number}: expected 'word<TAB>count', got {line!r}.")
+            words.append(word)
+            counts.append(int(count))
+        if not text.endswith("\n") or len(set(words)) != len(words):
+            raise RunError(f"{path}: cut off, or a word stands twice.")
+        return cls(words, np.array(counts, np.int64))
+
+
+class WordCounts(NamedTuple):
+    """All words of a text with their counts, numbered from 0; n of them.
+
+    ``letters (bytes,) uint8``
+        UTF-8, one word after the other.
+    ``starts (n + 1,) int64``
+        Word i is ``letters[starts[i]:starts[i + 1]]``.
+    ``counts (n,) int64``
+    """
+
+    letters: Array
+    starts: Array
+    counts: Array
+
+    def words(self) -> list[str]:
+        """Return the words in the order of their numbers."""
+        text = self.letters.tobytes()
+        return [text[i:j].decode("utf-8") for i, j in itertools.pairwise(self.starts.tolist())]
+
+
+Join = Callable[[Path, WordCounts], WordCounts]
+"""Joins words in a file of `count_words`, in place, and returns the words that it then has."""
+
+
+class EncodedCorpus(NamedTuple):
+    """The corpus as ids in a memory-mapped file.
+
+    ``ids (n,) int32``
+        Vocabulary ids in reading order, −1 where a sentence ends; words outside the vocabulary are
+        left out.
+    ``tokens``
+        How many words were read, those outside the vocabulary included.
+    """
+
+    ids: Array
+    tokens: int
+
+
+def encode_corpus(
+    blocks: Iterable[bytes], config: VocabularyConfig, folder: Path, join: Join | None = None
+) -> tuple[Vocabulary, EncodedCorpus]:
+    """Count the words, choose the vocabulary and write the corpus as ids, in one pass.
+
+    Memory grows with the number of distinct words (about 40 bytes each), not with the corpus.
+
+    Parameters
+    ----------
+    blocks
+        Words between ASCII whitespace, as `embedder.text.corpus.read_text` yields them.
+    config
+        `min_count`, `max_size` and `unknown`.
+    folder
+        Where the file of ids is written.
+    join
+        Joins phrases first.
+
+    Raises
+    ------
+    VocabularyError
+        If the text has no words, or fewer than two that are frequent enough.
+    """
+    path = folder / "ids.int32"
+    words = count_words(blocks, path, join)
+    kept = _choose(words, config)
+    vocabulary = _vocabulary_of(kept)
+    others = -1 if config.unknown is None else vocabulary.ids[config.unknown]
+    new_ids = np.full(len(words.counts), others, np.int32)
+    for new, (_, _, old) in enumerate(kept):
+        if old >= 0:
+            new_ids[old] = new
+    return vocabulary, EncodedCorpus(renumber_file(path, new_ids), int(words.counts.sum()))
+
+
+def choose_vocabulary(words: WordCounts, config: VocabularyConfig) -> Vocabulary:
+    """Return the words that get a vector; see `encode_corpus`."""
+    return _vocabulary_of(_choose(words, config))
+
+
+def _vocabulary_of(kept: list[tuple[str, int, int]]) -> Vocabulary:
+    return Vocabulary(
+        [word for word, _, _ in kept], np.array([count for _, count, _ in kept], np.int64)
+    )
+
+
+def _with_unknown(
+    kept: list[tuple[str, int, int]], symbol: str, tokens: int
+) -> list[tuple[str, int, int]]:
+    """Add the symbol for all other words, in its place by count; the text may hold it already."""
+    own = next((old for word, _, old in kept if word == symbol), -1)
+    kept = [entry for entry in kept if entry[0] != symbol]
+    count = tokens - sum(count for _, count, _ in kept)
+    return sorted([*kept, (symbol, max(count, 1), own)], key=lambda entry: (-entry[1], entry[0]))
+
+
+def encode_text(
+    blocks: Iterable[bytes],
+    vocabulary: Vocabulary,
+    unknown: str | None,
+    folder: Path,
+    name: str = "text",
+    join: Join | None = None,
+) -> tuple[EncodedCorpus, int]:
+    """Return more text as ids of a vocabulary, and how many of its tokens are unknown.
+
+    Parameters
+    ----------
+    blocks
+        As for `encode_corpus`.
+    vocabulary
+        Of a trained network.
+    unknown
+        The word that stands for those outside the vocabulary; None leaves them out.
+    folder
+        Where the file of ids is written.
+    name
+        Of that file.
+    join
+        Joins phrases first.
+
+    Raises
+    ------
+    VocabularyError
+        If the text has no words, or none that the vocabulary has.
+    """
+    path = folder / f"{name}.int32"
+    words = count_words(blocks, path, join)
+    new_ids = ids_in(vocabulary, words, unknown)
+    known = ids_in(vocabulary, words, None) >= 0
+    if not (new_ids >= 0).any():
+        raise VocabularyError("The text has no word of the vocabulary.")
+    corpus = EncodedCorpus(renumber_file(path, new_ids), int(words.counts.sum()))
+    return corpus, int(words.counts[~known].sum())
+
+
+def ids_in(vocabulary: Vocabulary, words: WordCounts, unknown: str | None) -> Array:
+    """Return the id of each word, (n,) int32: that of `unknown` or −1 for those without one."""
+    others = -1 if unknown is None else vocabulary.ids.get(unknown, -1)
+    return np.array([vocabulary.ids.get(name, others) for name in words.words()], np.int32)
+
+
+def count_words(blocks: Iterable[bytes], path: Path, join: Join | None = None) -> WordCounts:
+    """Write the words' numbers, in the order of their first appearance, and return the words.
+
+    Parameters
+    ----------
+    blocks
+        As for `encode_corpus`.
+    path
+        Receives an int32 for each word, −1 where a sentence ends.
+    join
+        Joins phrases: they have numbers behind all others.
+    """
+    from embedder.kernels.tokens import encode_block, grown_lexicon, new_lexicon
+
+    lexicon = new_lexicon()
+    with path.open("wb") as file:
+        for block in blocks:
+            text = np.frombuffer(block, np.uint8)
+            ids = np.empty(len(text) + 1, np.int32)
+            position = 0
+            while position < len(text):
+                position, written = encode_block(text, position, lexicon, ids)
+                file.write(ids[:written].data)
+                if position < len(text):
+                    lexicon = grown_lexicon(lexicon, len(text))
+    words = int(lexicon.used[0])
+    starts = lexicon.starts[: words + 1]
+    found = WordCounts(lexicon.letters[: starts[-1]], starts, lexicon.counts[:words])
+    return found if join is None else join(path, found)
+
+
+def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int, int]]:
+    """Return (word, count, place) of the words to keep, in vocabulary order; place −1 for none."""
+    letters, starts, counts = words
+    if len(counts) == 0:
+        raise VocabularyError("The corpus has no words; check corpus.files.")
+    text = letters.tobytes()
+    frequent = [
+        (-int(counts[i]), text[starts[i] : starts[i + 1]].decode("utf-8"), int(i))
+        for i in np.flatnonzero(counts >= config.min_count)
+    ]
+    frequent.sort()
+    kept = frequent[: config.max_size]
+    if len(kept) < SMALLEST_VOCABULARY:
+        what_to_do = (
+            "raise vocabulary.max_size"
+            if len(frequent) >= SMALLEST_VOCABULARY
+            else "lower vocabulary.min_count"
+        )
+        raise VocabularyError(
+            f"The vocabulary has {len(kept)} of the corpus's {len(counts):,} distinct words: with "
+            f"min_count {config.min_count} at least {SMALLEST_VOCABULARY} are needed; {what_to_do} "
+            f"(the most frequent word stands {int(counts.max()):,} times), or give more text."
+        )
+    chosen = [(word, -count, i) for count, word, i in kept]
+    if config.unknown is None:
+        return chosen
+    return _with_unknown(chosen, config.unknown, int(counts.sum()))
+
+
+def renumber_file(path: Path, new_ids: Array) -> Array:
+    """Replace each number in a file of `count_words` by the id (n,) int32 of its word, in place.
+
+    What has none, −1, is left out, and so are ends of sentences without a word.
+    """
+    from embedder.kernels.tokens import SENTENCE_END, renumber
+
+    if path.stat().st_size == 0:
+        return np.empty(0, np.int32)
+    ids = np.memmap(path, np.int32, mode="r+")
+    kept = 0
+    for start in range(0, len(ids), _IDS_A_READ):
+        previous = ids[kept - 1] if kept else SENTENCE_END
+        # In place: what is written never overtakes what is read.
+        kept += renumber(
+            np.asarray(ids[start : start + _IDS_A_READ]),
+            new_ids,
+            np.asarray(ids[kept : kept + _IDS_A_READ]),
+            int(previous),
+        )
+    ids.flush()
+    del ids
+    os.truncate(path, 4 * kept)
+    return map_numbers(path)
+
+
+def map_numbers(path: Path) -> Array:
+    """Return a file of int32, mapped; an empty file cannot be."""
+    if path.stat().st_size == 0:
+        return np.empty(0, np.int32)
+    return np.memmap(path, np.int32, mode="r+")

@@ -1,0 +1,45 @@
+"""Files that give words parts (lemmas, stems or classes): 'word<TAB>part<TAB>…' a line."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from embedder.config import SubwordsConfig
+from embedder.errors import VocabularyError
+from embedder.storage import read_utf8, write_atomically
+
+WordParts = Mapping[str, Sequence[str]]
+"""The parts of each word, as a file gives them."""
+
+
+def given_parts(config: SubwordsConfig) -> dict[str, tuple[str, ...]]:
+    """Return what the file that a configuration names gives; nothing if it names none."""
+    return {} if config.parts is None else read_parts(Path(config.parts))
+
+
+def read_parts(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read lines 'word<TAB>part<TAB>part…'; a word that has several lines has all their parts.
+
+    Raises
+    ------
+    VocabularyError
+        If the file is missing, not text, or a line is not of this form.
+    """
+    missing = f"{path}: no such file; subwords.parts names it."
+    text = read_utf8(path, VocabularyError, missing)
+    found: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        word, *parts = line.rstrip("\r").split("\t")
+        if not word or not parts or not all(part.strip() for part in parts):
+            raise VocabularyError(
+                f"{path}, line {number}: expected 'word<TAB>part<TAB>…', got {line!r}."
+            )
+        found[word] = found.get(word, ()) + tuple(parts)
+    return found
+
+
+def save_parts(path: Path, parts: WordParts) -> None:
+    """Write what `read_parts` reads."""
+    lines = ("\t".join([word, *own]) + "\n" for word, own in parts.items())
+    write_atomically(path, "".join(lines).encode())

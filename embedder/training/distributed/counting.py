@@ -1,0 +1,243 @@
+"""Counting as a map over parts of the text and a reduction by runs of contexts, as Ray tasks.
+
+    read_shard    part of the text      → its words with counts, and the words' numbers
+    merge_words   several parts' words  → theirs together
+    number_shard  part, vocabulary      → ids
+    count_shard   ids                   → a piece of the counts for each run of contexts
+    add_shards    a run's pieces        → that run's counts
+
+A task is a function of its arguments: when Ray runs one again, because a machine was lost, it puts
+the same object in the place of the lost one, and nothing is counted twice. Objects that fill the
+memory set aside for them go to disk (Ray's object spilling). Sums are taken in double precision, so
+that it hardly matters how the text is cut.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array, cumulated
+from embedder.config import Config
+from embedder.examples.cooccurrence import Cooccurrences, count_sample
+from embedder.kernels import pieces as kernels
+from embedder.kernels.counts import sample_tokens
+from embedder.kernels.threads import kernel_threads
+from embedder.text.corpus import read_text
+from embedder.text.phrases import Phrases
+from embedder.text.sources import Shard
+from embedder.text.vocabulary import Vocabulary, WordCounts, count_words, ids_in, renumber_file
+from embedder.training.distributed.slices import contexts_of_runs
+
+WORDS_MERGED = 16
+"""Parts whose words a task merges."""
+
+
+class Piece(NamedTuple):
+    """Some columns of the counts; see `embedder.kernels.pieces`.
+
+    ``rows (r,) int32``, ``ends (r,) int64``
+    ``columns (cells,) int32``
+        Numbered within the run.
+    ``weights (cells,) float64``
+    """
+
+    rows: Array
+    ends: Array
+    columns: Array
+    weights: Array
+
+
+class Numbered(NamedTuple):
+    """A part of the text as ids, and what decides the place of the next part.
+
+    ``ids (n,) int32``
+        −1 where a sentence ends.
+    ``length``, ``sentences``
+    """
+
+    ids: Array
+    length: int
+    sentences: int
+
+
+def read_shard(config: Config, phrases: Phrases, shard: Shard) -> tuple[WordCounts, Array, int]:
+    """Return a part's words, their numbers in order (int32, −1 at sentence ends), and its bytes.
+
+    Parameters
+    ----------
+    config
+        The run.
+    phrases
+        What is joined first.
+    shard
+        The part.
+    """
+    size = 0
+
+    def add(count: int) -> None:
+        nonlocal size
+        size += count
+
+    with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
+        path = Path(folder) / "numbers.int32"
+        words = count_words(read_text(config.corpus, add, [shard]), path, phrases.join_file)
+        return words, np.fromfile(path, np.int32), size
+
+
+def merge_words(*parts: WordCounts) -> WordCounts:
+    """Return the words of several parts with the sums of their counts."""
+    total: dict[str, int] = {}
+    for part in parts:
+        for word, count in zip(part.words(), part.counts.tolist(), strict=True):
+            total[word] = total.get(word, 0) + count
+    encoded = [word.encode() for word in total]
+    starts = cumulated(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+    letters = np.frombuffer(b"".join(encoded), np.uint8)
+    return WordCounts(letters, starts, np.fromiter(total.values(), np.int64, len(total)))
+
+
+def number_shard(
+    config: Config, vocabulary: Vocabulary, words: WordCounts, numbers: Array
+) -> tuple[Array, tuple[int, int]]:
+    """Return a part as ids of the vocabulary, and how many ids and sentences it has."""
+    with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
+        path = Path(folder) / "ids.int32"
+        numbers.tofile(path)
+        new_ids = ids_in(vocabulary, words, config.vocabulary.unknown)
+        ids = np.array(renumber_file(path, new_ids))
+    return ids, (len(ids), int((ids < 0).sum()))
+
+
+def count_shard(
+    config: Config,
+    vocabulary: Vocabulary,
+    cuts: Array,
+    threads: int,
+    validation: bool,
+    ids: Array,
+    place: int,
+    sentence: int,
+) -> list[Piece]:
+    """Count a part's neighbours; return a piece for each run of contexts.
+
+    Parameters
+    ----------
+    config
+        The run.
+    vocabulary
+        V words.
+    cuts : (runs + 1,) int64
+        Where the runs begin; see `embedder.training.distributed.slices.cut_words`.
+    threads
+        Of this task.
+    validation
+        Count what is held out instead of the rest.
+    ids : (n,) int32
+        The part.
+    place, sentence
+        How many ids and sentences come before it.
+    """
+    V = len(vocabulary)
+    keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
+    seed, fraction = config.training.seed, config.validation.fraction
+    with tempfile.TemporaryDirectory(prefix="embedder-") as folder, kernel_threads(threads):
+        sample = np.empty(len(ids), np.int32)
+        arguments = ids, keep, seed, fraction, validation, sample, place, sentence
+        sample = sample[: sample_tokens(*arguments)]
+        limit = config.training.memory_limit
+        path = Path(folder) / "cells"
+        counts = count_sample(sample, V, config.examples, threads, path, limit, np.float64)
+        return _cut(counts, contexts_of_runs(cuts, V, config.examples))
+
+
+def _cut(counts: Cooccurrences, contexts: list[Array]) -> list[Piece]:
+    """Cut counts into runs, given the contexts of each."""
+    runs = len(contexts)
+    run_of, own_of = np.empty((2, sum(map(len, contexts))), np.int32)
+    for run, numbers in enumerate(contexts):
+        run_of[numbers] = run
+        own_of[numbers] = np.arange(len(numbers))
+    cells, filled = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
+    kernels.count_cells_of_runs(counts.offsets, counts.columns, run_of, cells, filled)
+    starts, row_starts = cumulated(cells), cumulated(filled)
+    whole = Piece(
+        np.empty(row_starts[-1], np.int32),
+        np.empty(row_starts[-1], np.int64),
+        np.empty(starts[-1], np.int32),
+        np.empty(starts[-1], np.float64),
+    )
+    kernels.cut_columns(*counts, run_of, own_of, *whole, row_starts, starts)
+    found = []
+    for run in range(runs):
+        own_rows = slice(row_starts[run], row_starts[run + 1])
+        own = slice(starts[run], starts[run + 1])
+        found.append(Piece(*(a[own_rows] for a in whole[:2]), *(a[own] for a in whole[2:])))
+    return found
+
+
+def add_shards(fetch: Any, references: list[Any]) -> Piece:
+    """Add up one run's pieces, fetched one after the other.
+
+    Sums of about the same size are added to each other, as in a merge sort: what is held is twice
+    the run's counts, however many parts there are.
+
+    Parameters
+    ----------
+    fetch
+        Returns what a reference stands for.
+    references
+        Of pieces.
+    """
+    stack: list[tuple[int, Piece]] = []
+    for reference in references:
+        height, piece = 0, fetch(reference)
+        while stack and stack[-1][0] == height:
+            piece = _add(stack.pop()[1], piece)
+            height += 1
+        stack.append((height, piece))
+    total = stack.pop()[1]
+    while stack:
+        total = _add(stack.pop()[1], total)
+    return Piece(*total)
+
+
+def _add(one: Piece, other: Piece) -> Piece:
+    both = Piece(*(np.empty(len(a) + len(b), a.dtype) for a, b in zip(one, other, strict=True)))
+    filled, cells = kernels.add_pieces(tuple(one), tuple(other), *both)
+    return Piece(both.rows[:filled], both.ends[:filled], both.columns[:cells], both.weights[:cells])
+
+
+def side_by_side(
+    vocabulary: int, columns: list[int], fetch: Any, references: list[Any], path: Path
+) -> Cooccurrences:
+    """Put runs of contexts next to each other, in files that are mapped.
+
+    Parameters
+    ----------
+    vocabulary
+        V.
+    columns
+        How many contexts each run has.
+    fetch, references
+        As for `add_shards`; a run each.
+    path
+        The beginning of the files' names.
+    """
+    lengths = np.zeros(vocabulary, np.int64)
+    for reference in references:
+        piece = fetch(reference)
+        kernels.add_row_lengths(piece.rows, piece.ends, lengths)
+    offsets = cumulated(lengths)
+    if offsets[-1] == 0:
+        return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, np.float32))
+    cells = int(offsets[-1])
+    numbers = np.memmap(path.with_suffix(".columns"), np.int32, "w+", shape=cells)
+    weights = np.memmap(path.with_suffix(".weights"), np.float32, "w+", shape=cells)
+    places, first = offsets[:-1].copy(), 0
+    for reference, width in zip(references, columns, strict=True):
+        piece = tuple(fetch(reference))
+        kernels.place_columns(piece, first, places, np.asarray(numbers), np.asarray(weights))
+        first += width
+    return Cooccurrences(offsets, np.asarray(numbers), np.asarray(weights))

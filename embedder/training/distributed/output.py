@@ -1,0 +1,351 @@
+"""The exact softmax cut by contexts: every process owns some rows of W2 and b2.
+
+A step, with h (B × H), p a process and θ its logits:
+
+1. Process 0 broadcasts h and what names the batch's targets.
+2. Each finds log Σ exp θ over its contexts and its targets' logits; process 0 gathers both (16 B
+   bytes a process), merges log Σ_p exp(log-sum-exp_p) and broadcasts that (8 B bytes).
+3. Each has n ŷ − y of its contexts now: it moves its rows and adds to ∂J/∂h, whose sum process 0
+   receives (4 B H bytes).
+
+No process but the first has the embedding table, and nothing that moves depends on V.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum, auto
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.config import Config
+from embedder.kernels.optimizer import Rule
+from embedder.kernels.softmax import OutputMoments, Targets
+from embedder.network.losses.softmax import Softmax, output_moments
+from embedder.network.optimizer import Optimizer
+from embedder.network.parameters import Parameters
+from embedder.training.distributed.exchange import Exchange
+from embedder.training.distributed.slices import OwnTargets, SlicedTargets
+
+TRAINING, HELD_OUT = 0, 1
+"""Which counts an order is about."""
+
+
+ROWS = ("W2", "b2", "first.W2", "first.b2", "second.W2", "second.b2", "visits.W2")
+"""Arrays with a row for each context, by their names in checkpoints."""
+
+
+class Order(IntEnum):
+    """What process 0 asks of all."""
+
+    STEP = auto()
+    LOSS = auto()
+    TAKE = auto()
+    GIVE = auto()
+    MULTIPLY = auto()
+    END = auto()
+
+
+class Header(NamedTuple):
+    """The beginning of an order: numbers, sent as float64.
+
+    ``order``
+    ``examples``
+        B.
+    ``which``
+        Index of the targets.
+    ``detail``
+        Columns to multiply by; bits that say which of `ROWS` follow.
+    ``kind`` … ``clip``
+        The optimizer's rule.
+    """
+
+    order: float
+    examples: float = 0
+    which: float = 0
+    detail: float = 0
+    kind: float = 0
+    rate: float = 0
+    decay1: float = 0
+    decay2: float = 0
+    epsilon: float = 0
+    shrink: float = 0
+    clip: float = 0
+
+    def rule(self) -> Rule:
+        """Return the optimizer's rule."""
+        return Rule(int(self.kind), *self[5:])
+
+
+class Message:
+    """The memory of an order: a header, and room for a batch.
+
+    Parameters
+    ----------
+    batch_size, features
+        The largest B, and the width of what the output layer reads.
+    """
+
+    def __init__(self, batch_size: int, features: int) -> None:
+        shapes = (
+            (np.float64, (len(Header._fields),)),
+            (np.int64, (batch_size,)),
+            (np.float32, (batch_size, features)),
+            (np.float32, (batch_size,)),
+            (np.float32, (batch_size,)),
+        )
+        sizes = [np.dtype(kind).itemsize * int(np.prod(shape)) for kind, shape in shapes]
+        ends = np.cumsum(sizes)
+        self.memory = np.zeros(ends[-1], np.uint8)
+        views = [
+            self.memory[end - size : end].view(kind).reshape(shape)
+            for end, size, (kind, shape) in zip(ends, sizes, shapes, strict=True)
+        ]
+        self.header, self.rows, self.features, self.scales, self.totals = views
+
+    def write(self, header: Header, features: Array, targets: SlicedTargets) -> None:
+        """Take a batch in."""
+        B = len(features)
+        self.header[:] = header
+        self.features[:B] = features
+        self.rows[:B], self.scales[:B], self.totals[:B] = targets[1:]
+
+    def batch(self, B: int) -> tuple[Array, Array, Array, Array]:
+        """Return h, rows, scales and totals of B examples."""
+        return self.features[:B], self.rows[:B], self.scales[:B], self.totals[:B]
+
+
+class Slice:
+    """One process's rows of the output layer, and the loop in which it obeys process 0.
+
+    Parameters
+    ----------
+    config
+        The run.
+    contexts : (C_p,) int64
+        Which rows of the whole W2 these are.
+    targets
+        The batches' targets among them, of training and of what is held out.
+    batch_size, features
+        As for `Message`.
+    threads
+        Parts that the work of this process is cut into.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        contexts: Array,
+        targets: list[OwnTargets],
+        batch_size: int,
+        features: int,
+        threads: int,
+    ) -> None:
+        self.config = config
+        self.contexts = contexts
+        self.targets = targets
+        self.threads = threads
+        self.message = Message(batch_size, features)
+        self.multiply: Callable[[Array], Array] | None = None
+        """By the positive PMI matrix's columns that are here, for a spectral start."""
+        self.vocabulary = 0
+        """Rows of that matrix."""
+
+    def serve(self, exchange: Exchange) -> None:
+        """Obey until the order to end.
+
+        Raises
+        ------
+        WorkerLost
+            If process 0 or another one is gone.
+        """
+        parameters = _empty_parameters(len(self.contexts), self.message.features.shape[1])
+        optimizer = Optimizer(parameters, self.config.training)
+        arrays = _rows_of(parameters._asdict() | optimizer.state())
+        batch_size, features = self.message.features.shape
+        softmax = Softmax(parameters, batch_size, self.threads)
+        d_features = np.empty((batch_size, features), np.float32)
+        total = np.empty_like(d_features)
+        while True:
+            exchange.broadcast(self.message.memory)
+            header = Header(*self.message.header.tolist())
+            order = Order(int(header.order))
+            if order == Order.END:
+                return
+            if order == Order.MULTIPLY:
+                dense = np.empty((self.vocabulary, int(header.detail)), np.float32)
+                multiply_together(exchange, self, dense)
+            elif order in (Order.TAKE, Order.GIVE):
+                for name in names_in(int(header.detail)):
+                    if order == Order.GIVE:
+                        exchange.send(arrays[name], 0)
+                    else:
+                        exchange.receive(arrays[name], 0)
+            else:
+                B = int(header.examples)
+                batch, rows, scales, totals = self.message.batch(B)
+                own = self.targets[int(header.which)].select(rows, scales, totals)
+                softmax.training_loss(batch, parameters, own)
+                merge_log_sums(exchange, softmax, own, broadcast=order == Order.STEP)
+                if order == Order.STEP:
+                    moments = OutputMoments(*output_moments(optimizer))
+                    softmax.finish(parameters, own, header.rule(), moments, d_features[:B])
+                    exchange.add_up(d_features[:B], total[:B])
+
+
+class SlicedSoftmax:
+    """The whole softmax as process 0 sees it; a `Loss`.
+
+    Parameters
+    ----------
+    exchange
+        To the others.
+    own
+        This process's slice.
+    parameters
+        W2 and b2 of this slice.
+    """
+
+    def __init__(self, exchange: Exchange, own: Slice, parameters: Parameters) -> None:
+        batch_size, _ = own.message.features.shape
+        self._exchange = exchange
+        self._slice = own
+        self._softmax = Softmax(parameters, batch_size, own.threads)
+        self._own_d_features = np.empty_like(own.message.features)
+        self.steps = 0
+        self.bytes = 0
+        self.seconds = 0.0
+        """Steps taken, and what they exchanged."""
+
+    def log_likelihoods(
+        self, features: Array, parameters: Parameters, targets: Targets | SlicedTargets
+    ) -> Array:
+        """See `Loss`."""
+        named = _named(targets)
+        own = self._forward(Header(Order.LOSS), features, parameters, named)
+        return merge_log_sums(self._exchange, self._softmax, own, broadcast=False)
+
+    def training_loss(
+        self,
+        features: Array,
+        parameters: Parameters,
+        targets: Targets | SlicedTargets,
+        number: int = 0,
+    ) -> float:
+        """See `Loss`."""
+        return -float(self.log_likelihoods(features, parameters, targets).sum())
+
+    def step(
+        self,
+        features: Array,
+        parameters: Parameters,
+        targets: Targets | SlicedTargets,
+        optimizer: Optimizer,
+        rules: dict[str, Rule],
+        number: int,
+        d_features: Array,
+    ) -> float:
+        """See `Loss`."""
+        exchange = self._exchange
+        bytes_before, seconds_before = exchange.bytes, exchange.seconds
+        rule = rules["W2"]
+        own = self._forward(
+            Header(Order.STEP, 0, 0, 0, *rule), features, parameters, _named(targets)
+        )
+        found = merge_log_sums(exchange, self._softmax, own, broadcast=True)
+        own_d_features = self._own_d_features[: len(features)]
+        moments = OutputMoments(*output_moments(optimizer))
+        self._softmax.finish(parameters, own, rule, moments, own_d_features)
+        exchange.add_up(own_d_features, d_features)
+        self.steps += 1
+        self.bytes += exchange.bytes - bytes_before
+        self.seconds += exchange.seconds - seconds_before
+        return -float(found.sum())
+
+    def _forward(
+        self, header: Header, features: Array, parameters: Parameters, targets: SlicedTargets
+    ) -> Targets:
+        """Send a batch out and leave its exponentials and sums in this process's softmax."""
+        own, B = self._slice, len(features)
+        header = header._replace(examples=B, which=targets.which)
+        own.message.write(header, features, targets)
+        self._exchange.broadcast(own.message.memory)
+        selected = own.targets[targets.which].select(*targets[1:])
+        self._softmax.training_loss(features, parameters, selected)
+        return selected
+
+
+def _named(targets: Targets | SlicedTargets) -> SlicedTargets:
+    """Return windows' targets by the words that they are."""
+    if isinstance(targets, SlicedTargets):
+        return targets
+    words = targets.columns[targets.starts].astype(np.int64)
+    return SlicedTargets(TRAINING, words, targets.scales, targets.totals)
+
+
+def merge_log_sums(
+    exchange: Exchange, softmax: Softmax, targets: Targets, broadcast: bool
+) -> Array:
+    """Merge what all processes found of a batch.
+
+    Parameters
+    ----------
+    exchange
+        Between them.
+    softmax
+        After `Softmax.training_loss`.
+    targets
+        This process's of the batch.
+    broadcast
+        Leave log Σ exp θ over all contexts in every process's softmax, for the step.
+
+    Returns
+    -------
+    (B,) float64
+        Σ_c y_bc log ŷ_bc, at process 0.
+    """
+    B = len(targets.totals)
+    log_sums = softmax.workspace.log_sums[:B]
+    found = np.stack([log_sums, softmax.workspace.target_logits[:, :B].sum(axis=0)])
+    everyones = np.zeros((exchange.size, *found.shape))
+    exchange.gather(found, everyones)
+    merged = np.ascontiguousarray(np.logaddexp.reduce(everyones[:, 0], axis=0))
+    if broadcast:
+        exchange.broadcast(merged)
+        log_sums[:] = merged
+    return np.asarray(everyones[:, 1].sum(axis=0) - targets.totals * merged)
+
+
+def multiply_together(exchange: Exchange, own: Slice, dense: Array) -> Array:
+    """Multiply a matrix (V, k) float32, which process 0 has, by all columns of the PMI matrix.
+
+    Returns
+    -------
+    (V, k) float32
+        The product, at process 0.
+    """
+    assert own.multiply is not None
+    exchange.broadcast(dense)
+    part = own.multiply(dense)
+    exchange.add_up(part, dense)
+    return dense
+
+
+def bits_of(names: "list[str]") -> int:
+    """Return which of `ROWS` there are, as a number."""
+    return sum(1 << ROWS.index(name) for name in names)
+
+
+def names_in(bits: int) -> "list[str]":
+    """Undo `bits_of`."""
+    return [name for i, name in enumerate(ROWS) if bits >> i & 1]
+
+
+def _rows_of(arrays: dict[str, Array]) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if name in ROWS}
+
+
+def _empty_parameters(contexts: int, features: int) -> Parameters:
+    nothing = np.empty((0, 0), np.float32)
+    W2, b2 = np.zeros((contexts, features), np.float32), np.zeros(contexts, np.float32)
+    return Parameters(nothing, nothing, np.empty(0, np.float32), W2, b2)

@@ -1,0 +1,232 @@
+"""How much memory and time a run will need, said before it starts."""
+
+import statistics
+import time
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+
+from embedder.arrays import cumulated
+from embedder.config import Config
+from embedder.errors import RunError
+from embedder.examples.batches import target_rows
+from embedder.examples.cooccurrence import BYTES_A_CELL, CELLS_A_SLAB, Cooccurrences, context_words
+from embedder.examples.windows import vectors_side_by_side, window_width
+from embedder.network.composition import Composition
+from embedder.network.losses import make_loss
+from embedder.network.losses.classes import with_class_rows
+from embedder.network.network import Network
+from embedder.network.optimizer import Optimizer
+from embedder.network.parameters import start_parameters
+
+_FLOAT = 4
+
+
+_MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
+
+
+_LEAST_FREE = 0.05
+"""Share of what is available that a run leaves alone."""
+
+
+_TIMED_CONTEXTS = 1 << 14
+
+
+_TIMED_STEPS = 3
+
+
+class Needs(NamedTuple):
+    """Bytes.
+
+    ``parameters``
+        E, W1, b1, W2, b2 and the optimizer's moments.
+    ``batch``
+        The exponentials of a batch, C × B, and its hidden vectors and gradients.
+    ``counting``
+        Places of words and cells on their way to disk, given back before training; of windows, the
+        tokens that are being shuffled.
+    ``ids``, ``cells``
+        On disk, mapped: the corpus as ids; the counts, at most so many.
+    """
+
+    parameters: int
+    batch: int
+    counting: int
+    ids: int
+    cells: int
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        on_disk = f"corpus {_size(self.ids)}"
+        if self.cells:
+            on_disk += f", counts at most {_size(self.cells)}"
+        return (
+            f"memory: parameters and optimizer {_size(self.parameters)}, "
+            f"batch {_size(self.batch)}, counting and shuffling {_size(self.counting)}; "
+            f"on disk: {on_disk}"
+        )
+
+
+def count_contexts(config: Config, vocabulary: int) -> int:
+    """Return C, the rows of W2: the words, from counts with the contexts apart by place."""
+    if config.examples.source == "windows":
+        return vocabulary
+    return len(context_words(vocabulary, config.examples))
+
+
+def estimate_needs(
+    config: Config,
+    vocabulary: int,
+    tokens: int,
+    threads: int,
+    processes: int = 1,
+    rows: int | None = None,
+) -> Needs:
+    """Return what a run needs.
+
+    Parameters
+    ----------
+    config
+        The run.
+    vocabulary
+        V.
+    tokens
+        The corpus's length.
+    threads
+        Parts that the work is cut into.
+    processes
+        How many share the output layer. The first, whose needs these are, holds all of it when a
+        checkpoint is written.
+    rows
+        R, the rows of E; by default V.
+    """
+    network, training = config.network, config.training
+    D, H = network.dimension, network.hidden
+    windows = config.examples.source == "windows"
+    length = D * vectors_side_by_side(config.examples, network)
+    features = H + length if network.direct else H
+    C = count_contexts(config, vocabulary)
+    B = training.batch_size if windows else min(training.batch_size, vocabulary)
+    parameters = (vocabulary if rows is None else rows) * D + length * H + H + C * features + C
+    logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
+        config.loss.name, 2 * config.loss.samples
+    )
+    batch = (-(-logits // processes) + 2 * length + (2 + 3 * threads) * features) * B
+    laid = 0
+    if windows:
+        held = min(tokens, config.examples.shuffle_tokens)
+        laid = 2 * held  # tokens and their order
+        if network.input == "word":  # a share of the tokens, but a pair for every neighbour
+            laid = 4 * held
+    counted = not windows or network.initialisation == "spectral"
+    cells = min(2 * config.examples.window * tokens, vocabulary * C) if counted else 0
+    places = 4 * tokens if counted else 0
+    slab = BYTES_A_CELL * min(CELLS_A_SLAB, cells)
+    if training.memory_limit is not None:
+        places, slab = (min(size, training.memory_limit // 2) for size in (places, slab))
+    return Needs(
+        parameters=_FLOAT * parameters * (1 + _MOMENTS[training.optimizer]),
+        batch=_FLOAT * batch,
+        counting=_FLOAT * laid + places + slab + 8 * C * threads * counted,
+        ids=_FLOAT * 2 * tokens,
+        cells=BYTES_A_CELL * cells,
+    )
+
+
+def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
+    """Stop before a run that the machine, or the configured limit, has no memory for.
+
+    Raises
+    ------
+    RunError
+        With the sizes, and what to lower.
+    """
+    if memory_limit is None:
+        room = int(psutil.virtual_memory().available * (1 - _LEAST_FREE))
+        whose = f"this machine has {_size(room)} to spare"
+    else:
+        room = memory_limit
+        whose = f"training.memory_limit is {_size(room)}"
+    if needs.parameters + needs.batch > room:
+        raise RunError(
+            f"Training needs {_size(needs.parameters + needs.batch)} of memory (parameters and "
+            f"optimizer {_size(needs.parameters)}, batch {_size(needs.batch)}) and {whose}; lower "
+            "vocabulary.max_size, network.dimension, network.hidden or training.batch_size."
+        )
+    if memory_limit is None and needs.counting > room:
+        raise RunError(
+            f"Counting needs {_size(needs.counting)} of memory and {whose}; set "
+            "training.memory_limit, and it will go through the disk."
+        )
+
+
+def time_step(
+    config: Config,
+    contexts: int,
+    cells_a_row: float,
+    B: int,
+    threads: int,
+    composition: Composition | None = None,
+) -> float:
+    """Return how many seconds a training step will take.
+
+    A few steps are timed of a network with the run's sizes but fewer contexts, made-up parameters
+    and made-up targets, and scaled up: the softmax's work is proportional to the contexts, that of
+    the softmax by classes to their root, and that of sampled losses does not depend on them.
+
+    Parameters
+    ----------
+    config
+        The run.
+    contexts
+        C.
+    cells_a_row
+        How many targets an example has in the mean.
+    B
+        Examples a step.
+    threads
+        Parts that the work is cut into.
+    composition
+        What words' vectors are the means of.
+    """
+    rng = np.random.default_rng(0)
+    timed = min(contexts, max(_TIMED_CONTEXTS, B))
+    cells = max(1, round(cells_a_row * timed / contexts))
+    columns = np.sort(rng.integers(0, timed, (B, cells), np.int32)).reshape(-1)
+    counts = Cooccurrences(np.arange(B + 1) * cells, columns, np.ones(B * cells, np.float32))
+    rows = np.arange(B)
+    targets = target_rows(counts, counts.row_totals(), rows, np.ones(B))
+    K = window_width(config.examples, config.network)
+    inputs = rows[:, None] if K == 1 else rng.integers(0, timed, (B, K), np.int32)
+    width = vectors_side_by_side(config.examples, config.network)
+    ones, words = np.ones(timed), np.arange(timed)
+    parameters = start_parameters(config.network, ones, words, rng, width=width)
+    parameters = with_class_rows(config.loss, ones, parameters)
+    loss = make_loss(config.loss, ones, parameters, B, threads, 0)
+    like = None if composition is None else _made_up_like(composition, timed, rng)
+    network = Network(config.network, parameters, B, threads, loss, composition=like)
+    optimizer = Optimizer(parameters, config.training, config.examples.source)
+    seconds = []
+    for number in range(1 + _TIMED_STEPS):  # the first compiles and touches new memory
+        started = time.perf_counter()
+        network.step(inputs, targets, optimizer, number, 1e-3)
+        seconds.append(time.perf_counter() - started)
+    power = {"softmax": 1.0, "class-softmax": 0.5}.get(config.loss.name, 0.0)
+    return float(statistics.median(seconds[1:]) * (contexts / timed) ** power)
+
+
+def _made_up_like(composition: Composition, words: int, rng: np.random.Generator) -> Composition:
+    """Return so many words that have as many rows each, of a table with a row a word."""
+    sizes = np.diff(composition.starts)[np.arange(words) % composition.words]
+    starts = cumulated(sizes)
+    rows = rng.integers(0, words, starts[-1], np.int32)
+    rows[starts[:-1]] = np.arange(words)
+    return Composition(starts, rows, rows[:0], [], np.ones(words, np.int64))
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 2**10:.0f} KiB"

@@ -1,0 +1,89 @@
+"""The engine that trains in this process."""
+
+from pathlib import Path
+from typing import Any
+
+from embedder.arrays import Array
+from embedder.config import Config
+from embedder.examples.cache import Cache
+from embedder.examples.prepare import Examples, prepare_examples
+from embedder.examples.sharing import SharedCorpus, share_corpus
+from embedder.network.losses import Loss, make_loss
+from embedder.network.parameters import Parameters
+from embedder.text.corpus import read_text
+from embedder.text.phrases import PhraseJoiner, Phrases
+from embedder.text.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
+from embedder.training.engine import WorkerLost, reading_bar
+
+
+class LocalEngine:
+    """One process on this machine.
+
+    Parameters
+    ----------
+    config
+        The run.
+    cache
+        Where the corpus as ids and the counts are looked for, and kept.
+    """
+
+    processes = 1
+
+    def __init__(self, config: Config, cache: Cache | None = None) -> None:
+        from embedder.kernels.threads import available_threads
+
+        self._config = config
+        self._cache = cache
+        self.threads = config.training.threads or available_threads()
+        self.phrases = Phrases()
+
+    def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
+        """See `Engine`."""
+        config = self._config
+        self._work = work
+        self._shared: SharedCorpus | None = None
+        with reading_bar(quiet) as bar:
+
+            def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus, Phrases]:
+                join = PhraseJoiner(config.corpus, config.training.memory_limit)
+                blocks = read_text(config.corpus, bar.update)
+                return *encode_corpus(blocks, config.vocabulary, folder, join), join.phrases
+
+            if self._cache is not None:
+                self._shared = share_corpus(self._cache, config, encode)
+            found = self._shared.read() if self._shared is not None else encode(work)
+        self._vocabulary, self._corpus, self.phrases = found
+        return self._vocabulary, self._corpus.tokens
+
+    def examples(self) -> Examples:
+        """See `Engine`."""
+        return prepare_examples(
+            self._config,
+            self._vocabulary,
+            self._corpus,
+            self.threads,
+            self._work,
+            self._shared,
+            self.phrases.join_file,
+        )
+
+    def loss(self, parameters: Parameters, batch_size: int) -> Loss:
+        """See `Engine`."""
+        counts, seed = self._vocabulary.counts, self._config.training.seed
+        return make_loss(self._config.loss, counts, parameters, batch_size, self.threads, seed)
+
+    def own(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """See `Engine`; all are."""
+        return arrays
+
+    def whole(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """See `Engine`."""
+        return arrays
+
+    def recover(self, lost: WorkerLost, step: int) -> None:
+        """See `Engine`; nothing is lost but with this process."""
+        raise lost
+
+    def figures(self) -> dict[str, Any]:
+        """See `Engine`."""
+        return {}

@@ -1,0 +1,1 @@
+"""Word vectors: lookup, search, postprocessing and file formats."""

@@ -1,0 +1,160 @@
+"""fastText's .bin: settings, dictionary, the rows of words and n-gram buckets, output weights.
+
+Only what makes vectors is read: words, their counts and the input rows, which are mapped and not
+copied. Quantised models (.ftz) are refused. What is written has no output weights: it answers for
+words and n-grams, and cannot be trained on. Layout: fastText's src/fasttext.cc, args.cc,
+dictionary.cc and densematrix.cc, version 12, and what gensim makes of them.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from embedder.errors import FormatError
+from embedder.storage import write_atomically
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, gather, progress_bar
+from embedder.vectors.formats.stream import Stream
+from embedder.vectors.subwords import Subwords
+from embedder.vectors.word_vectors import WordVectors
+
+MAGIC = struct.pack("<i", 793712314)
+
+
+_VERSION = 12
+
+
+_SETTINGS = "<12id"  # dim ws epoch minCount neg wordNgrams loss model bucket minn maxn rate t
+
+
+_SKIPGRAM, _SUPERVISED, _NEGATIVE_SAMPLING = 2, 3, 2
+
+
+_DICTIONARY = "<iiiqq"  # entries, words, labels, tokens, pruned n-grams (-1: not pruned)
+
+
+_LONGEST_WORD = 1 << 20
+
+
+_SMALLEST_ENTRY = 10
+"""Bytes: a word's end, its count and its kind."""
+
+
+def read(path: Path, progress: bool = False) -> WordVectors:
+    """Read a model's words and n-gram buckets.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, of another version, or quantised.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        stream = Stream(file, path)
+        if stream.take(4) != MAGIC:
+            raise stream.fail("not the format of fastText 0.1 and later")
+        (version,) = stream.unpack("<i")
+        if version not in (11, 12):
+            raise stream.fail(f"version {version} is not known, only 11 and 12")
+        settings = stream.unpack(_SETTINGS)
+        dimension, buckets, min_n, max_n = settings[0], *settings[8:11]
+        if version == 11 and settings[7] == _SUPERVISED:
+            max_n = 0  # as fastText has it
+        check_dimension(path, dimension, "")
+        words, counts, entries = _read_dictionary(stream, size)
+        (quantised,) = stream.unpack("<?")
+        if quantised:
+            raise stream.fail("a quantised model; only those that are not can be read")
+        height, width = stream.unpack("<qq")
+        start = stream.position
+    buckets = buckets if max_n > 0 else 0
+    if width != dimension or height < entries or not 0 <= min_n <= max(max_n, min_n):
+        raise FormatError(f"{path}: {height:,} rows of {width:,} numbers do not fit its settings.")
+    if 4 * height * width > size - start:
+        raise FormatError(f"{path}, byte {start:,}: the file ends within its vectors.")
+    if height < len(words) + buckets:
+        raise FormatError(f"{path}: {height:,} rows for {len(words):,} words, {buckets:,} buckets.")
+    rows = np.memmap(path, "<f4", "r", start, (height, width))[: len(words) + buckets]
+    subwords = Subwords(rows, min_n, max_n, buckets, len(words))
+    return _compose(path, words, counts, subwords, progress)
+
+
+def _read_dictionary(stream: Stream, size: int) -> tuple[list[str], list[int], int]:
+    """Return words, counts, and how many entries there are (with labels)."""
+    entries, expected, _, _, pruned = stream.unpack(_DICTIONARY)
+    if not 0 <= expected <= entries or entries * _SMALLEST_ENTRY > size:
+        raise stream.fail(f"{entries:,} entries of which {expected:,} are words cannot be")
+    if pruned > 0:
+        raise stream.fail("a pruned model; only those that are not can be read")
+    words: list[str] = []
+    counts: list[int] = []
+    for _ in range(entries):
+        word = stream.take_until(b"\0", _LONGEST_WORD, "a word without an end")
+        count, kind = stream.unpack("<qb")
+        if kind == 0:
+            try:
+                words.append(word.decode("utf-8"))
+            except UnicodeDecodeError:
+                raise stream.fail(f"the word {word!r} is not UTF-8") from None
+            counts.append(count)
+    if len(words) != expected or len(set(words)) != len(words):
+        raise stream.fail(f"{expected:,} different words were promised")
+    return words, counts, entries
+
+
+def _compose(
+    path: Path, words: list[str], counts: list[int], subwords: Subwords, progress: bool
+) -> WordVectors:
+    vocabulary = Vocabulary(words, np.array(counts, np.int64))
+    if not subwords.buckets:
+        return WordVectors(vocabulary, gather(path, words, subwords.rows, progress).matrix)
+    # Rows of n-grams that no word has are checked too: they are a new word's vector one day.
+    for start in range(0, len(subwords.rows), ROWS_A_CHUNK):
+        if not np.isfinite(subwords.rows[start : start + ROWS_A_CHUNK]).all():
+            raise FormatError(f"{path}: among its rows is a number that is not finite.")
+    with Rows(path, subwords.rows.shape[1], len(words), progress) as rows:
+        for start in range(0, len(words), ROWS_A_CHUNK):
+            some = words[start : start + ROWS_A_CHUNK]
+            rows.add([word.encode() for word in some], subwords.compose(some, start))
+        return WordVectors(vocabulary, rows.finish().matrix, (), subwords)
+
+
+def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
+    """Write a model of these words, and of their n-grams if the vectors have some.
+
+    A bucket that no word uses is a hole in the file, which takes no room on most disks.
+    """
+    V, D = vectors.matrix.shape
+    subwords = vectors.subwords or Subwords(vectors.matrix, 0, 0, 0, V)
+    height = V + subwords.buckets
+    counts = np.maximum(vectors.vocabulary.counts, 1)
+    settings = [D, 5, 1, 1, 5, 1, _NEGATIVE_SAMPLING, _SKIPGRAM]
+    settings += [subwords.buckets, subwords.min_n, subwords.max_n, 100]
+
+    def write_to(temporary: Path) -> None:
+        with (
+            temporary.open("wb") as file,
+            progress_bar(height, progress, f"writing {path.name}") as bar,
+        ):
+            file.write(MAGIC + struct.pack("<i", _VERSION) + struct.pack(_SETTINGS, *settings, 0.0))
+            file.write(struct.pack(_DICTIONARY, V, V, 0, int(counts.sum()), -1))
+            for word, count in zip(vectors.vocabulary.words, counts, strict=True):
+                file.write(word.encode() + b"\0" + struct.pack("<qb", int(count), 0))
+            file.write(struct.pack("<?qq", False, height, D))
+            first = file.tell()
+            for start in range(0, V, ROWS_A_CHUNK):
+                some = slice(start, start + ROWS_A_CHUNK)
+                rows = subwords.word_rows(
+                    vectors.vocabulary.words[some], vectors.matrix[some], start
+                )
+                file.write(np.ascontiguousarray(rows, "<f4").data)
+                bar.update(len(rows))
+            for bucket, rows in subwords.ngram_rows(ROWS_A_CHUNK):
+                file.seek(first + 4 * D * (V + bucket))
+                file.write(np.ascontiguousarray(rows, "<f4").data)
+                bar.update(V + bucket + len(rows) - bar.n)
+            file.seek(first + 4 * D * height)
+            file.write(struct.pack("<?qq", False, 0, D))
+
+    write_atomically(path, write_to)

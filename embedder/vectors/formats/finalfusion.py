@@ -1,0 +1,161 @@
+"""finalfusion (.fifu): chunks of a vocabulary, a matrix of unit vectors and their norms.
+
+The format wants vectors of length 1 with the lengths apart, so a float32 may come back changed by
+a unit in its last place. Subwords that a file has beyond its words are not read, which is reported.
+Layout: https://finalfusion.github.io/spec
+"""
+
+import math
+import struct
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.errors import FormatError
+from embedder.storage import write_atomically
+from embedder.vectors.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, progress_bar
+from embedder.vectors.formats.stream import Stream
+from embedder.vectors.word_vectors import WordVectors
+
+MAGIC = b"FiFu"
+
+
+_SIMPLE_VOCAB, _NDARRAY, _BUCKET_VOCAB, _QUANTIZED, _METADATA, _NORMS = range(1, 7)
+
+
+_FASTTEXT_VOCAB, _EXPLICIT_VOCAB, _FLORET_VOCAB = range(7, 10)
+
+
+_VOCABULARIES = {
+    # What stands before the words, after their number.
+    _SIMPLE_VOCAB: "",
+    _BUCKET_VOCAB: "<III",
+    _FASTTEXT_VOCAB: "<III",
+    _EXPLICIT_VOCAB: "<QII",
+}
+
+
+_FLOAT32 = 10
+
+
+_LONGEST_WORD = 1 << 20
+
+
+def read(path: Path, progress: bool = False) -> WordVectors:
+    """Read words and vectors, given their lengths back.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or its vectors are quantised.
+    """
+    words: list[bytes] | None = None
+    matrix = norms = None
+    repairs: list[str] = []
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        stream = Stream(file, path)
+        if stream.take(4) != MAGIC:
+            raise stream.fail("no finalfusion file")
+        version, chunks = stream.unpack("<II")
+        if version != 0:
+            raise stream.fail(f"version {version} is not known")
+        stream.take(4 * chunks)
+        while stream.position < size:
+            kind, length = stream.unpack("<IQ")
+            end = stream.position + length
+            if end > size:
+                raise stream.fail("the file ends early")
+            if kind in _VOCABULARIES:
+                words = _read_words(stream, kind)
+                if kind != _SIMPLE_VOCAB:
+                    repairs.append("its subwords were left out")
+            elif kind == _NDARRAY:
+                matrix = _map_floats(stream, "<QI", path, end)
+            elif kind == _NORMS:
+                norms = _map_floats(stream, "<Q", path, end)
+            elif kind in (_QUANTIZED, _FLORET_VOCAB):
+                raise stream.fail("quantised vectors and floret's subwords cannot be read")
+            elif kind != _METADATA:
+                raise stream.fail(f"chunk {kind} is not known")
+            stream.seek(end)
+    if words is None or matrix is None:
+        raise FormatError(f"{path}: lacks words or vectors.")
+    if len(words) > len(matrix) or (norms is not None and len(norms) < len(words)):
+        raise FormatError(f"{path}: {len(words):,} words, but {len(matrix):,} vectors.")
+    check_dimension(path, matrix.shape[1], "")
+    with Rows(path, matrix.shape[1], progress=progress) as rows:
+        for start in range(0, len(words), ROWS_A_CHUNK):
+            stop = min(start + ROWS_A_CHUNK, len(words))
+            chunk = np.asarray(matrix[start:stop])
+            if norms is not None:
+                with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
+                    chunk = chunk * norms[start:stop, None]
+            rows.add(words[start:stop], chunk)
+        found = rows.finish()
+    return WordVectors(found.vocabulary, found.matrix, (*found.repairs, *repairs))
+
+
+def _read_words(stream: Stream, kind: int) -> list[bytes]:
+    (count,) = stream.unpack("<Q")
+    stream.unpack(_VOCABULARIES[kind])
+    words = []
+    for _ in range(count):
+        (length,) = stream.unpack("<I")
+        if length > _LONGEST_WORD:
+            raise stream.fail(f"a word of {length:,} bytes")
+        words.append(stream.take(length))
+    return words
+
+
+def _map_floats(stream: Stream, layout: str, path: Path, end: int) -> Array:
+    """Map the float32 of a chunk that ends at a byte; one to four bytes of padding come first."""
+    shape = stream.unpack(layout)
+    (kind,) = stream.unpack("<I")
+    if kind != _FLOAT32:
+        raise stream.fail(f"numbers of type {kind}; only float32 ({_FLOAT32}) can be read")
+    start = stream.position + 4 - stream.position % 4
+    if start + 4 * math.prod(shape) > end:
+        raise stream.fail("the chunk ends within its numbers")
+    return np.memmap(path, "<f4", "r", start, shape)
+
+
+def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
+    """Write unit vectors and norms; a vector of zeros stays one, with the norm 0."""
+    words = [word.encode() for word in vectors.vocabulary.words]
+    V, D = vectors.matrix.shape
+    norms = np.empty(V, "<f4")
+
+    def write_to(temporary: Path) -> None:
+        with (
+            temporary.open("wb") as file,
+            progress_bar(V, progress, f"writing {path.name}") as bar,
+        ):
+            chunks = (_SIMPLE_VOCAB, _NDARRAY, _NORMS)
+            file.write(MAGIC + struct.pack(f"<II{len(chunks)}I", 0, len(chunks), *chunks))
+            size = 8 + sum(4 + len(word) for word in words)
+            file.write(struct.pack("<IQQ", _SIMPLE_VOCAB, size, V))
+            for word in words:
+                file.write(struct.pack("<I", len(word)) + word)
+            _begin_floats(file, _NDARRAY, struct.pack("<QI", V, D), 4 * V * D)
+            for start in range(0, V, ROWS_A_CHUNK):
+                rows = np.asarray(vectors.matrix[start : start + ROWS_A_CHUNK], np.float64)
+                lengths = np.linalg.norm(rows, axis=1)
+                norms[start : start + ROWS_A_CHUNK] = lengths
+                rows /= np.where(lengths > 0, lengths, 1)[:, None]
+                file.write(rows.astype("<f4").tobytes())
+                bar.update(len(rows))
+            _begin_floats(file, _NORMS, struct.pack("<Q", V), 4 * V)
+            file.write(norms.tobytes())
+
+    write_atomically(path, write_to)
+
+
+def _begin_floats(file: IO[bytes], kind: int, shape: bytes, size: int) -> None:
+    """Write a chunk's head, up to the padding before its float32."""
+    file.write(struct.pack("<I", kind))
+    padding = 4 - file.tell() % 4
+    file.write(struct.pack("<Q", len(shape) + 4 + padding + size))
+    file.write(shape + struct.pack("<I", _FLOAT32) + bytes(padding))

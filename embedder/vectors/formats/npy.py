@@ -1,0 +1,60 @@
+"""A NumPy matrix (V, D) beside its words, one a line, in NAME.vocab.txt."""
+
+import warnings
+from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
+
+from embedder.errors import FormatError
+from embedder.storage import write_atomically
+from embedder.vectors.formats.rows import gather
+from embedder.vectors.word_vectors import WordVectors
+
+
+def words_beside(path: Path, suffix: str) -> list[str]:
+    """Return the lines of NAME plus `suffix`, beside NAME.*.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or not UTF-8.
+    """
+    names = path.with_suffix(suffix)
+    try:
+        lines = names.read_bytes().decode("utf-8").split("\n")
+    except FileNotFoundError:
+        raise FormatError(f"{names}: no such file; {path} needs its words there.") from None
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{names}, byte {error.start:,}: not UTF-8.") from None
+    return [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+
+
+def read(path: Path, progress: bool = False) -> WordVectors:
+    """Read the pair; float32 is mapped from its file, not copied.
+
+    Raises
+    ------
+    FormatError
+        If the two do not fit together.
+    """
+    try:
+        # Not np.load, which would open archives too.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about headers that Python 2 wrote
+            matrix = np.lib.format.open_memmap(path, "r")
+    except (ValueError, EOFError, SyntaxError, TokenError) as error:
+        raise FormatError(f"{path}: no matrix in NumPy's format ({error}).") from None
+    return gather(path, words_beside(path, ".vocab.txt"), matrix, progress)
+
+
+def write(vectors: WordVectors, path: Path, progress: bool = False, dtype: str = "float32") -> None:
+    """Write the pair."""
+    words = "".join(f"{word}\n" for word in vectors.vocabulary.words)
+    write_atomically(path.with_suffix(".vocab.txt"), words.encode())
+
+    def write_to(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # by the file: the name of a path would get .npy added
+            np.save(file, np.ascontiguousarray(vectors.matrix, dtype), allow_pickle=False)
+
+    write_atomically(path, write_to)

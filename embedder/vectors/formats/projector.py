@@ -1,0 +1,81 @@
+"""TensorBoard's embedding projector: vectors in NAME.tsv, words in NAME.metadata.tsv.
+
+https://projector.tensorflow.org loads such a pair; so does TensorBoard. For reading, the words may
+also be in metadata.tsv. As the projector has it, several columns have a heading, one has none.
+"""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.errors import FormatError
+from embedder.storage import write_atomically
+from embedder.vectors.formats.npy import words_beside
+from embedder.vectors.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, progress_bar
+from embedder.vectors.formats.text import LONGEST_LINE, parse_line, text_rows
+from embedder.vectors.word_vectors import WordVectors
+
+_METADATA = ".metadata.tsv"
+
+
+def read(path: Path, progress: bool = False) -> WordVectors:
+    """Read the pair.
+
+    Raises
+    ------
+    FormatError
+        If the two do not fit together, or a line is not D numbers.
+    """
+    words = _words(path)
+    with path.open("rb") as file:
+        dimension = len(file.readline(LONGEST_LINE).split())
+        check_dimension(path, dimension)
+        file.seek(0)
+        lines = iter(lambda: file.readline(LONGEST_LINE), b"")
+        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+        with Rows(path, dimension, len(words), progress) as rows:
+            done = 0
+            while chunk := list(islice(numbered, ROWS_A_CHUNK)):
+                names = words[done : done + len(chunk)]
+                done += len(chunk)
+                vectors = [_vector(line, dimension, f"{path}, line {n:,}") for n, line in chunk]
+                if len(names) == len(chunk):
+                    rows.add([name.encode() for name in names], np.stack(vectors))
+            if done != len(words):
+                raise FormatError(f"{path}: {done:,} vectors, but {len(words):,} words.")
+            return rows.finish()
+
+
+def _vector(line: bytes, dimension: int, where: str) -> Array:
+    # With a word put before, it is a line of text.
+    return parse_line(b"w " + line.replace(b"\t", b" "), dimension, where)[1]
+
+
+def _words(path: Path) -> list[str]:
+    shared = path.with_name("metadata.tsv")
+    apart = path.with_suffix(_METADATA).exists() or not shared.exists()
+    lines = words_beside(path, _METADATA) if apart else words_beside(shared, ".tsv")
+    if lines and "\t" in lines[0]:
+        heading = [name.lower() for name in lines[0].split("\t")]
+        column = heading.index("word") if "word" in heading else 0
+        return [line.split("\t")[column] if "\t" in line else line for line in lines[1:]]
+    return lines
+
+
+def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
+    """Write the pair."""
+    words = "".join(f"{word}\n" for word in vectors.vocabulary.words)
+    write_atomically(path.with_suffix(_METADATA), words.encode())
+
+    def write_to(temporary: Path) -> None:
+        with (
+            temporary.open("w", encoding="ascii", newline="\n") as file,
+            progress_bar(len(vectors), progress, f"writing {path.name}") as bar,
+        ):
+            for words, numbers in text_rows(vectors, "\t"):
+                file.writelines(f"{row}\n" for row in numbers)
+                bar.update(len(words))
+
+    write_atomically(path, write_to)

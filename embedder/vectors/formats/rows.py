@@ -1,0 +1,232 @@
+"""Rows from a stranger's file: checked, repaired, and laid on disk as they come.
+
+Memory holds the words and one chunk of vectors; the matrix is a temporary file without a name,
+mapped read-only, so that files larger than memory can be read and converted.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Never, Self
+
+import numpy as np
+from tqdm import tqdm
+
+from embedder.arrays import Array
+from embedder.errors import FormatError
+from embedder.storage import describe_write_error
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.word_vectors import WordVectors
+
+ROWS_A_CHUNK = 4096
+
+
+LARGEST_DIMENSION = 100_000
+
+
+def progress_bar(total: int | None, wanted: bool, what: str) -> "tqdm[Never]":
+    """Return a bar that counts vectors, on a terminal and not before half a second is over."""
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=" vectors",
+        unit_scale=True,
+        delay=0.5,
+        leave=False,
+        disable=None if wanted else True,
+    )
+
+
+def check_dimension(path: Path, dimension: int, where: str = ", line 1") -> None:
+    """Refuse vectors of no or of absurdly many numbers.
+
+    Raises
+    ------
+    FormatError
+        For fewer than 1 or more than 100,000.
+    """
+    if not 0 < dimension <= LARGEST_DIMENSION:
+        raise FormatError(
+            f"{path}{where}: vectors of {dimension:,} numbers; expected 1 to {LARGEST_DIMENSION:,}."
+        )
+
+
+def _first_not_finite(matrix: Array) -> int | None:
+    """Return the first row with a number that is not finite."""
+    finite = np.isfinite(matrix)
+    return None if finite.all() else int(np.flatnonzero(~finite.all(axis=1))[0])
+
+
+@contextmanager
+def _faults_of_the_disk_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        folder = Path(tempfile.gettempdir())
+        raise FormatError(describe_write_error(folder, error, "set TMPDIR")) from None
+
+
+class Rows:
+    """Words and vectors collected from a file, inside a `with`.
+
+    Wrong bytes in words are replaced, and of a word that stands twice the first vector is kept;
+    both are counted and reported in the `repairs` of the result.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    dimension
+        D.
+    promised
+        How many rows the file claims to have; None if it does not say.
+    progress
+        Show a bar on a terminal.
+    what
+        What the file's rows are called in messages.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dimension: int,
+        promised: int | None = None,
+        progress: bool = False,
+        what: str = "row",
+    ) -> None:
+        self._path = path
+        self._dimension = dimension
+        self._promised = promised
+        self._what = what
+        self._bar = progress_bar(promised, progress, f"reading {path.name}")
+        self._words: dict[str, None] = {}
+        with _faults_of_the_disk_named():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._read = self._replaced = self._twice = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+        self._file.close()  # a map of it stays
+
+    def add(self, words: Sequence[bytes], matrix: Array) -> None:
+        """Take more rows.
+
+        Parameters
+        ----------
+        words
+            Their words, supposed to be UTF-8.
+        matrix : (n, D) float32
+            Their vectors.
+
+        Raises
+        ------
+        FormatError
+            For a number that is not finite, with its row.
+        """
+        row = _first_not_finite(matrix)
+        if row is not None:
+            raise FormatError(
+                f"{self._path}, {self._what} {self._read + row + 1:,} "
+                f"('{words[row].decode('utf-8', 'replace')}'): a number is not finite."
+            )
+        kept = np.ones(len(words), np.bool_)
+        for i, raw in enumerate(words):
+            try:
+                word = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                word = raw.decode("utf-8", "replace")
+                self._replaced += 1
+            if word in self._words:
+                kept[i] = False
+            else:
+                self._words[word] = None
+        self._read += len(words)
+        self._twice += int((~kept).sum())
+        self._bar.update(len(words))
+        rows = matrix if kept.all() else matrix[kept]
+        with _faults_of_the_disk_named():
+            self._file.write(np.ascontiguousarray(rows, "<f4").data)
+
+    def finish(self) -> WordVectors:
+        """Return the vectors.
+
+        Raises
+        ------
+        FormatError
+            If there are none.
+        """
+        if not self._words:
+            raise FormatError(f"{self._path}: has no vectors.")
+        repairs = []
+        if self._promised is not None and self._promised != self._read:
+            repairs.append(
+                f"the header promises {self._promised:,} words, {self._read:,} are there"
+            )
+        if self._replaced:
+            repairs.append(f"{self._replaced:,} words are not UTF-8; wrong bytes were replaced")
+        if self._twice:
+            repairs.append(f"{self._twice:,} words stand twice; their first vectors were kept")
+        with _faults_of_the_disk_named():
+            self._file.flush()
+        matrix = np.memmap(self._file, "<f4", "r", shape=(len(self._words), self._dimension))
+        words = list(self._words)
+        return WordVectors(
+            Vocabulary(words, np.zeros(len(words), np.int64)), matrix, tuple(repairs)
+        )
+
+
+def gather(
+    path: Path,
+    words: Sequence[str],
+    matrix: Array,
+    progress: bool,
+    scales: Array | None = None,
+) -> WordVectors:
+    """Return vectors whose matrix a file holds whole, checked; nothing is copied if all is well.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    words
+        In the order of the rows.
+    matrix : (V, D)
+        float32 is kept as it is, a memory map too; what else there is, is converted.
+    progress
+        Show a bar on a terminal where rows must be copied.
+    scales : (D,) float32
+        What the columns of whole numbers are to be multiplied by.
+
+    Raises
+    ------
+    FormatError
+        For a matrix of another shape or dtype, or numbers that are not finite.
+    """
+    kind = "f" if scales is None else "i"
+    if matrix.ndim != 2 or matrix.dtype.kind != kind or len(matrix) != len(words):
+        raise FormatError(
+            f"{path}: a matrix {matrix.shape} of {matrix.dtype}; expected floats with a row for "
+            f"each of the {len(words):,} words."
+        )
+    check_dimension(path, matrix.shape[1], "")
+    if matrix.dtype == np.float32 and len(set(words)) == len(words) and len(words):
+        for start in range(0, len(matrix), ROWS_A_CHUNK):
+            row = _first_not_finite(matrix[start : start + ROWS_A_CHUNK])
+            if row is not None:
+                raise FormatError(
+                    f"{path}, row {start + row + 1:,} ('{words[start + row]}'): a number is not "
+                    "finite."
+                )
+        return WordVectors(Vocabulary(list(words), np.zeros(len(words), np.int64)), matrix)
+    with Rows(path, matrix.shape[1], progress=progress) as rows:
+        for start in range(0, len(matrix), ROWS_A_CHUNK):
+            chunk = matrix[start : start + ROWS_A_CHUNK].astype("<f4")
+            if scales is not None:
+                with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
+                    chunk *= scales
+            rows.add([word.encode() for word in words[start : start + ROWS_A_CHUNK]], chunk)
+        return rows.finish()

@@ -1,0 +1,157 @@
+"""An approximate index of neighbours (HNSW, Malkov and Yashunin 2018), by the library usearch.
+
+Exact search looks at every word; an index looks at some thousands, whatever the vocabulary, and
+misses a few. It takes minutes to build for a million words and pays for itself in services that
+answer many single questions.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embedder.errors import EmbedderError, FormatError
+from embedder.storage import write_atomically
+from embedder.vectors.word_vectors import Neighbor, WordVectors
+
+_WORDS_CHECKED = 200
+
+
+_NEIGHBORS_CHECKED = 10
+
+
+class ApproximateIndex:
+    """Neighbours of words, found approximately.
+
+    Parameters
+    ----------
+    vectors
+        What was indexed.
+    library_index
+        usearch's, a key for each row.
+
+    Examples
+    --------
+    ``index = ApproximateIndex.build(vectors)``, ``index.save("vectors.usearch")``,
+    ``ApproximateIndex.load("vectors.usearch", vectors).neighbors_of(["king"], 10)``
+    """
+
+    def __init__(self, vectors: WordVectors, library_index: Any) -> None:
+        self._vectors = vectors
+        self._index = library_index
+
+    @classmethod
+    def build(
+        cls, vectors: WordVectors, connectivity: int = 16, expansion: int = 128
+    ) -> "ApproximateIndex":
+        """Index all vectors, on all cores.
+
+        Parameters
+        ----------
+        vectors
+            What to index; by cosine.
+        connectivity
+            Edges of a node: more find more and take more memory.
+        expansion
+            Candidates that are kept in building and in searching: more find more and take longer.
+
+        Raises
+        ------
+        EmbedderError
+            If usearch is not installed.
+        """
+        index = _library().Index(
+            ndim=vectors.matrix.shape[1],
+            metric="cos",
+            dtype="f32",
+            connectivity=connectivity,
+            expansion_add=expansion,
+            expansion_search=expansion,
+        )
+        index.add(np.arange(len(vectors)), np.ascontiguousarray(vectors.matrix, np.float32))
+        return cls(vectors, index)
+
+    def save(self, path: str | Path) -> None:
+        """Write the index; the vectors are not in it.
+
+        Raises
+        ------
+        RunError
+            If it cannot be written.
+        """
+        write_atomically(Path(path), lambda temporary: self._index.save(str(temporary)))
+
+    @classmethod
+    def load(cls, path: str | Path, vectors: WordVectors) -> "ApproximateIndex":
+        """Read an index of these vectors.
+
+        Raises
+        ------
+        FormatError
+            If the file is no index, or one of other vectors.
+        EmbedderError
+            If usearch is not installed.
+        """
+        library = _library()
+        try:
+            found = library.Index.metadata(str(path))
+        except Exception as error:  # the library has no class for it
+            raise FormatError(f"{path}: no index of usearch ({error}).") from None
+        shape = (found["count_present"], found["dimensions"]) if found else None
+        if shape != vectors.matrix.shape:
+            raise FormatError(
+                f"{path}: an index of {shape}; expected one of these vectors, "
+                f"{vectors.matrix.shape}; make it again with: embedder index."
+            )
+        index = library.Index.restore(str(path))
+        return cls(vectors, index)
+
+    def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[list[Neighbor]]:
+        """Return the words nearest to each word, nearly always all of them.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
+        queries = np.stack([self._vectors.vector(word) for word in words])
+        # One more, since a word finds itself.
+        found = self._index.search(queries, min(count + 1, len(self._vectors)))
+        keys = np.asarray(found.keys).reshape(len(words), -1)
+        cosines = 1 - np.asarray(found.distances).reshape(len(words), -1)
+        names = self._vectors.vocabulary.words
+        return [
+            [
+                Neighbor(names[int(key)], float(cosine))
+                for key, cosine in zip(row, values, strict=True)
+                if names[int(key)] != word
+            ][:count]
+            for word, row, values in zip(words, keys, cosines, strict=True)
+        ]
+
+    def recall(self) -> float:
+        """Return the share of the true ten nearest that are found, over 200 words."""
+        rng = np.random.default_rng(0)
+        size = min(_WORDS_CHECKED, len(self._vectors))
+        words = [
+            self._vectors.vocabulary.words[i]
+            for i in rng.choice(len(self._vectors), size, replace=False)
+        ]
+        exact = self._vectors.neighbors_of(words, _NEIGHBORS_CHECKED)
+        found = self.neighbors_of(words, _NEIGHBORS_CHECKED)
+        pairs = [
+            ({near.word for near in a}, {near.word for near in b})
+            for a, b in zip(exact, found, strict=True)
+        ]
+        return sum(len(a & b) for a, b in pairs) / max(1, sum(len(a) for a, _ in pairs))
+
+
+def _library() -> Any:
+    try:
+        import usearch.index
+    except ImportError:
+        raise EmbedderError(
+            "An approximate index needs usearch: pip install 'embedder[index]'."
+        ) from None
+    return usearch.index

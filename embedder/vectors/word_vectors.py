@@ -1,0 +1,210 @@
+"""Trained word vectors: look up, neighbours, analogies, and files for other tools."""
+
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.search import nearest, row_lengths
+from embedder.vectors.subwords import Subwords
+
+
+class ComposedWarning(UserWarning):
+    """A word is unknown, and its vector is made of its parts' vectors."""
+
+
+class Neighbor(NamedTuple):
+    """A word and its cosine similarity to what was asked for."""
+
+    word: str
+    similarity: float
+
+
+class WordVectors:
+    """A vector for every word of a vocabulary.
+
+    Parameters
+    ----------
+    vocabulary
+        The words, most frequent first.
+    matrix : (V, D) float32
+        Their vectors; made read-only.
+    repairs
+        What was wrong with the file that they come from, and what was done about it.
+    subwords
+        What they are composed of, if they are: unknown words then have vectors too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embedder.text.vocabulary import Vocabulary
+    >>> words = Vocabulary(["king", "queen", "apple"], np.array([9, 5, 2]))
+    >>> vectors = WordVectors(words, np.array([[1, 1], [1, 0.9], [0, -1]], np.float32))
+    >>> len(vectors), "king" in vectors, "kin" in vectors
+    (3, True, False)
+    >>> vectors["queen"]
+    array([1. , 0.9], dtype=float32)
+    >>> round(vectors.similarity("king", "queen"), 3)
+    0.999
+    >>> [near.word for near in vectors.neighbors("king", 2)]
+    ['queen', 'apple']
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        matrix: Array,
+        repairs: tuple[str, ...] = (),
+        subwords: Subwords | None = None,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.matrix = matrix.view()
+        self.matrix.flags.writeable = False
+        self.repairs = repairs
+        self.subwords = subwords
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.vocabulary.ids
+
+    def __getitem__(self, word: str) -> Array:
+        """Return a word's vector, (D,) float32, read-only.
+
+        A word that the vocabulary lacks has one if vectors are composed of n-grams or other parts;
+        a `ComposedWarning` says so.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word, with near spellings.
+        """
+        vector = self.vector(word)
+        if word not in self:
+            warnings.warn(
+                f"'{word}' is unknown; its vector is composed of its parts",
+                ComposedWarning,
+                stacklevel=2,
+            )
+        return vector
+
+    def vector(self, word: str) -> Array:
+        """Return what `vectors[word]` does, without a warning.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
+        known = self.vocabulary.ids.get(word)
+        if known is None and self.subwords is not None:
+            composed = self.subwords.compose_unknown(word)
+            if composed is not None:
+                composed.flags.writeable = False
+                return composed
+        return np.asarray(self.matrix[self.vocabulary.id_of(word)])
+
+    def is_composed(self, word: str) -> bool:
+        """Say whether a word is unknown and yet has a vector, composed of its parts."""
+        if word in self or self.subwords is None:
+            return False
+        return self.subwords.compose_unknown(word) is not None
+
+    def with_composed(self, words: Sequence[str]) -> "WordVectors":
+        """Return these vectors and, behind them, those of unknown words that can be composed."""
+        if self.subwords is None:
+            return self
+        new = [word for word in dict.fromkeys(words) if word not in self]
+        found = {word: self.subwords.compose_unknown(word) for word in new}
+        rows = {word: vector for word, vector in found.items() if vector is not None}
+        if not rows:
+            return self
+        counts = np.concatenate([self.vocabulary.counts, np.zeros(len(rows), np.int64)])
+        vocabulary = Vocabulary([*self.vocabulary.words, *rows], counts)
+        return WordVectors(vocabulary, np.concatenate([self.matrix, np.stack(list(rows.values()))]))
+
+    def similarity(self, a: str, b: str) -> float:
+        """Return the cosine of two words' vectors.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
+        first, second = self._unit_vector(a), self._unit_vector(b)
+        return float(first @ second)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """The vectors' lengths, (V,) float32; 1 for vectors of zeros."""
+        return row_lengths(self.matrix)
+
+    def unit_rows(self, ids: Array) -> Array:
+        """Return rows scaled to length 1, (n, D) float32; zeros stay zeros."""
+        return np.asarray(self.matrix[ids] / self.lengths[ids, None])
+
+    def _unit_vector(self, word: str) -> Array:
+        vector = self.vector(word)
+        return np.asarray(vector / row_lengths(vector[None])[0])
+
+    def neighbors(self, word: str, count: int = 10) -> list[Neighbor]:
+        """Return the words whose vectors have the largest cosine with a word's.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
+        return self.neighbors_of([word], count)[0]
+
+    def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[list[Neighbor]]:
+        """Return the neighbours of many words, which is faster than one after another.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
+        queries = np.stack([self.vector(word) for word in words])
+        return self._nearest(queries, [self._ids({word}) for word in words], count)
+
+    def analogy(self, a: str, b: str, c: str, count: int = 10) -> list[Neighbor]:
+        """Return the words that complete "a is to b as c is to …", by 3CosAdd.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
+        va, vb, vc = (self._unit_vector(word) for word in (a, b, c))
+        return self._nearest((vb - va + vc)[None], [self._ids({a, b, c})], count)[0]
+
+    def _ids(self, words: set[str]) -> set[int]:
+        return {self.vocabulary.ids[word] for word in words if word in self}
+
+    def _nearest(
+        self, queries: Array, excluded: list[set[int]], count: int
+    ) -> list[list[Neighbor]]:
+        count = min(count, len(self))
+        found = nearest(queries, self.matrix, self.lengths, count, excluded)
+        words = self.vocabulary.words
+        return [
+            [
+                Neighbor(words[i], float(score))
+                for i, score in zip(ids, scores, strict=True)
+                if i >= 0
+            ]
+            for ids, scores in zip(found.ids, found.scores, strict=True)
+        ]
+
+    def save(self, path: str | Path, file_format: str | None = None) -> None:
+        """Write the vectors for other tools; see `embedder.vectors.formats.save`."""
+        from embedder.vectors.formats import save
+
+        save(self, path, file_format)

@@ -1,0 +1,129 @@
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedder.config import ExamplesConfig
+from embedder.errors import CorpusError
+from embedder.examples import cooccurrence
+from embedder.examples.cooccurrence import (
+    Cooccurrences,
+    context_words,
+    count_cooccurrences,
+    distance_weights,
+)
+
+KEEP_ALL = np.ones(6)
+
+
+def stream(sentences):
+    return np.array([i for sentence in sentences for i in [*sentence, -1]], np.int32)
+
+
+def count(sentences, folder, keep=KEEP_ALL, threads=2, seed=1, **options):
+    config = ExamplesConfig(**options)
+    return count_cooccurrences(stream(sentences), keep, config, seed, threads, folder)
+
+
+def dense(counts, contexts=18):
+    V = len(counts.offsets) - 1
+    out = np.zeros((V, contexts))
+    for row in range(V):
+        here = slice(counts.offsets[row], counts.offsets[row + 1])
+        assert (np.diff(counts.columns[here]) > 0).all()
+        out[row, counts.columns[here]] = counts.weights[here]
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 5), max_size=9), min_size=1, max_size=6),
+    st.integers(1, 7),
+    st.sampled_from(["linear", "uniform", "harmonic"]),
+    st.integers(1, 3),
+    st.sampled_from([(0, 5), (1, 6), (2, 4), (3, 100)]),
+)
+def test_counts_agree_with_naive_windows(tmp_path_factory, sentences, window, shape, threads, near):
+    folder = tmp_path_factory.mktemp("cells")
+    options = dict(zip(("near", "near_contexts"), near, strict=True))
+    config = ExamplesConfig(window=window, window_weights=shape, **options)
+    expected = naive.cooccurrences(sentences, 6, distance_weights(config), *near)
+    contexts = len(context_words(6, config))
+    assert expected.shape == (6, contexts)
+    if expected.sum() == 0:
+        with pytest.raises(CorpusError, match="No two words"):
+            count(sentences, folder, window=window, window_weights=shape, **options)
+        return
+    found = count(
+        sentences, folder, threads=threads, window=window, window_weights=shape, **options
+    )
+    np.testing.assert_allclose(dense(found, contexts), expected, rtol=1e-6)
+    np.testing.assert_allclose(found.row_totals(), expected.sum(1), rtol=1e-6)
+    np.testing.assert_allclose(found.column_totals(contexts), expected.sum(0), rtol=1e-6)
+
+
+def test_the_shapes_of_windows():
+    def weights(shape):
+        return distance_weights(ExamplesConfig(window=4, window_weights=shape)).tolist()
+
+    assert weights("linear") == [1.0, 0.75, 0.5, 0.25]
+    assert weights("uniform") == [1.0] * 4
+    assert weights("harmonic") == [1.0, 1 / 2, 1 / 3, 1 / 4]
+
+
+def long_text(rng):
+    return [rng.integers(0, 6, 30).tolist() for _ in range(200)]
+
+
+def test_slabs_do_not_change_the_counts(tmp_path, rng, monkeypatch):
+    sentences = long_text(rng)
+    whole = dense(count(sentences, tmp_path))
+    monkeypatch.setattr(cooccurrence, "CELLS_A_SLAB", 7)
+    np.testing.assert_array_equal(dense(count(sentences, tmp_path)), whole)
+
+
+@pytest.mark.parametrize("limit", [1, 100, 5000])
+def test_a_memory_limit_does_not_change_the_counts(tmp_path, rng, limit):
+    sentences = long_text(rng)
+    whole = Cooccurrences(*map(np.array, count(sentences, tmp_path)))
+    limited = count_cooccurrences(
+        stream(sentences), KEEP_ALL, ExamplesConfig(), 1, 2, tmp_path, memory_limit=limit
+    )
+    for one, other in zip(whole, limited, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_dropping_depends_on_the_seed_and_not_on_threads(tmp_path, rng):
+    sentences = long_text(rng)
+    keep = np.array([0.1, 0.5, 1.0, 1.0, 1.0, 1.0])
+    found = [
+        dense(count(sentences, tmp_path, keep, threads, seed))
+        for threads, seed in [(1, 1), (3, 1), (1, 2)]
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
+
+
+def test_words_are_dropped_at_their_rate_and_windows_close_over_them(tmp_path):
+    sentence = [[0, 1, 2] * 4000]
+    keep = np.array([1.0, 0.25, 1.0, 1.0, 1.0, 1.0])
+    found = dense(count(sentence, tmp_path, keep, window=1, near=0))
+    # Between 0 and 2 there is a 1 in a quarter of the cases; else they are neighbours twice over.
+    assert found[0, 1] / 4000 == pytest.approx(0.25, abs=0.03)
+    assert found[0, 2] / 4000 == pytest.approx(1.75, abs=0.03)
+
+
+def test_held_out_sentences_and_the_rest_make_the_whole(tmp_path, rng):
+    sentences = long_text(rng)
+    ids = stream(sentences)
+    parts = [
+        dense(
+            count_cooccurrences(
+                ids, KEEP_ALL, ExamplesConfig(), 1, 2, tmp_path, held_out=0.3, validation=side
+            )
+        )
+        for side in (False, True)
+    ]
+    np.testing.assert_allclose(sum(parts), dense(count(sentences, tmp_path)), rtol=1e-6)
+    assert parts[1].sum() / sum(parts).sum() == pytest.approx(0.3, abs=0.1)

@@ -1,0 +1,107 @@
+import naive
+import numpy as np
+import pytest
+
+from embedder.config import TrainingConfig
+from embedder.network.composition import Composition
+from embedder.network.inputs import Inputs
+from embedder.network.optimizer import Optimizer
+from embedder.network.parameters import Parameters
+
+V, R, D = 7, 12, 5
+
+
+@pytest.fixture
+def composition(rng):
+    """Words of one to five rows; some rows are in several words, or twice in one."""
+    sizes = np.array([1, 5, 3, 2, 4, 1, 3])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    rows = rng.integers(V, R, starts[-1]).astype(np.int32)
+    rows[starts[:-1]] = np.arange(V)
+    rows[starts[1] + 1 : starts[1] + 3] = V  # the same twice
+    return Composition(starts, rows, np.arange(R - V), [], np.full(R, 10**9))
+
+
+def windows(rng, B, K):
+    ids = rng.integers(-1, V, (B, K)).astype(np.int32)
+    ids[0] = -1
+    return ids
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize(("combine", "K"), [("mean", 1), ("mean", 4), ("concat", 4)])
+def test_words_are_gathered_as_means_of_their_rows(rng, composition, combine, K, parts):
+    E, ids = rng.normal(size=(R, D)), windows(rng, 11, K)
+    x = np.empty((11, D if combine == "mean" else K * D))
+    Inputs(E, combine == "concat", 11, parts, composition).gather(ids, x)
+    words = naive.compose(E, composition.starts, composition.rows)
+    np.testing.assert_allclose(x, naive.gather(words, ids, combine), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(composition.vectors(E, parts), words, rtol=1e-13)
+
+
+def recorded_gradient(rng, E, ids, d_x, combine, composition, parts):
+    nothing = np.zeros(0)
+    parameters = Parameters(E, nothing, nothing, np.zeros((V, 1)), nothing)
+    recorder = Optimizer(parameters, TrainingConfig(), gradients_only=True)
+    inputs = Inputs(E, combine == "concat", len(ids), parts, composition)
+    inputs.step(ids, d_x.copy(), recorder, recorder.rules(0, 0.1)["E"])
+    return recorder
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+@pytest.mark.parametrize(("combine", "K"), [("mean", 1), ("mean", 4), ("concat", 4)])
+def test_gradients_go_to_every_row_of_every_word(rng, composition, combine, K, parts):
+    B = 13
+    E, ids = rng.normal(size=(R, D)), windows(rng, B, K)
+    d_x = rng.normal(size=(B, D if combine == "mean" else K * D))
+    recorder = recorded_gradient(rng, E, ids, d_x, combine, composition, parts)
+    d_words = naive.scatter(np.zeros((V, D)), ids, d_x, combine)
+    expected = naive.hand_on(d_words, composition.starts, composition.rows, R)
+    np.testing.assert_allclose(recorder.first["E"], expected, rtol=1e-12, atol=1e-14)
+    used = {row for word in ids[ids >= 0] for row in rows_of(composition, word)}
+    assert set(np.flatnonzero(recorder.visits["E"])) == used
+
+
+def rows_of(composition, word):
+    return composition.rows[composition.starts[word] : composition.starts[word + 1]].tolist()
+
+
+def test_steps_have_the_same_bits_for_any_number_of_threads(rng, composition):
+    ids = windows(rng, 400, 3)
+    d_x = rng.normal(size=(400, D)).astype(np.float32)
+    start = rng.normal(size=(R, D)).astype(np.float32)
+    tables = []
+    for parts in (1, 2, 7):
+        E = start.copy()
+        nothing = np.zeros(0, np.float32)
+        parameters = Parameters(E, nothing, nothing, np.zeros((V, 1), np.float32), nothing)
+        optimizer = Optimizer(parameters, TrainingConfig())
+        inputs = Inputs(E, False, 400, parts, composition)
+        for number in range(3):
+            inputs.step(ids, d_x.copy(), optimizer, optimizer.rules(number, 0.1)["E"])
+        tables.append(E)
+    np.testing.assert_array_equal(tables[0], tables[1])
+    np.testing.assert_array_equal(tables[0], tables[2])
+    assert (tables[0] != start).any()
+
+
+def test_a_row_that_is_seldom_in_the_text_moves_less(rng, composition):
+    seldom = np.full(R, 10**9)
+    seldom[V] = 1
+    ids = np.arange(V, dtype=np.int32)[:, None]
+    d_x = rng.normal(size=(V, D))
+    moved = []
+    for occurrences in (np.full(R, 10**9), seldom):
+        E = np.zeros((R, D))
+        nothing = np.zeros(0)
+        parameters = Parameters(E, nothing, nothing, np.zeros((V, 1)), nothing)
+        optimizer = Optimizer(parameters, TrainingConfig(optimizer="sgd"))
+        inputs = Inputs(E, False, V, 2, composition._replace(occurrences=occurrences))
+        inputs.step(ids, d_x.copy(), optimizer, optimizer.rules(0, 0.1)["E"])
+        moved.append(E)
+    others = np.arange(R) != V
+    np.testing.assert_array_equal(moved[0][others], moved[1][others])
+    rates = composition._replace(occurrences=seldom).rates()
+    np.testing.assert_allclose(moved[1][V], moved[0][V] * rates[V] / rates[0], rtol=1e-5)
+    assert 0 < rates[V] < 0.001
+    assert rates[0] > 1.99

@@ -1,0 +1,193 @@
+import naive
+import numpy as np
+import pytest
+from scipy.linalg import orthogonal_procrustes
+
+from embedder.config import NetworkConfig, TrainingConfig
+from embedder.examples.batches import one_hot, target_rows
+from embedder.examples.cooccurrence import Cooccurrences
+from embedder.kernels.softmax import Targets
+from embedder.network.network import Network
+from embedder.network.optimizer import Optimizer
+from embedder.network.parameters import Parameters, start_parameters
+from embedder.vectors.from_run import word_vectors
+
+V, D, H = 11, 4, 6
+CONFIG = NetworkConfig(dimension=D, hidden=H)
+
+
+def random_parameters(rng, dtype=np.float64):
+    shapes = [(V, D), (D, H), (H,), (V, H), (V,)]
+    return Parameters(*(rng.normal(size=shape).astype(dtype) for shape in shapes))
+
+
+def gradients(parameters, rows, targets, batch):
+    network = Network(CONFIG, parameters, batch, parts=2)
+    optimizer = Optimizer(parameters, TrainingConfig(), gradients_only=True)
+    loss = network.step(rows[:, None], targets, optimizer, 0, 0.0)
+    return loss, optimizer.first
+
+
+def naive_gradients(parameters, rows, dense):
+    """Loss and gradients of the whole network, ∂J/∂E scattered to its rows."""
+    E, W1, b1, W2, b2 = parameters
+    h = naive.hidden_forward(E[rows], W1, b1, "sigmoid")
+    loss, d_h, d_W2, d_b2 = naive.softmax(h, W2, b2, dense)
+    d_x, d_W1, d_b1 = naive.hidden_backward(E[rows], W1, b1, d_h, "sigmoid")
+    d_E = np.zeros_like(E)
+    np.add.at(d_E, rows, d_x)
+    return loss, {"E": d_E, "W1": d_W1, "b1": d_b1, "W2": d_W2, "b2": d_b2}
+
+
+def test_window_gradients_sum_to_the_cooccurrence_gradient(rng):
+    """J depends on the corpus only through the weighted counts: one step holds all windows."""
+    sentences = [rng.integers(0, V, rng.integers(2, 12)).tolist() for _ in range(30)]
+    weights = [1.0, 0.5, 0.25]
+    counts = naive.cooccurrences(sentences, V, weights)
+    parameters = random_parameters(rng)
+
+    total_loss, totals = 0.0, {}
+    for centre, context, weight, _ in naive.windows(sentences, weights):
+        one_hot = np.zeros((1, V))
+        one_hot[0, context] = weight
+        loss, found = naive_gradients(parameters, np.array([centre]), one_hot)
+        total_loss += loss
+        totals = {name: totals.get(name, 0.0) + g for name, g in found.items()}
+
+    rows, columns = np.nonzero(counts)
+    offsets = np.r_[0, np.cumsum(np.bincount(rows, minlength=V))]
+    batch = np.flatnonzero(counts.sum(1))
+    targets = Targets(
+        offsets[batch],
+        offsets[batch + 1],
+        columns.astype(np.int32),
+        counts[rows, columns],
+        np.ones(len(batch)),
+        counts.sum(1)[batch],
+    )
+    loss, found = gradients(parameters, batch, targets, len(batch))
+    assert loss == pytest.approx(total_loss, rel=1e-12)
+    for name, expected in totals.items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-10)
+
+
+def test_target_rows_are_the_counts_scaled(rng):
+    counts = Cooccurrences(
+        np.array([0, 2, 2, 3]), np.array([0, 2, 1], np.int32), np.array([2, 3, 4], np.float32)
+    )
+    targets = target_rows(counts, counts.row_totals(), np.array([2, 0]), np.array([0.5, 2.0]))
+    assert targets.totals.tolist() == [2.0, 10.0]
+    assert (targets.starts.tolist(), targets.ends.tolist()) == ([2, 0], [3, 2])
+
+
+def test_an_untrained_random_network_predicts_the_unigram_distribution(rng):
+    totals = rng.uniform(1, 100, V)
+    parameters = start_parameters(CONFIG, totals, np.arange(V), rng)
+    h = naive.hidden_forward(parameters.E, parameters.W1, parameters.b1, "sigmoid")
+    logits = h @ parameters.W2.T + parameters.b2
+    np.testing.assert_allclose(np.exp(logits), np.tile(totals / totals.sum(), (V, 1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "identity"])
+@pytest.mark.parametrize("hidden", [3, 4, 7])
+def test_a_spectral_start_begins_at_the_factorisation(rng, activation, hidden):
+    config = NetworkConfig(dimension=4, hidden=hidden, activation=activation)
+    left, right = rng.normal(size=(2, V, max(4, hidden))) * 0.1
+    words = np.r_[np.arange(V), np.arange(3), np.arange(3)]
+    parameters = start_parameters(config, np.ones(len(words)), words, rng, (left, right))
+    h = naive.hidden_forward(parameters.E, parameters.W1, parameters.b1, activation)
+    k = min(4, hidden)
+    expected = left[:, :k] @ right[words, :k].T
+    # The activation bends what is not infinitely small.
+    assert np.abs(h @ parameters.W2.T - expected).max() < 0.25 * np.abs(expected).max()
+
+
+def test_the_four_kinds_of_vectors(rng):
+    p = random_parameters(rng)
+    hidden = naive.hidden_forward(p.E, p.W1, p.b1, "sigmoid")
+    np.testing.assert_array_equal(word_vectors(p, "sigmoid", "input"), p.E)
+    np.testing.assert_array_equal(word_vectors(p, "sigmoid", "output"), p.W2)
+    np.testing.assert_allclose(word_vectors(p, "sigmoid", "hidden"), hidden, rtol=1e-12)
+    unit_hidden, unit_output = (
+        a / np.linalg.norm(a, axis=1, keepdims=True) for a in (hidden, p.W2)
+    )
+    turn, _ = orthogonal_procrustes(unit_output, unit_hidden)
+    np.testing.assert_allclose(
+        word_vectors(p, "sigmoid", "sum"), unit_hidden + unit_output @ turn, rtol=1e-12
+    )
+
+
+def test_words_with_contexts_apart_have_their_outputs_added(rng):
+    p = random_parameters(rng)
+    near = 3
+    p = p._replace(W2=rng.normal(size=(V + 2 * near, H)), b2=np.zeros(V + 2 * near))
+    unit = [a / np.linalg.norm(a, axis=1, keepdims=True) for a in (p.E @ p.W1 + p.b1, p.W2)]
+    hidden, (anywhere, before, after) = unit[0], np.split(unit[1], [V, V + near])
+
+    def turned(vectors, base):
+        return vectors @ orthogonal_procrustes(vectors, base[: len(vectors)])[0]
+
+    expected = anywhere.copy()
+    expected[:near] += turned(before, anywhere) + turned(after, anywhere)
+    np.testing.assert_allclose(word_vectors(p, "identity", "output"), expected, rtol=1e-10)
+    expected = hidden + turned(anywhere, hidden) / 3
+    expected[:near] += (turned(before, hidden) + turned(after, hidden)) / 3
+    np.testing.assert_allclose(word_vectors(p, "identity", "sum"), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("inputs", ["mean", "concat"])
+@pytest.mark.parametrize("direct", [False, True])
+def test_gradients_under_dropout_are_those_of_the_thinned_network(rng, inputs, direct):
+    """The masks follow from the step's number: its loss, for finite differences, is a function."""
+    config = NetworkConfig(input=inputs, dimension=D, hidden=H, direct=direct, dropout=0.4)
+    K = 3
+    start = start_parameters(
+        config, np.ones(V), np.arange(V), rng, dtype=np.float64,
+        width=K if inputs == "concat" else 1,
+    )  # fmt: skip
+    parameters = Parameters(*(rng.normal(size=array.shape) for array in start))
+    network = Network(config, parameters, 5, parts=2, seed=4)
+    optimizer = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
+    windows = rng.integers(-1, V, (5, K)).astype(np.int32)
+    targets = one_hot(rng.integers(0, V, 5).astype(np.int32), np.float64)
+
+    def loss():
+        return network.step(windows, targets, optimizer, 7, 0.0)
+
+    optimizer.first["E"][:] = 0
+    loss()
+    found = {name: array.copy() for name, array in optimizer.first.items()}
+    for name, array in parameters._asdict().items():
+        flat = array.reshape(-1)
+        for i in rng.choice(len(flat), 12):
+            value = flat[i]
+            flat[i] = value + 1e-5
+            above = loss()
+            flat[i] = value - 1e-5
+            difference = (above - loss()) / 2e-5
+            flat[i] = value
+            assert found[name].reshape(-1)[i] == pytest.approx(difference, abs=1e-6)
+
+
+def test_dropout_leaves_the_mean_and_other_steps_drop_others(rng):
+    config = NetworkConfig(dimension=D, hidden=H, dropout=0.25)
+    network = Network(config, random_parameters(rng), 5, parts=2, seed=4)
+    values = np.ones((200, 100))
+    mask = network._drop(values, np.random.default_rng(0))
+    assert values.mean() == pytest.approx(1, abs=0.02)
+    assert set(np.unique(mask)) == {0.0, 1 / 0.75}
+
+
+def test_rows_outside_the_batch_do_not_move(rng):
+    p = random_parameters(rng, np.float32)
+    before = p.E.copy()
+    network = Network(CONFIG, p, 2, parts=2)
+    counts = Cooccurrences(
+        np.arange(V + 1), rng.integers(0, V, V).astype(np.int32), np.ones(V, np.float32)
+    )
+    rows = np.array([3, 8])
+    optimizer = Optimizer(p, TrainingConfig())
+    targets = target_rows(counts, np.ones(V), rows, np.ones(2))
+    network.step(rows[:, None], targets, optimizer, 0, 0.1)
+    moved = (before != p.E).any(axis=1)
+    assert np.flatnonzero(moved).tolist() == [3, 8]

@@ -1,0 +1,164 @@
+import errno
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedder import storage
+from embedder.errors import EmbedderError, RunError
+from embedder.network.parameters import Parameters
+from embedder.runs.checkpoint import (
+    SavedState,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_model,
+    save_model_somewhere,
+)
+from embedder.runs.run_folder import RunFolder
+from embedder.training.metrics import Metrics
+
+
+@pytest.fixture
+def run_copy(toy_run, tmp_path):
+    return Path(shutil.copytree(toy_run, tmp_path / "copy"))
+
+
+def small_parameters():
+    return Parameters(
+        *(np.ones(shape, np.float32) for shape in [(3, 2), (2, 2), (2,), (3, 2), (3,)])
+    )
+
+
+def test_the_run_folder_holds_what_is_documented(toy_run):
+    assert sorted(file.name for file in toy_run.iterdir()) == [
+        "config.yaml",
+        "metrics.jsonl",
+        "model.safetensors",
+        "vocabulary.tsv",
+    ]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_model_is_an_error(run_copy, share):
+    model = run_copy / "model.safetensors"
+    content = model.read_bytes()
+    model.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(RunError, match=r"model\.safetensors: truncated or damaged"):
+        load_model(run_copy)
+
+
+def test_files_of_two_runs_are_told_apart(run_copy):
+    save_model(run_copy / "model.safetensors", small_parameters(), {})
+    with pytest.raises(RunError, match="not of one run"):
+        load_model(run_copy)
+
+
+def test_numbers_that_are_not_finite_are_refused(run_copy):
+    parameters = small_parameters()
+    parameters.E[0, 0] = np.nan
+    save_model(run_copy / "model.safetensors", parameters, {})
+    with pytest.raises(RunError, match="not finite"):
+        load_model(run_copy)
+
+
+def test_a_folder_that_is_no_run_and_an_unfinished_run_are_errors(tmp_path, run_copy):
+    with pytest.raises(RunError, match="no run there"):
+        load_model(tmp_path / "none")
+    (run_copy / "model.safetensors").unlink()
+    with pytest.raises(RunError, match="did not finish"):
+        load_model(run_copy)
+
+
+def fill_the_disk(monkeypatch, folder):
+    """Every file below the folder fails to sync, as on a full disk."""
+    original = storage.os.fsync
+
+    def fsync(descriptor):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(folder):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(descriptor)
+
+    monkeypatch.setattr(storage.os, "fsync", fsync)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds a file's path in /proc")
+def test_a_model_whose_disk_is_full_is_saved_elsewhere(tmp_path, monkeypatch):
+    path = tmp_path / "run" / "model.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"before")
+    refuge = tmp_path / "refuge"
+    refuge.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(refuge))
+    fill_the_disk(monkeypatch, path.parent)
+    with pytest.raises(RunError, match=r"the disk is full.*was saved as .*refuge"):
+        save_model_somewhere(path, small_parameters(), {})
+    assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
+    assert path.read_bytes() == b"before"
+    assert len(list(refuge.rglob("model.safetensors"))) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_device_without_space_is_called_full(tmp_path, monkeypatch):
+    def to_full_device(path):
+        with open("/dev/full", "wb", buffering=0) as file:  # noqa: PTH123
+            file.write(b"x")
+
+    with pytest.raises(RunError, match="the disk is full"):
+        storage.write_atomically(tmp_path / "a", to_full_device)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.tsv", "config.yaml"])
+def test_any_flipped_byte_of_a_run_is_an_error_or_harmless(toy_run, tmp_path, rng, request, name):
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    whole = load_model(run)
+    content = (run / name).read_bytes()
+    flips = min(len(content), request.config.getoption("--flips"))
+    detected = 0
+    for place in rng.choice(len(content), flips, replace=False):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        (run / name).write_bytes(damaged)
+        try:
+            found = load_model(run)
+        except EmbedderError:
+            detected += 1
+            continue
+        assert found.vocabulary.words == whole.vocabulary.words
+        assert found.config == whole.config
+        for one, other in zip(found.parameters, whole.parameters, strict=True):
+            np.testing.assert_array_equal(one, other)
+    if name != "config.yaml":
+        assert detected >= flips - 2
+
+
+def test_any_flipped_byte_of_a_checkpoint_is_an_error_or_harmless(tmp_path, rng, request):
+    folder = RunFolder(tmp_path)
+    moments = {"first.E": rng.normal(size=(3, 2)), "visits.E": np.arange(3)}
+    metadata = {"step": 7, "passes": 0.5, "position": [1, 2], "best": [0.25, 1]}
+    save_checkpoint(folder, SavedState(small_parameters(), moments, metadata), 1)
+    (path,) = folder.checkpoints()
+    content = path.read_bytes()
+    for place in rng.integers(0, len(content), request.config.getoption("--flips")):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            found, faults = load_checkpoint(folder)
+        except RunError:
+            continue
+        assert faults == []
+        assert found.metadata == metadata
+        for name, array in moments.items():
+            np.testing.assert_array_equal(found.optimizer[name], array)
+
+
+def test_a_damaged_line_of_metrics_is_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    good = '{"step": 3, "pass": 0.5, "loss": 1.0, "seconds": 2.5}'
+    path.write_text(f'{good}\n{{"step": 5, "sec\n\x00\n[]\n{good.replace("3", "9")}\n')
+    Metrics(path, 10, 5, 0.6)
+    assert path.read_text() == good + "\n"

@@ -1,0 +1,54 @@
+import pytest
+
+from embedder.config_files import make_config
+from embedder.kernels import hidden
+from embedder.training.gradient_check import check_gradients
+
+
+def config(loss=None, examples=None, **network):
+    sizes = {"dimension": 7, "hidden": 5}
+    tree = {"corpus": {"files": ["a"]}, "network": sizes | network}
+    return make_config(tree | {"loss": loss or {}, "examples": examples or {}}, "test")
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "identity"])
+def test_kernels_differences_and_jacobians_agree(activation, direct):
+    comparisons = check_gradients(config(activation=activation, direct=direct))
+    assert [comparison.name for comparison in comparisons] == ["E", "W1", "b1", "W2", "b2"]
+    assert all(comparison.passed for comparison in comparisons)
+    # Both are the exact derivative: to rounding, not just to the tolerance.
+    assert max(comparison.against_jacobians for comparison in comparisons) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "softmax",
+        "class-softmax",
+        "sampled-softmax",
+        "negative-sampling",
+        "nce",
+    ],
+)
+@pytest.mark.parametrize("inputs", ["word", "mean", "concat"])
+@pytest.mark.parametrize("direct", [False, True])
+def test_every_loss_and_input_agrees(loss, inputs, direct):
+    windows = {"source": "windows", "window": 2}
+    # Candidates repeat and hit targets: the vocabulary is small.
+    losses = {"name": loss, "samples": 40, "negatives": 3.0}
+    comparisons = check_gradients(config(losses, windows, input=inputs, direct=direct))
+    assert all(comparison.passed for comparison in comparisons)
+    assert max(comparison.against_jacobians for comparison in comparisons) < 1e-12
+
+
+def test_a_wrong_derivative_fails_its_parameters_and_no_others(monkeypatch):
+    original = hidden.hidden_backward
+
+    def wrong(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1):
+        original(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1)
+        d_W1 *= 1.001
+
+    monkeypatch.setattr(hidden, "hidden_backward", wrong)
+    failed = [c.name for c in check_gradients(config()) if not c.passed]
+    assert failed == ["W1"]

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from embedder.errors import FormatError, VocabularyError
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.index import ApproximateIndex
+from embedder.vectors.word_vectors import WordVectors
+
+pytest.importorskip("usearch", reason="usearch is not installed")
+
+
+@pytest.fixture
+def vectors(rng):
+    words = [f"w{i}" for i in range(2000)]
+    return WordVectors(Vocabulary(words, np.ones(2000)), rng.normal(size=(2000, 16)).astype("f4"))
+
+
+def test_an_index_finds_nearly_all_neighbours_and_survives_the_disk(vectors, tmp_path):
+    built = ApproximateIndex.build(vectors)
+    assert built.recall() > 0.95
+    built.save(tmp_path / "i.usearch")
+    loaded = ApproximateIndex.load(tmp_path / "i.usearch", vectors)
+    for one, two, exact in zip(
+        built.neighbors_of(["w1", "w5"], 4),
+        loaded.neighbors_of(["w1", "w5"], 4),
+        vectors.neighbors_of(["w1", "w5"], 4),
+        strict=True,
+    ):
+        assert one == two
+        assert one[0].word == exact[0].word
+        assert one[0].similarity == pytest.approx(exact[0].similarity, abs=1e-5)
+    with pytest.raises(VocabularyError, match="nil"):
+        loaded.neighbors_of(["nil"])
+
+
+def test_an_index_of_other_vectors_or_none_is_refused(vectors, tmp_path):
+    ApproximateIndex.build(vectors).save(tmp_path / "i.usearch")
+    other = WordVectors(Vocabulary(["a", "b"], np.ones(2)), np.ones((2, 16), np.float32))
+    with pytest.raises(FormatError, match=r"expected one of these vectors, \(2, 16\)"):
+        ApproximateIndex.load(tmp_path / "i.usearch", other)
+    (tmp_path / "text").write_text("no index\n" * 50)
+    with pytest.raises(FormatError, match=r"text: (no|an) index of"):
+        ApproximateIndex.load(tmp_path / "text", vectors)

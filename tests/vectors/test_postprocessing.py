@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from embedder.errors import FormatError
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.postprocessing import postprocess
+from embedder.vectors.rounding import int8_codes, rounded, rounding_loss
+from embedder.vectors.word_vectors import WordVectors
+
+
+@pytest.fixture
+def vectors(rng):
+    matrix = rng.normal(size=(500, 20)) + 3 * rng.normal(size=(500, 1)) * rng.normal(size=20) + 1
+    words = [f"w{i}" for i in range(500)]
+    return WordVectors(Vocabulary(words, np.ones(500)), matrix.astype(np.float32))
+
+
+def test_normalised_vectors_have_length_one(vectors):
+    matrix = postprocess(vectors, ["normalise"]).matrix
+    np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(matrix, postprocess(vectors, ["normalize"]).matrix)
+
+
+def test_centred_vectors_have_no_mean(vectors):
+    np.testing.assert_allclose(postprocess(vectors, ["centre"]).matrix.mean(axis=0), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_top_directions_are_those_of_the_singular_vectors(vectors, count):
+    found = postprocess(vectors, [f"all-but-the-top={count}"]).matrix
+    centred = vectors.matrix.astype(float) - vectors.matrix.mean(axis=0, dtype=float)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    top = directions[:count]
+    np.testing.assert_allclose(found, centred - centred @ top.T @ top, atol=1e-4)
+
+
+def test_steps_come_in_their_order_and_leave_the_original_alone(vectors):
+    before = vectors.matrix.copy()
+    last_centred = postprocess(vectors, ["normalise", "centre"]).matrix
+    last_normal = postprocess(vectors, ["centre", "normalise"]).matrix
+    np.testing.assert_allclose(last_centred.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(last_normal, axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(vectors.matrix, before)
+    assert postprocess(vectors, []) is vectors
+
+
+@pytest.mark.parametrize("step", ["whiten", "centre=2", "all-but-the-top=x", "all-but-the-top=21"])
+def test_unknown_steps_are_errors(vectors, step):
+    with pytest.raises(FormatError, match=f"{step}: .*expected"):
+        postprocess(vectors, [step])
+
+
+def test_int8_is_within_half_a_step(vectors):
+    codes, scales = int8_codes(vectors.matrix)
+    assert codes.dtype == np.int8
+    assert np.abs(codes.astype(int)).max() == 127
+    assert (np.abs(codes * scales - vectors.matrix) <= 0.5001 * scales).all()
+    zeros = int8_codes(np.zeros((3, 2), np.float32))
+    assert not zeros[0].any()
+
+
+def test_rounding_loses_little_and_more_with_fewer_bits(vectors):
+    half, eight = (rounding_loss(vectors, rounded(vectors, d)) for d in ("float16", "int8"))
+    assert 0.999 < eight.cosine < half.cosine <= 1.00001
+    assert 0.8 < eight.neighbors < half.neighbors <= 1
+    assert rounded(vectors, "float32") is vectors
+
+
+def test_what_float16_cannot_hold_is_an_error():
+    vectors = WordVectors(Vocabulary(["a"], np.ones(1)), np.full((1, 2), 1e6, np.float32))
+    with pytest.raises(FormatError, match="normalise the vectors first"):
+        rounded(vectors, "float16")

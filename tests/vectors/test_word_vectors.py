@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from embedder.errors import VocabularyError
+from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.from_run import load_vectors
+from embedder.vectors.word_vectors import WordVectors
+
+WORDS = ["king", "queen", "man", "woman", "apple", "naïve"]
+
+
+@pytest.fixture
+def vectors(rng):
+    matrix = rng.normal(size=(6, 3)).astype(np.float32)
+    matrix[:4] = [[1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 1, 0]]
+    return WordVectors(Vocabulary(WORDS, np.arange(6, 0, -1)), matrix)
+
+
+def test_neighbors_are_ordered_by_cosine_and_leave_the_word_out(vectors):
+    found = vectors.neighbors("king", 3)
+    assert "king" not in [near.word for near in found]
+    similarities = [near.similarity for near in found]
+    assert similarities == sorted(similarities, reverse=True)
+    i, j = WORDS.index("king"), WORDS.index(found[0].word)
+    a, b = vectors.matrix[i], vectors.matrix[j]
+    assert found[0].similarity == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_asking_for_more_neighbors_than_words_gives_them_all(vectors):
+    assert len(vectors.neighbors("king", 100)) == 5
+
+
+def test_analogies_leave_their_three_words_out(vectors):
+    found = vectors.analogy("man", "king", "woman", 3)
+    assert found[0].word == "queen"
+    assert not {"man", "king", "woman"} & {near.word for near in found}
+
+
+def test_a_zero_vector_is_near_to_nothing(rng):
+    matrix = np.vstack([np.zeros(3), rng.normal(size=(2, 3))]).astype(np.float32)
+    vectors = WordVectors(Vocabulary(["o", "a", "b"], np.array([3, 2, 1])), matrix)
+    assert [near.similarity for near in vectors.neighbors("o")] == [0.0, 0.0]
+
+
+def test_text_formats_hold_every_float_exactly(vectors, tmp_path):
+    for name, skip in (("word2vec", 1), ("glove", 0)):
+        path = tmp_path / name
+        vectors.save(path, name)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if skip:
+            assert lines[0] == "6 3"
+        rows = [line.split(" ") for line in lines[skip:]]
+        assert [row[0] for row in rows] == WORDS
+        np.testing.assert_array_equal(
+            np.array([row[1:] for row in rows], np.float32), vectors.matrix
+        )
+
+
+def test_words_with_spaces_are_refused_by_text_formats(rng, tmp_path):
+    vectors = WordVectors(
+        Vocabulary(["new\u00a0york", "b"], np.array([2, 1])), np.ones((2, 2), np.float32)
+    )
+    with pytest.raises(VocabularyError, match="white space"):
+        vectors.save(tmp_path / "a", "word2vec")
+
+
+def test_the_runs_own_default_decides_the_vectors(toy_run):
+    default = load_vectors(toy_run)
+    np.testing.assert_array_equal(default.matrix, load_vectors(toy_run, "sum").matrix)
+
+
+@pytest.mark.parametrize("name", ["word2vec", "word2vec-binary", "glove"])
+def test_gensim_reads_what_is_exported(toy_run, tmp_path, name):
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    vectors = load_vectors(toy_run)
+    path = tmp_path / "vectors"
+    vectors.save(path, name)
+    loaded = models.KeyedVectors.load_word2vec_format(
+        str(path), binary=name == "word2vec-binary", no_header=name == "glove"
+    )
+    assert loaded.index_to_key == vectors.vocabulary.words
+    np.testing.assert_array_equal(loaded.vectors, vectors.matrix)
