@@ -7,38 +7,58 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+_ROWS_PER_BLOCK = 1024
 
-def cut_evenly(mass: Array, parts: int) -> Array:
-    """Cut words into runs of consecutive ones that have about the same mass each.
+
+def offsets_from_lengths(lengths: Array) -> Array:
+    """Return where each of n consecutive segments starts, and where the last ends, (n + 1,)."""
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
+def cut_evenly(mass: Array, ranges: int) -> Array:
+    """Cut n items into ranges of consecutive ones that have about the same mass each.
 
     Parameters
     ----------
-    mass : (V,)
-        Of each word, positive.
-    parts
-        At most V; none is empty.
+    mass : (n,)
+        Of each item, positive.
+    ranges
+        At most n; none is empty.
 
     Returns
     -------
-    (parts + 1,) int64
-        Where the runs begin, and V.
+    (ranges + 1,) int64
+        Where the ranges start, and n.
     """
     ends = np.cumsum(mass)
-    wanted = ends[-1] * np.arange(1, parts) / parts
+    wanted = ends[-1] * np.arange(1, ranges) / ranges
     cuts = np.searchsorted(ends, wanted) + 1
-    least = np.arange(1, parts)
+    least = np.arange(1, ranges)
     cuts = np.maximum.accumulate(np.maximum(cuts - least, 0)) + least  # distinct
-    cuts = np.minimum(cuts, len(mass) - parts + least)
+    cuts = np.minimum(cuts, len(mass) - ranges + least)
     return np.concatenate([[0], cuts, [len(mass)]])
 
 
-def normalised(vectors: Array) -> Array:
-    """Return the rows (V, D) scaled to length 1; zero rows stay zero."""
-    # In double precision: squares of large float32 overflow.
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, None]
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), vectors.dtype)
+def row_lengths(matrix: Array) -> Array:
+    """Return the Euclidean lengths of rows, (n,) float64; 1 for rows of zeros."""
+    lengths = np.empty(len(matrix))
+    for start in range(0, len(matrix), _ROWS_PER_BLOCK):
+        # In double precision: squares of large float32 overflow.
+        rows = np.asarray(matrix[start : start + _ROWS_PER_BLOCK], np.float64)
+        lengths[start : start + _ROWS_PER_BLOCK] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    lengths[lengths == 0] = 1
+    return lengths
 
 
-def cumulated(lengths: Array) -> Array:
-    """Return where each of consecutive pieces begins, and the end of all."""
-    return np.concatenate([[0], np.cumsum(lengths)])
+def unit_rows(matrix: Array, lengths: Array | None = None) -> Array:
+    """Return the rows (n, D) scaled to length 1, in their dtype; zero rows stay zero.
+
+    Parameters
+    ----------
+    matrix : (n, D)
+    lengths : (n,)
+        From `row_lengths`, where they are known already.
+    """
+    if lengths is None:
+        lengths = row_lengths(matrix)
+    return np.asarray(matrix / lengths[:, None], matrix.dtype)

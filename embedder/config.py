@@ -313,7 +313,7 @@ class TrackingConfig(_Section):
     """The name of MLflow's experiment."""
 
 
-_OF_THE_OTHER_SOURCE = {
+_KEYS_WITHOUT_EFFECT = {
     "windows": (("examples", "near"), ("examples", "near_contexts"), ("training", "row_sampling")),
     "cooccurrence": tuple(
         ("examples", key) for key in ("sides", "dynamic", "across_sentences", "shuffle_tokens")
@@ -342,7 +342,7 @@ class Config(_Section):
     def _parts_fit_together(self) -> "Config":
         source, network = self.examples.source, self.network
         validation = self.validation
-        for section, key in _OF_THE_OTHER_SOURCE[source]:
+        for section, key in _KEYS_WITHOUT_EFFECT[source]:
             own = getattr(self, section)
             if getattr(own, key) != type(own).model_fields[key].default:
                 raise ValueError(f"{section}.{key}: has no effect with examples.source {source}")

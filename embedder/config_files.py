@@ -31,11 +31,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _float_of_scientific_notation(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+def _construct_scientific(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
     return float(loader.construct_scalar(node))
 
 
-_Loader.add_constructor("!scientific", _float_of_scientific_notation)
+_Loader.add_constructor("!scientific", _construct_scientific)
 _Loader.add_implicit_resolver(
     "!scientific",
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
@@ -76,9 +76,9 @@ def with_overrides(config: Config, overrides: typing.Sequence[str], origin: str)
 def make_config(tree: dict[str, Any], origin: str) -> Config:
     """Check a nested dictionary and return it as a `Config`; `origin` names it in errors."""
     try:
-        return Config.model_validate(_with_defaults_of_windows(tree))
+        return Config.model_validate(_with_window_defaults(tree))
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {describe_faults(error)}") from None
+        raise ConfigError(f"{origin}: {describe_errors(error)}") from None
 
 
 WINDOWS_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -98,7 +98,7 @@ LANGUAGE_MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def _with_defaults_of_windows(tree: dict[str, Any]) -> dict[str, Any]:
+def _with_window_defaults(tree: dict[str, Any]) -> dict[str, Any]:
     """Fill in what windows want otherwise than counts: a row of E then gets many small steps."""
 
     def section(name: str) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def set_key(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[last] = value
 
 
-def describe_faults(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+def describe_errors(error: ValidationError, model: type[BaseModel] | None = None) -> str:
     """Turn pydantic's list into sentences a user can act on, one a fault.
 
     Parameters

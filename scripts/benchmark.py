@@ -34,16 +34,17 @@ from embedder.evaluation.questions import Question, Section
 from embedder.examples.batches import one_hot, target_rows
 from embedder.examples.cooccurrence import Cooccurrences
 from embedder.kernels.threads import available_threads, kernel_threads
+from embedder.network.composition import OwnRows
 from embedder.network.losses import make_loss
 from embedder.network.losses.classes import with_class_rows
 from embedder.network.network import Network
 from embedder.network.optimizer import Optimizer
-from embedder.network.parameters import Parameters, start_parameters
+from embedder.network.parameters import Parameters, Start, initial_parameters
 from embedder.runs.checkpoint import load_model
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.word_vectors import WordVectors
 
-CELLS_A_ROW = 1000
+CELLS_PER_ROW = 1000
 """As many contexts as a word of a 17-million-token corpus has in the mean."""
 SHAPES = [
     (V, H, B) for V in (10_000, 30_000, 100_000, 400_000) for H in (100, 300) for B in (256, 1024)
@@ -85,16 +86,17 @@ class Case:
     def __init__(self, V: int, H: int, B: int) -> None:
         rng = np.random.default_rng(0)
         self.B = B
-        columns = rng.integers(0, V, (B, CELLS_A_ROW), np.int32)
+        columns = rng.integers(0, V, (B, CELLS_PER_ROW), np.int32)
         columns.sort(axis=1)
-        weights = rng.random(columns.size, np.float32) / CELLS_A_ROW
+        weights = rng.random(columns.size, np.float32) / CELLS_PER_ROW
         offsets = np.full(V + 1, columns.size, np.int64)
-        offsets[: B + 1] = np.arange(B + 1) * CELLS_A_ROW
+        offsets[: B + 1] = np.arange(B + 1) * CELLS_PER_ROW
         self.counts = Cooccurrences(offsets, columns.reshape(-1), weights)
         self.totals = np.zeros(V)
         self.totals[:B] = weights.reshape(B, -1).sum(1)
         self.config = NetworkConfig(dimension=H, hidden=H)
-        self.parameters = start_parameters(self.config, np.ones(V), np.arange(V), rng)
+        start = Start(np.ones(V), np.arange(V), OwnRows(V))
+        self.parameters = initial_parameters(self.config, start, rng)
         self.rows = np.arange(B)
 
 
@@ -115,7 +117,7 @@ def numpy_step(case: Case) -> Callable[[], object]:
     moments = {name: (np.zeros_like(p), np.zeros_like(p)) for name, p in learned.items()}
     e_first, e_second = np.zeros_like(E), np.zeros_like(E)
     rows, n = case.rows, case.totals[: case.B, None].astype(np.float32)
-    example = np.repeat(np.arange(case.B), CELLS_A_ROW)
+    example = np.repeat(np.arange(case.B), CELLS_PER_ROW)
     column, weight = case.counts.columns, case.counts.weights
 
     def adam(p: Array, g: Array, m: Array, s: Array) -> None:
@@ -215,7 +217,8 @@ def measure_windows(peak: float) -> list[dict[str, Any]]:
     for name in ("softmax", "class-softmax", "sampled-softmax", "negative-sampling"):
         loss_config = LossConfig(name=name)
         config = NetworkConfig(input="mean", dimension=H, hidden=H)
-        parameters = start_parameters(config, counts, np.arange(V), rng)
+        start = Start(counts, np.arange(V), OwnRows(V))
+        parameters = initial_parameters(config, start, rng)
         parameters = with_class_rows(loss_config, counts, parameters)
         optimizer = Optimizer(parameters, TrainingConfig(), "windows")
         loss = make_loss(loss_config, counts, parameters, B, threads, 0)

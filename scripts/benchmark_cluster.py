@@ -31,14 +31,14 @@ class Costs(NamedTuple):
 
     ``latency``
         Seconds a message takes to arrive, whatever its size.
-    ``seconds_a_byte``
+    ``seconds_per_byte``
         Of a link.
     ``products``
         Floating-point operations a second in the step of one worker.
     """
 
     latency: float
-    seconds_a_byte: float
+    seconds_per_byte: float
     products: float
 
 
@@ -65,7 +65,7 @@ def step_seconds(costs: Costs, V: int, H: int, B: int, p: int, D: int = 300) -> 
     """
     messages, moved = features(B, H, p)
     products = 6 * H * B * (V / p + D) / costs.products
-    return products, messages * costs.latency + moved * costs.seconds_a_byte
+    return products, messages * costs.latency + moved * costs.seconds_per_byte
 
 
 def _free_port() -> int:

@@ -34,7 +34,7 @@ from embedder.vectors.word_vectors import WordVectors
 
 MIN_N, MAX_N, BUCKETS = 3, 6, 2_000_000
 NEIGHBORS = 10
-_WORDS_AT_A_TIME = 250
+_WORDS_PER_BATCH = 250
 
 
 class Trained(NamedTuple):
@@ -126,8 +126,8 @@ def ranks_of_true_neighbors(whole: Trained, without: Trained, words: list[str]) 
     known = whole.vectors.unit_rows(candidates)
     others = without.vectors.unit_rows(np.arange(len(without.vectors)))
     found = []
-    for start in range(0, len(words), _WORDS_AT_A_TIME):
-        some = words[start : start + _WORDS_AT_A_TIME]
+    for start in range(0, len(words), _WORDS_PER_BATCH):
+        some = words[start : start + _WORDS_PER_BATCH]
         own = whole.vectors.unit_rows(np.array([whole.vectors.vocabulary.ids[w] for w in some]))
         true = rows[np.argsort(-(own @ known.T), axis=1)[:, :NEIGHBORS]]
         # Ranks are by cosine: the length of the word's own vector changes none.

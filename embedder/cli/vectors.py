@@ -34,7 +34,7 @@ def neighbors(
     for word, near in zip(words, found, strict=True):
         if len(words) > 1:
             click.echo(f"{word}:")
-        _say_what_is_composed(loaded, [word])
+        _report_composed_words(loaded, [word])
         _print_neighbors(near)
 
 
@@ -65,11 +65,11 @@ def build_index(run: Path, out: Path, vectors: Any) -> None:
 def analogy(run: Path, a: str, b: str, c: str, vectors: Any, count: int) -> None:
     """Complete "A is to B as C is to …"."""
     loaded = read_vectors(run, vectors)
-    _say_what_is_composed(loaded, [a, b, c])
+    _report_composed_words(loaded, [a, b, c])
     _print_neighbors(loaded.analogy(a, b, c, count))
 
 
-def _say_what_is_composed(vectors: Any, words: list[str]) -> None:
+def _report_composed_words(vectors: Any, words: list[str]) -> None:
     for word in words:
         if vectors.is_composed(word):
             near = f" ('{word.lower()}' is known.)" if word.lower() in vectors else ""

@@ -26,22 +26,12 @@ from embedder.vectors.search import over_blocks
 from embedder.vectors.word_vectors import WordVectors
 
 Method = Literal["3CosAdd", "3CosMul", "PairDistance"]
-
-
 SKIPPED = -1
 """The rank of a question that was not asked."""
-
-
-_QUESTIONS_AT_A_TIME = 1024
-
-
+_QUESTIONS_PER_BATCH = 1024
 _RESAMPLES = 10_000
-
-
 _NEAR = 4e-6
 """Scores this close are compared only when both come from one product, for the sake of rounding."""
-
-
 _NEAR_KEPT = 1 << 20
 
 
@@ -133,8 +123,8 @@ def evaluate_analogies(
     questions = [question for section in sections for question in section.questions]
     ranks = np.full(len(questions), SKIPPED, np.int64)
     known = [i for i, question in enumerate(questions) if _is_known(question, spellings, V)]
-    for start in range(0, len(known), _QUESTIONS_AT_A_TIME):
-        some = known[start : start + _QUESTIONS_AT_A_TIME]
+    for start in range(0, len(known), _QUESTIONS_PER_BATCH):
+        some = known[start : start + _QUESTIONS_PER_BATCH]
         ranks[some] = _ranks(vectors, [questions[i] for i in some], spellings, V, method)
     names = np.array([i for i, section in enumerate(sections) for _ in section.questions])
     found: dict[str, Array] = {}
@@ -174,8 +164,8 @@ def _ranks(
     a, b, c = (vectors.unit_rows(asked[:, i]) for i in range(3))
     scorer = _Scorer(method, a, b, c)
     best = np.full(n, -np.inf, np.float32)
-    for start in range(0, len(right_pairs), _QUESTIONS_AT_A_TIME):
-        rows, which = right_pairs[start : start + _QUESTIONS_AT_A_TIME].T
+    for start in range(0, len(right_pairs), _QUESTIONS_PER_BATCH):
+        rows, which = right_pairs[start : start + _QUESTIONS_PER_BATCH].T
         np.maximum.at(best, which, scorer.paired(vectors.unit_rows(rows), which))
     hopeless = best == -np.inf  # the only right answers stand in the question
     best[hopeless] = np.inf

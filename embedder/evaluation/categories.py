@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import ids_without_case, numbered_data
+from embedder.evaluation.files import case_insensitive_ids, numbered_lines
 from embedder.vectors.word_vectors import WordVectors
 
 _STARTS = 20
@@ -35,7 +35,7 @@ def read_categories(path: Path) -> list[tuple[str, str]]:
         For a file that is missing, empty or not text, or a line that is none of these.
     """
     pairs = []
-    for number, line in numbered_data(path):
+    for number, line in numbered_lines(path):
         fields = line.replace(",", " ").split()
         if len(fields) != 2:
             raise EvaluationError(
@@ -56,7 +56,7 @@ def evaluate_categories(
     """
     from scipy.cluster.vq import kmeans2
 
-    ids = ids_without_case(vectors, restrict_vocab)
+    ids = case_insensitive_ids(vectors, restrict_vocab)
     known = [(ids[word.upper()], category) for word, category in pairs if word.upper() in ids]
     names = sorted({category for _, category in known})
     k = len(names)

@@ -28,7 +28,7 @@ def read_lines(path: Path) -> Iterator[str]:
     yield from text.split("\n")
 
 
-def numbered_data(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number and text of each line that is neither empty nor begins with #.
 
     Raises
@@ -57,7 +57,7 @@ def files_in(path: Path) -> list[Path]:
     return files
 
 
-def ids_without_case(vectors: WordVectors, restrict_vocab: int | None) -> dict[str, int]:
+def case_insensitive_ids(vectors: WordVectors, restrict_vocab: int | None) -> dict[str, int]:
     """Return the row of every word in upper case; of two spellings that of the more frequent."""
     ids: dict[str, int] = {}
     for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):

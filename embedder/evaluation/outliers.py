@@ -13,10 +13,10 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import files_in, ids_without_case, read_lines
+from embedder.evaluation.files import case_insensitive_ids, files_in, read_lines
 from embedder.vectors.word_vectors import WordVectors
 
-_SMALLEST_GROUP = 2
+_MIN_GROUP = 2
 
 
 class Group(NamedTuple):
@@ -51,7 +51,7 @@ def read_outliers(path: Path) -> list[Group]:
         text = "\n".join(line.strip() for line in read_lines(file)).strip("\n")
         words, _, outliers = text.partition("\n\n")
         group = Group(file.stem, words.split("\n"), outliers.split())
-        if len(group.words) < _SMALLEST_GROUP or not group.outliers:
+        if len(group.words) < _MIN_GROUP or not group.outliers:
             raise EvaluationError(
                 f"{file}: expected two or more words, one a line, an empty line, and outliers."
             )
@@ -67,11 +67,11 @@ def evaluate_outliers(
     Unknown words of a group are left out of it; a set counts if its outlier and at least two words
     are known.
     """
-    ids = ids_without_case(vectors, restrict_vocab)
+    ids = case_insensitive_ids(vectors, restrict_vocab)
     places = []
     for group in groups:
         words = [ids[word.upper()] for word in group.words if word.upper() in ids]
-        if len(words) < _SMALLEST_GROUP:
+        if len(words) < _MIN_GROUP:
             continue
         for outlier in group.outliers:
             if outlier.upper() in ids:

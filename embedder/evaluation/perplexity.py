@@ -13,7 +13,7 @@ import numpy as np
 
 from embedder.errors import CorpusError
 from embedder.examples.batches import CountedRows
-from embedder.examples.cooccurrence import count_cooccurrences
+from embedder.examples.cooccurrence import CountingOptions, TokenSample, count_cooccurrences
 from embedder.examples.held_out import (
     NgramBaseline,
     cooccurrence_loss,
@@ -100,10 +100,9 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
                 ngram, mixture = (float(np.exp(loss)) for loss in losses)
         else:
             keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
-            counts = count_cooccurrences(
-                corpus.ids, keep, config.examples, seed, threads, Path(folder)
-            )
-            rows = CountedRows(counts)
+            options = CountingOptions(config.examples, threads)
+            wanted = TokenSample(keep, seed)
+            rows = CountedRows(count_cooccurrences(corpus.ids, wanted, options, Path(folder)))
             predicted = float(rows.totals.sum())
             nats = cooccurrence_loss(network, rows, batch)
     if predicted == 0:

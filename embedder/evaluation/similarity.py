@@ -7,7 +7,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import ids_without_case, numbered_data
+from embedder.evaluation.files import case_insensitive_ids, numbered_lines
 from embedder.vectors.word_vectors import WordVectors
 
 
@@ -39,7 +39,7 @@ def read_similarities(path: Path) -> list[Judgement]:
         For a file that is missing, empty or not text, or a line that is none of these.
     """
     judgements = []
-    for number, line in numbered_data(path):
+    for number, line in numbered_lines(path):
         separator = "\t" if "\t" in line else "," if "," in line else None
         fields = [field.strip() for field in line.split(separator)]
         try:
@@ -75,7 +75,7 @@ def pair_cosines(
     vectors: WordVectors, judgements: list[Judgement], restrict_vocab: int | None = None
 ) -> Array:
     """Return the cosine of every pair, (n,) float64; NaN where a word is unknown."""
-    ids = ids_without_case(vectors, restrict_vocab)
+    ids = case_insensitive_ids(vectors, restrict_vocab)
     found = [
         (i, ids[pair.first.upper()], ids[pair.second.upper()])
         for i, pair in enumerate(judgements)

@@ -39,7 +39,7 @@ class Stream(Protocol):
     """In a pass: rows drawn, or words of the text."""
     batch_size: int
     """The most examples in a batch."""
-    steps_a_pass: int
+    steps_per_pass: int
     """Batches; of windows, roughly."""
 
     def batches(self) -> Iterator[Batch]:
@@ -93,7 +93,7 @@ class RowSampler:
         self._scales = self.batch_size / (self._probabilities * totals.sum())
 
     @property
-    def steps_a_pass(self) -> int:
+    def steps_per_pass(self) -> int:
         """Steps in which as many rows are drawn as there are words."""
         return -(-len(self.words) // self.batch_size)
 
@@ -180,12 +180,12 @@ class RowStream:
         self._passes = training.passes
         self._number = 0
         self.batch_size = self.sampler.batch_size
-        self.steps_a_pass = self.sampler.steps_a_pass
-        self.words = self.steps_a_pass * self.batch_size
+        self.steps_per_pass = self.sampler.steps_per_pass
+        self.words = self.steps_per_pass * self.batch_size
 
     def batches(self) -> Iterator[Batch]:
         """See `Stream`."""
-        a_pass = self.steps_a_pass
+        a_pass = self.steps_per_pass
         steps = a_pass * self._passes
         while self._number < steps:
             number = self._number

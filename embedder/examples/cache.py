@@ -16,12 +16,10 @@ from typing import Any
 
 from embedder.errors import RunError
 from embedder.storage import describe_write_error
-from embedder.text.sources import Source, faults_named
+from embedder.text.sources import Source, as_corpus_errors
 from embedder.version import __version__
 
 DEFAULT_LIMIT = 10**10
-
-
 _UNFINISHED = ".making-"
 
 
@@ -127,7 +125,7 @@ def address(kind: str, settings: dict[str, Any], sources: Sequence[Source] = ())
     for source in sources:
         if source.path is None or not source.path.is_file():
             return None
-        with faults_named(source), source.path.open("rb") as file:
+        with as_corpus_errors(source), source.path.open("rb") as file:
             found.update(hashlib.file_digest(file, "sha256").digest())
     return f"{kind}-{found.hexdigest()[:32]}"
 

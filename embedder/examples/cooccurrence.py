@@ -14,23 +14,23 @@ the V words of the vocabulary in any place; then the N most frequent ones just b
 then the same just after it.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array, cumulated
+from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import ExamplesConfig
 from embedder.errors import CorpusError
 
-CELLS_A_SLAB = 1 << 25
+if TYPE_CHECKING:
+    from embedder.kernels.counts import PositionIndex
+
+CELLS_PER_SLAB = 1 << 25
 """Cells counted between two writes to disk: 256 MB."""
-
-
-BYTES_A_CELL = 8
-
-
-_CELLS_A_SUM = 1 << 20
+BYTES_PER_CELL = 8
+_CELLS_PER_SUM = 1 << 20
 
 
 class Cooccurrences(NamedTuple):
@@ -59,8 +59,8 @@ class Cooccurrences(NamedTuple):
         """Return Σ_w C[w, c] for every context, (C,) float64."""
         totals = np.zeros(contexts)
         # In pieces: bincount makes wide copies of what it is given.
-        for start in range(0, len(self.columns), _CELLS_A_SUM):
-            piece = slice(start, start + _CELLS_A_SUM)
+        for start in range(0, len(self.columns), _CELLS_PER_SUM):
+            piece = slice(start, start + _CELLS_PER_SUM)
             totals += np.bincount(self.columns[piece], self.weights[piece], contexts)
         return totals
 
@@ -82,66 +82,85 @@ def context_words(vocabulary: int, config: ExamplesConfig) -> Array:
     return np.concatenate([words, near, near])
 
 
+class TokenSample(NamedTuple):
+    """Which tokens of a corpus are counted.
+
+    ``keep (V,) float64``
+        The probability of keeping an occurrence of each word.
+    ``seed``
+        Decides which occurrences are dropped and which sentences are held out.
+    ``held_out``
+        The share of the sentences that are held out for validation.
+    ``validation``
+        Whether to count those instead of the rest.
+    """
+
+    keep: Array
+    seed: int
+    held_out: float = 0.0
+    validation: bool = False
+
+
+class CountingOptions(NamedTuple):
+    """How tokens are counted.
+
+    ``examples``
+        The window and its weights.
+    ``threads``
+        How many threads count; the result does not depend on it.
+    ``memory_limit``
+        Bytes for the positions of words and the cells on their way to disk; None for no limit.
+        Words are then counted a slab at a time, and the stream is read again for each slab; the
+        counts stay the same. One word's positions, and one row of cells per thread, are always
+        held.
+    """
+
+    examples: ExamplesConfig
+    threads: int
+    memory_limit: int | None = None
+
+
 def count_cooccurrences(
-    ids: Array,
-    keep: Array,
-    config: ExamplesConfig,
-    seed: int,
-    threads: int,
-    folder: Path,
-    held_out: float = 0.0,
-    validation: bool = False,
-    memory_limit: int | None = None,
+    ids: Array, wanted: TokenSample, options: CountingOptions, folder: Path
 ) -> Cooccurrences:
     """Count the neighbours of every word of the vocabulary.
 
-    Frequent words are dropped before windows are laid, as word2vec.c does, so that windows reach
-    further. The result depends on the seed, not on the number of threads.
+    Frequent words are dropped before windows are formed, as word2vec.c does, so that windows reach
+    further.
 
     Parameters
     ----------
     ids : (n,) int32
         The corpus, −1 at sentence ends.
-    keep : (V,) float64
-        The probability of keeping an occurrence of each word.
-    config
-        The window and its weights.
-    seed
-        Decides which occurrences are dropped and which sentences are held out.
-    threads
-        How many words are counted at a time.
+    wanted
+        Which of its tokens count.
+    options
+        How they are counted.
     folder
         Where the sampled ids and the cells are written: they are mapped, not held in memory.
-    held_out
-        The share of the sentences that validate.
-    validation
-        Count those instead of the rest.
-    memory_limit
-        Bytes for the places of words and the cells on their way to disk. Words are counted so many
-        at a time, and the stream is read again for each lot; the counts stay the same. One word's
-        places, and one row of cells a thread, are always held.
 
     Raises
     ------
     CorpusError
-        If no two words stand in one window.
+        If no two words are in one window.
     """
     from embedder.kernels.counts import sample_tokens
 
+    keep, seed, held_out, validation = wanted
     name = "validation" if validation else "cells"
     sample: Array = np.memmap(folder / f"{name}.sample", np.int32, mode="w+", shape=len(ids))
     sample = sample[: sample_tokens(np.asarray(ids), keep, seed, held_out, validation, sample)]
-    counts = count_sample(sample, len(keep), config, threads, folder / name, memory_limit)
+    counts = count_sample(sample, len(keep), options, folder / name)
     if len(counts.columns) == 0:
-        raise nothing_counted(validation)
+        raise no_pairs_error(validation)
     return counts
 
 
-def nothing_counted(validation: bool) -> CorpusError:
-    """Return the error of a corpus, or of what is held out of it, without a pair of words."""
+def no_pairs_error(validation: bool) -> CorpusError:
+    """Return the error for a corpus, or its held-out part, without two words in one window."""
     what = "validation.fraction holds out" if validation else "the corpus has"
     return CorpusError(
-        f"No two words of the vocabulary stand in one window of what {what}; give more text, "
+        f"No two words of the vocabulary are in one window of what {what}; give more text, "
         "or lower vocabulary.min_count."
     )
 
@@ -149,13 +168,11 @@ def nothing_counted(validation: bool) -> CorpusError:
 def count_sample(
     sample: Array,
     vocabulary: int,
-    config: ExamplesConfig,
-    threads: int,
+    options: CountingOptions,
     path: Path,
-    memory_limit: int | None = None,
     dtype: type = np.float32,
 ) -> Cooccurrences:
-    """Count the neighbours in ids of which all are wanted; there may be none.
+    """Count the neighbours in ids all of which count; there may be none.
 
     Parameters
     ----------
@@ -163,59 +180,48 @@ def count_sample(
         −1 at sentence ends.
     vocabulary
         V.
+    options
+        How to count.
     path
-        The beginning of the names of the files with the cells.
+        The names of the files with the cells, without their suffixes.
     dtype
         Of the weights.
-    config, threads, memory_limit
-        As for `count_cooccurrences`.
     """
-    from embedder.kernels.counts import close_gaps, count_rows, count_tokens, index_positions
+    from embedder.kernels.counts import (
+        ContextRules,
+        RowBuffers,
+        close_gaps,
+        count_rows,
+        count_tokens,
+    )
 
-    contexts = len(context_words(vocabulary, config))
+    examples = options.examples
+    contexts = len(context_words(vocabulary, examples))
+    rules = ContextRules(vocabulary, contexts, examples.near, distance_weights(examples))
     tokens = np.zeros(vocabulary, np.int64)
     count_tokens(sample, tokens)
 
     # A row has no more cells than contexts, nor than neighbours counted.
-    room = cumulated(np.minimum(tokens * (2 * config.window), contexts))
-    starts = cumulated(tokens)
-    place = np.dtype(np.int32 if len(sample) < 2**31 else np.int64)
-    cells_a_slab, tokens_a_slab = _slab_sizes(memory_limit, place.itemsize)
+    room = offsets_from_lengths(np.minimum(tokens * (2 * examples.window), contexts))
+    starts = offsets_from_lengths(tokens)
     used = np.zeros(vocabulary, np.int64)
+    sizes = _slab_sizes(options.memory_limit, _position_type(sample).itemsize)
     paths = path.with_suffix(".columns"), path.with_suffix(".weights")
-    first = 0
     with paths[0].open("wb") as columns_file, paths[1].open("wb") as weights_file:
-        while first < vocabulary:
-            last = min(
-                int(np.searchsorted(room, room[first] + cells_a_slab, side="right")),
-                int(np.searchsorted(starts, starts[first] + tokens_a_slab, side="right")),
-            )
-            last = max(first + 1, last - 1)
-            here = room[first : last + 1] - room[first]
-            starts_here = starts[first : last + 1] - starts[first]
-            positions = np.empty(starts_here[-1], place)
-            index_positions(sample, first, starts_here, positions)
-            columns = np.empty(here[-1], np.int32)
-            weights = np.empty(here[-1], dtype)
-            count_rows(
-                sample,
-                positions,
-                starts_here,
-                vocabulary,
-                distance_weights(config),
-                config.near,
-                contexts,
-                threads,
-                here,
-                columns,
-                weights,
+        for first, last in _slabs(room, starts, *sizes):
+            index = _index_words(sample, first, starts[first : last + 1])
+            own_room = room[first : last + 1] - room[first]
+            rows = RowBuffers(
+                own_room,
+                np.empty(own_room[-1], np.int32),
+                np.empty(own_room[-1], dtype),
                 used[first:last],
             )
-            cells = close_gaps(columns, weights, here, used[first:last])
-            columns_file.write(columns[:cells].data)
-            weights_file.write(weights[:cells].data)
-            first = last
-    offsets = cumulated(used)
+            count_rows(index, rules, options.threads, rows)
+            cells = close_gaps(rows.columns, rows.weights, own_room, rows.used)
+            columns_file.write(rows.columns[:cells].data)
+            weights_file.write(rows.weights[:cells].data)
+    offsets = offsets_from_lengths(used)
     if offsets[-1] == 0:
         return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, dtype))
     return Cooccurrences(
@@ -225,9 +231,45 @@ def count_sample(
     )
 
 
+def _index_words(sample: Array, first: int, starts: Array) -> "PositionIndex":
+    """Return the positions of consecutive words, given where each one's begin in those of all."""
+    from embedder.kernels.counts import PositionIndex, index_positions
+
+    own_starts = starts - starts[0]
+    index = PositionIndex(sample, own_starts, np.empty(own_starts[-1], _position_type(sample)))
+    index_positions(index, first)
+    return index
+
+
+def _position_type(sample: Array) -> np.dtype[Any]:
+    return np.dtype(np.int32 if len(sample) < 2**31 else np.int64)
+
+
+def _slabs(room: Array, starts: Array, cells: int, tokens: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of words, first and last + 1, within a number of cells and of tokens each.
+
+    Parameters
+    ----------
+    room, starts : (V + 1,) int64
+        Offsets of each word's cells and of its tokens.
+    cells, tokens
+        How many there may be in a slab; one word is always in it.
+    """
+    vocabulary = len(starts) - 1
+    first = 0
+    while first < vocabulary:
+        last = min(
+            int(np.searchsorted(room, room[first] + cells, side="right")),
+            int(np.searchsorted(starts, starts[first] + tokens, side="right")),
+        )
+        last = max(first + 1, last - 1)
+        yield first, last
+        first = last
+
+
 def _slab_sizes(memory_limit: int | None, position_bytes: int) -> tuple[int, int]:
-    """Return how many cells and how many tokens are dealt with at a time."""
+    """Return how many cells and how many tokens are counted at a time."""
     if memory_limit is None:
-        return CELLS_A_SLAB, np.iinfo(np.int64).max >> 1
+        return CELLS_PER_SLAB, np.iinfo(np.int64).max >> 1
     half = memory_limit // 2
-    return min(CELLS_A_SLAB, half // BYTES_A_CELL), half // position_bytes
+    return min(CELLS_PER_SLAB, half // BYTES_PER_CELL), half // position_bytes

@@ -11,7 +11,7 @@ from embedder.examples.ngram import KneserNey, mixture_weight
 from embedder.examples.windows import list_windows
 from embedder.network.network import Network
 
-_TOKENS_A_TIME = 1 << 16
+_TOKENS_PER_BATCH = 1 << 16
 
 
 class NgramBaseline:
@@ -110,8 +110,8 @@ def window_log_likelihoods(network: Network, ids: Array, config: Config, batch: 
     """
     ids = predicted_text(ids, config)
     found = [np.zeros(0)]
-    for first in range(0, len(ids), _TOKENS_A_TIME):
-        places = first + np.flatnonzero(ids[first : first + _TOKENS_A_TIME] >= 0)
+    for first in range(0, len(ids), _TOKENS_PER_BATCH):
+        places = first + np.flatnonzero(ids[first : first + _TOKENS_PER_BATCH] >= 0)
         windows = list_windows(ids, places, config)
         for start in range(0, len(windows.targets), batch):
             contexts, targets = (array[start : start + batch] for array in windows)

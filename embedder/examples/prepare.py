@@ -10,15 +10,21 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.config import Config
 from embedder.examples.batches import CountedRows, Rows, RowStream, Stream
-from embedder.examples.cooccurrence import Cooccurrences, context_words, count_cooccurrences
+from embedder.examples.cooccurrence import (
+    Cooccurrences,
+    CountingOptions,
+    TokenSample,
+    context_words,
+    count_cooccurrences,
+)
 from embedder.examples.held_out import compare_with_ngram, cooccurrence_loss, window_log_likelihoods
 from embedder.examples.sharing import SharedCorpus
 from embedder.examples.spectral import factorise, factorise_pmi, positive_pmi_matrix
-from embedder.examples.windows import WindowStream, split_text, vectors_side_by_side
+from embedder.examples.windows import WindowStream, split_text, vectors_per_input
 from embedder.network.composition import Composition
 from embedder.network.losses.classes import with_class_rows
 from embedder.network.network import Network
-from embedder.network.parameters import Parameters, start_parameters
+from embedder.network.parameters import Parameters, Start, initial_parameters
 from embedder.text.vocabulary import EncodedCorpus, Join, Vocabulary
 
 HeldOut = Callable[[Network], float]
@@ -31,7 +37,7 @@ class Examples(NamedTuple):
     ``stream``
         Batches.
     ``start``
-        Makes the parameters before training, for words composed of shared rows or not.
+        Returns the parameters before training, given which rows of E make up each word's vector.
     ``targets``
         How many targets an example has in the mean.
     ``validation``
@@ -43,7 +49,7 @@ class Examples(NamedTuple):
     """
 
     stream: Stream
-    start: Callable[[Composition | None], Parameters]
+    start: Callable[[Composition], Parameters]
     targets: float
     validation: HeldOut | None
     test: HeldOut | None = None
@@ -82,11 +88,11 @@ def prepare_examples(
         If there is nothing to train on, or to validate with.
     """
     if config.examples.source == "windows":
-        return _lay_windows(config, vocabulary, corpus, threads, folder, join)
-    return _count(config, vocabulary, corpus, threads, folder, shared)
+        return _window_examples(config, vocabulary, corpus, threads, folder, join)
+    return _counted_examples(config, vocabulary, corpus, threads, folder, shared)
 
 
-def _count(
+def _counted_examples(
     config: Config,
     vocabulary: Vocabulary,
     corpus: EncodedCorpus,
@@ -94,21 +100,14 @@ def _count(
     folder: Path,
     shared: SharedCorpus | None,
 ) -> Examples:
-    """Make examples of co-occurrence counts."""
-    seed = config.training.seed
+    """Return examples made of co-occurrence counts."""
+    keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
+    seed, fraction = config.training.seed, config.validation.fraction
+    options = CountingOptions(config.examples, threads, config.training.memory_limit)
 
     def count_in(validation: bool, place: Path) -> Cooccurrences:
-        return count_cooccurrences(
-            corpus.ids,
-            vocabulary.keep_probabilities(config.vocabulary.subsample),
-            config.examples,
-            seed,
-            threads,
-            place,
-            config.validation.fraction,
-            validation,
-            config.training.memory_limit,
-        )
+        wanted = TokenSample(keep, seed, fraction, validation)
+        return count_cooccurrences(corpus.ids, wanted, options, place)
 
     def count(validation: bool) -> Cooccurrences:
         if shared is None:
@@ -124,7 +123,7 @@ def _count(
         rows,
         counts.column_totals(len(words)),
         lambda: positive_pmi_matrix(counts, words, rows.totals, threads),
-        CountedRows(count(validation=True)) if config.validation.fraction > 0 else None,
+        CountedRows(count(validation=True)) if fraction > 0 else None,
     )
 
 
@@ -136,7 +135,7 @@ def examples_of_counts(
     make_pmi: Callable[[], Callable[[Array], Array]],
     held_out: Rows | None,
 ) -> Examples:
-    """Return counts as examples, wherever they are.
+    """Return examples made of counts, wherever these are.
 
     Parameters
     ----------
@@ -149,13 +148,13 @@ def examples_of_counts(
     context_totals : (C,)
         The sum of each column.
     make_pmi
-        Returns what multiplies by their positive PMI matrix; for a spectral start.
+        Returns a function that multiplies by their positive PMI matrix; for a spectral start.
     held_out
         Those of the text that validates.
     """
     stream = RowStream(rows, config)
 
-    def start(composition: Composition | None) -> Parameters:
+    def start(composition: Composition) -> Parameters:
         network = config.network
         rng = np.random.default_rng(config.training.seed)
         words = context_words(len(vocabulary), config.examples)
@@ -163,9 +162,7 @@ def examples_of_counts(
         if network.initialisation == "spectral":
             rank = max(network.dimension, network.hidden)
             factors = factorise(make_pmi(), len(vocabulary), rank, rng)
-        return start_parameters(
-            network, context_totals, words, rng, factors, composition=composition
-        )
+        return initial_parameters(network, Start(context_totals, words, composition, factors), rng)
 
     validation: HeldOut | None = None
     if held_out is not None:
@@ -173,7 +170,7 @@ def examples_of_counts(
     return Examples(stream, start, stream.sampler.mean_of(rows.cells), validation)
 
 
-def _lay_windows(
+def _window_examples(
     config: Config,
     vocabulary: Vocabulary,
     corpus: EncodedCorpus,
@@ -181,63 +178,52 @@ def _lay_windows(
     folder: Path,
     join: Join | None,
 ) -> Examples:
-    """Make examples of the windows of the text."""
-    seed = config.training.seed
+    """Return examples made of the windows of the text."""
     split = split_text(corpus.ids, vocabulary, config, folder, join)
-
-    def start(composition: Composition | None) -> Parameters:
-        network = config.network
-        width = vectors_side_by_side(config.examples, network)
-        rng = np.random.default_rng(seed)
-        words = np.arange(len(vocabulary))
-        factors = None
-        if network.initialisation == "spectral":
-            counts = count_cooccurrences(
-                split.training,
-                vocabulary.keep_probabilities(config.vocabulary.subsample),
-                config.examples.model_copy(update={"near": 0}),
-                seed,
-                threads,
-                folder,
-                memory_limit=config.training.memory_limit,
-            )
-            factors = factorise_pmi(
-                counts, words, max(network.dimension, network.hidden), rng, threads
-            )
-        parameters = start_parameters(
-            network,
-            vocabulary.counts,
-            words,
-            rng,
-            factors,
-            width=width,
-            composition=composition,
-        )
-        return with_class_rows(config.loss, vocabulary.counts, parameters)
-
-    def loss_of(ids: Array | None) -> HeldOut | None:
-        if ids is None:
-            return None
-        return lambda network: (
-            -float(window_log_likelihoods(network, ids, config, config.training.batch_size).mean())
-        )
-
-    stream = WindowStream(split.training, vocabulary, config)
-    held_out = {
-        name: ids
-        for name, ids in (("validation", split.validation), ("test", split.test))
-        if ids is not None
-    }
+    parts = {"validation": split.validation, "test": split.test}
+    held_out = {name: ids for name, ids in parts.items() if ids is not None}
 
     def ngram(network: Network) -> dict[str, float]:
         return compare_with_ngram(network, config, split.training, held_out, len(vocabulary))
 
-    with_ngram = config.evaluation.ngram and split.validation is not None
+    losses = {name: partial(_window_loss, ids=ids, config=config) for name, ids in held_out.items()}
+    with_ngram = config.evaluation.ngram and "validation" in held_out
     return Examples(
-        stream,
-        start,
+        WindowStream(split.training, vocabulary, config),
+        partial(_start_from_windows, config, vocabulary, split.training, threads, folder),
         1.0,
-        loss_of(split.validation),
-        loss_of(split.test),
+        losses.get("validation"),
+        losses.get("test"),
         ngram if with_ngram else None,
     )
+
+
+def _window_loss(network: Network, ids: Array, config: Config) -> float:
+    batch = config.training.batch_size
+    return -float(window_log_likelihoods(network, ids, config, batch).mean())
+
+
+def _start_from_windows(
+    config: Config,
+    vocabulary: Vocabulary,
+    training: Array,
+    threads: int,
+    folder: Path,
+    composition: Composition,
+) -> Parameters:
+    """Return the parameters before training; a spectral start counts the training text first."""
+    network = config.network
+    rng = np.random.default_rng(config.training.seed)
+    words = np.arange(len(vocabulary))
+    factors = None
+    if network.initialisation == "spectral":
+        keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
+        examples = config.examples.model_copy(update={"near": 0})
+        options = CountingOptions(examples, threads, config.training.memory_limit)
+        wanted = TokenSample(keep, config.training.seed)
+        counts = count_cooccurrences(training, wanted, options, folder)
+        factors = factorise_pmi(counts, words, max(network.dimension, network.hidden), rng, threads)
+    K = vectors_per_input(config.examples, network)
+    start = Start(vocabulary.counts, words, composition, factors, K)
+    parameters = initial_parameters(network, start, rng)
+    return with_class_rows(config.loss, vocabulary.counts, parameters)

@@ -14,8 +14,6 @@ from embedder.text.sources import Source, find_sources
 from embedder.text.vocabulary import EncodedCorpus, Vocabulary
 
 _VOCABULARY, _IDS, _TOKENS, _OFFSETS = "vocabulary.tsv", "ids.int32", "tokens.txt", "offsets.npy"
-
-
 _PHRASES = "phrases.tsv"
 
 

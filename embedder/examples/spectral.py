@@ -9,16 +9,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from embedder.arrays import Array, cumulated
+from embedder.arrays import Array, offsets_from_lengths
 from embedder.examples.cooccurrence import Cooccurrences
 
 _EXTRA_COLUMNS = 20
-
-
 _POWER_ITERATIONS = 2
-
-
-_ROWS_A_PRODUCT = 1 << 14
+_ROWS_PER_PRODUCT = 1 << 14
 
 
 def factorise_pmi(
@@ -116,8 +112,8 @@ def _orthonormal(basis: Array) -> Array:
     """
     for _ in range(2):
         gram = np.zeros((basis.shape[1],) * 2)
-        for start in range(0, len(basis), _ROWS_A_PRODUCT):
-            rows = basis[start : start + _ROWS_A_PRODUCT].astype(np.float64)
+        for start in range(0, len(basis), _ROWS_PER_PRODUCT):
+            rows = basis[start : start + _ROWS_PER_PRODUCT].astype(np.float64)
             gram += rows.T @ rows
         eigenvalues, eigenvectors = np.linalg.eigh(gram)
         kept = eigenvalues > len(basis) * np.finfo(np.float64).eps * eigenvalues[-1]
@@ -139,4 +135,4 @@ def _fold(counts: Cooccurrences, words: Array, threads: int) -> Cooccurrences:
     used = np.empty(vocabulary, np.int64)
     fold_rows(offsets, columns, weights, words, threads, *folded, used)
     cells = close_gaps(*folded, offsets, used)
-    return Cooccurrences(cumulated(used), *(a[:cells] for a in folded))
+    return Cooccurrences(offsets_from_lengths(used), *(a[:cells] for a in folded))

@@ -18,10 +18,8 @@ from embedder.examples.batches import Batch, one_hot
 from embedder.text.corpus import read_text
 from embedder.text.vocabulary import Join, Vocabulary, encode_text
 
-_PIECES_A_GROUP = 16
-
-
-_WORDS_A_COUNT = 1 << 20
+_PIECES_PER_GROUP = 16
+_WORDS_PER_COUNT = 1 << 20
 
 
 class Windows(NamedTuple):
@@ -47,7 +45,7 @@ def window_width(examples: ExamplesConfig, network: NetworkConfig) -> int:
     return 1 if network.input == "word" else words_around(examples)
 
 
-def vectors_side_by_side(examples: ExamplesConfig, network: NetworkConfig) -> int:
+def vectors_per_input(examples: ExamplesConfig, network: NetworkConfig) -> int:
     """Return how many words' vectors x holds next to each other: K, or 1 where x is one vector."""
     return words_around(examples) if network.input == "concat" else 1
 
@@ -117,8 +115,8 @@ def _split_by_place(ids: Array, training: int, validation: int) -> Split:
     """Cut after so many words, and again after so many more."""
     words = 0
     cuts = []
-    for start in range(0, len(ids), _WORDS_A_COUNT):
-        places = np.flatnonzero(ids[start : start + _WORDS_A_COUNT] >= 0)
+    for start in range(0, len(ids), _WORDS_PER_COUNT):
+        places = np.flatnonzero(ids[start : start + _WORDS_PER_COUNT] >= 0)
         for wanted in (training, training + validation):
             if words < wanted <= words + len(places):
                 cuts.append(start + int(places[wanted - words - 1]) + 1)
@@ -187,9 +185,9 @@ class WindowStream:
         # Pairs are many: a word has one for every neighbour.
         share = 2 * config.examples.window if config.network.input == "word" else 1
         tokens = max(1, config.examples.shuffle_tokens // share)
-        self._piece = max(1, -(-tokens // _PIECES_A_GROUP))
+        self._piece = max(1, -(-tokens // _PIECES_PER_GROUP))
         self._pieces = max(1, -(-len(ids) // self._piece))
-        self._groups = -(-self._pieces // _PIECES_A_GROUP)
+        self._groups = -(-self._pieces // _PIECES_PER_GROUP)
         self._position = 0, 0, 0  # passes, groups of this pass, batches of this group
         self.words = _count_words(ids)
         kept = float(vocabulary.counts @ self._keep) / float(vocabulary.counts.sum())
@@ -197,7 +195,7 @@ class WindowStream:
         if config.examples.dynamic:
             neighbours = (neighbours + 1) // 2
         examples = self.words * kept * (neighbours if config.network.input == "word" else 1)
-        self.steps_a_pass = max(1, round(examples / self.batch_size))
+        self.steps_per_pass = max(1, round(examples / self.batch_size))
 
     def batches(self) -> Iterator[Batch]:
         """See `Stream`."""
@@ -236,7 +234,7 @@ class WindowStream:
         order = np.random.default_rng([seed, number]).permutation(self._pieces)
         rng = np.random.default_rng([seed, number, group])
         draw = int(rng.integers(1 << 62))
-        tokens = np.empty(_PIECES_A_GROUP * (self._piece + 1), np.int32)
+        tokens = np.empty(_PIECES_PER_GROUP * (self._piece + 1), np.int32)
         written = 0
         for piece in np.array_split(order, self._groups)[group]:
             low = int(piece) * self._piece
@@ -256,8 +254,8 @@ class WindowStream:
 
 def _count_words(ids: Array) -> int:
     """Count what is no end of a sentence, a piece at a time."""
-    starts = range(0, len(ids), _WORDS_A_COUNT)
-    return sum(int((ids[start : start + _WORDS_A_COUNT] >= 0).sum()) for start in starts)
+    starts = range(0, len(ids), _WORDS_PER_COUNT)
+    return sum(int((ids[start : start + _WORDS_PER_COUNT] >= 0).sum()) for start in starts)
 
 
 class _Shuffled:

@@ -26,7 +26,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from embedder.config import Config, Positive
-from embedder.config_files import describe_faults, make_config, read_yaml, set_key
+from embedder.config_files import describe_errors, make_config, read_yaml, set_key
 from embedder.errors import ConfigError, RunError
 from embedder.evaluation.suite import configured_tasks, evaluate
 from embedder.examples.cache import Cache
@@ -47,9 +47,7 @@ from embedder.training.train import train
 from embedder.vectors.from_run import load_vectors
 
 _EVALUATION = "evaluation.json"
-
-
-_LONGEST_NAME = 120
+_MAX_NAME_LENGTH = 120
 
 
 class _Section(BaseModel):
@@ -161,7 +159,7 @@ def load_experiment(path: Path) -> Experiment:
     try:
         return Experiment.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise ConfigError(f"{path}: {describe_faults(error, Experiment)}") from None
+        raise ConfigError(f"{path}: {describe_errors(error, Experiment)}") from None
 
 
 def plan(experiment: Experiment) -> list[Run]:
@@ -198,7 +196,7 @@ def run_name(setting: dict[str, Any], seed: int) -> str:
     """Return a folder's name that says what is changed: letters, digits, dots, - and _ only."""
     parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in setting.items()]
     whole = "_".join(parts)
-    text = re.sub(r"[^A-Za-z0-9._-]+", "-", whole).strip(".")[:_LONGEST_NAME]
+    text = re.sub(r"[^A-Za-z0-9._-]+", "-", whole).strip(".")[:_MAX_NAME_LENGTH]
     if text != whole:  # another setting may have the same text
         digest = hashlib.sha256(json.dumps(setting, sort_keys=True, default=str).encode())
         text += f"_{digest.hexdigest()[:12]}"

@@ -12,12 +12,41 @@ Classes are runs of words with consecutive ids. Examples are grouped by class, s
 logits are one matrix product; a thread owns whole classes, and with them their rows of W: no races.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, prange
 
+from embedder.arrays import Array
 from embedder.kernels.exp import exp
 from embedder.kernels.optimizer import rule_of_row
 from embedder.kernels.softmax import step_output_rows
+
+
+class SecondLevel(NamedTuple):
+    """What the kernels need of a batch to tell the words of a class apart.
+
+    ``features (B, H)``
+        The output layer's input h.
+    ``W (V, H)``, ``b (V,)``
+        Rows of the words; `step_within_classes` changes those of the classes at hand.
+    ``words (B,) int32``
+        The targets.
+    ``weights (B,)``
+        The weight w of each example.
+    ``starts (classes + 1,) int64``
+        Class c has the words ``starts[c]`` … ``starts[c + 1] − 1``.
+    ``log_likelihoods (B,) float64``
+        Receives w log p(word | class).
+    """
+
+    features: Array
+    W: Array
+    b: Array
+    words: Array
+    weights: Array
+    starts: Array
+    log_likelihoods: Array
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
@@ -63,24 +92,23 @@ def _features_of(features, places):
 
 
 @njit(cache=True)
-def _first_classes(starts, groups, found, parts):
-    """Cut the groups into parts of about equal work: classes differ in words and in examples."""
+def _first_classes(starts, groups, found, threads):
+    """Return each thread's first group, for about equal work: classes differ in size."""
     work = np.zeros(found + 1)
     for g in range(found):
         c = groups.rows[g]
         examples = groups.starts[g + 1] - groups.starts[g]
         work[g + 1] = work[g] + examples * (starts[c + 1] - starts[c])
-    return np.searchsorted(work[:found], work[found] * np.arange(parts + 1) / parts)
+    return np.searchsorted(work[:found], work[found] * np.arange(threads + 1) / threads)
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def score_within_classes(
-    features, W, b, words, weights, starts, groups, found, parts, log_likelihoods
-):
-    """Find each example's w log p(word | class); the parameters as for `step_within_classes`."""
-    firsts = _first_classes(starts, groups, found, parts)
-    for part in prange(parts):
-        for g in range(firsts[part], firsts[part + 1]):
+def score_within_classes(level, groups, found, threads):
+    """Set each example's w log p(word | class); the parameters as for `step_within_classes`."""
+    features, W, b, words, weights, starts, log_likelihoods = level
+    firsts = _first_classes(starts, groups, found, threads)
+    for thread in prange(threads):
+        for g in range(firsts[thread], firsts[thread + 1]):
             low, high = starts[groups.rows[g]], starts[groups.rows[g] + 1]
             places = groups.order[groups.starts[g] : groups.starts[g + 1]]
             logits = np.dot(W[low:high], _features_of(features, places).T)
@@ -89,42 +117,18 @@ def score_within_classes(
 
 @njit(parallel=True, error_model="numpy", cache=True)
 def step_within_classes(
-    features,
-    W,
-    b,
-    words,
-    weights,
-    starts,
-    groups,
-    found,
-    parts,
-    log_likelihoods,
-    rule,
-    corrections,
-    visits,
-    moments,
-    d_features,
+    level, groups, found, threads, rule, corrections, visits, moments, d_features
 ):
-    """Find each example's w log p(word | class) and take the optimizer's step.
+    """Set each example's w log p(word | class) and take the optimizer's step.
 
     Parameters
     ----------
-    features : (B, H)
-    W : (V, H)
-    b : (V,)
-        Their rows of the classes at hand are changed.
-    words : (B,) int32
-        The targets.
-    weights : (B,)
-    starts : (classes + 1,) int64
-        Class c has the words ``starts[c]`` … ``starts[c + 1] − 1``.
+    level : SecondLevel
     groups : Groups
         The examples by class.
     found : int
         How many classes these are.
-    parts : int
-    log_likelihoods : (B,) float64
-        Receives w log p(word | class).
+    threads : int
     rule, corrections
         As for `embedder.kernels.optimizer.rule_of_row`.
     visits : (classes,) int32
@@ -134,9 +138,10 @@ def step_within_classes(
     d_features : (B, H)
         ∂J/∂h is added to it.
     """
-    firsts = _first_classes(starts, groups, found, parts)
-    for part in prange(parts):
-        for g in range(firsts[part], firsts[part + 1]):
+    features, W, b, words, weights, starts, log_likelihoods = level
+    firsts = _first_classes(starts, groups, found, threads)
+    for thread in prange(threads):
+        for g in range(firsts[thread], firsts[thread + 1]):
             c = groups.rows[g]
             low, high = starts[c], starts[c + 1]
             places = groups.order[groups.starts[g] : groups.starts[g + 1]]

@@ -15,7 +15,7 @@ _ROWS_AHEAD = 6
 
 
 @njit(cache=True)
-def name_places(groups, found, local):
+def number_places(groups, found, local):
     """Set local (n,) to the number of the group that each place is in; −1 where it is in none."""
     local[:] = -1
     for g in range(found):
@@ -24,7 +24,7 @@ def name_places(groups, found, local):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def compose(table, starts, rows, words, parts, out):
+def compose(table, starts, rows, words, threads, out):
     """Set each word's vector to the mean of its rows.
 
     Parameters
@@ -33,13 +33,13 @@ def compose(table, starts, rows, words, parts, out):
     starts : (V + 1,) int64, rows : (n,) int32
         The rows of word w are ``rows[starts[w]:starts[w + 1]]``, one or more.
     words : (m,) int64
-    parts : int
+    threads : int
     out : (m, D)
         Receives the vectors.
     """
     m = len(words)
-    for part in prange(parts):
-        for i in range(part * m // parts, (part + 1) * m // parts):
+    for thread in prange(threads):
+        for i in range(thread * m // threads, (thread + 1) * m // threads):
             first, last = starts[words[i]], starts[words[i] + 1]
             total = out[i]
             total[:] = table[rows[first]]
@@ -53,11 +53,11 @@ def compose(table, starts, rows, words, parts, out):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def share_out(starts, words, parts, gradient):
+def divide_by_row_counts(starts, words, threads, gradient):
     """Divide ∂J/∂x_w, (m, D), by each word's number of rows, in place; see `compose`."""
     m = len(words)
-    for part in prange(parts):
-        for i in range(part * m // parts, (part + 1) * m // parts):
+    for thread in prange(threads):
+        for i in range(thread * m // threads, (thread + 1) * m // threads):
             count = starts[words[i] + 1] - starts[words[i]]
             if count > 1:
                 gradient[i] *= gradient.dtype.type(1.0 / count)

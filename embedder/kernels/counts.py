@@ -7,11 +7,67 @@ neither a sort of the pairs nor a hash table, rows are independent, so threads t
 and rows come out complete, so they can go to disk as they are made.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, prange
 
-_SENTENCE_END = -1
+from embedder.arrays import Array
+from embedder.kernels.tokens import SENTENCE_END
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class PositionIndex(NamedTuple):
+    """A stream of ids, and where some consecutive words occur in it.
+
+    ``ids (n,) int32``
+        Word ids, −1 at sentence ends.
+    ``starts (words + 1,) int64``
+        The i-th word occurs at ``positions[starts[i]:starts[i + 1]]``.
+    ``positions (starts[−1],) int32 or int64``
+        Ascending for each word.
+    """
+
+    ids: Array
+    starts: Array
+    positions: Array
+
+
+class ContextRules(NamedTuple):
+    """Which neighbours count, as which context, and with which weight.
+
+    ``vocabulary``
+        V.
+    ``contexts``
+        C: V, or V + 2 N where the N most frequent words have position-specific contexts.
+    ``near``
+        Up to this distance a neighbour counts as a position-specific context.
+    ``distance_weights (window,) float64``
+        The weight of a neighbour at distance 1, 2, …; windows end with the sentence.
+    """
+
+    vocabulary: int
+    contexts: int
+    near: int
+    distance_weights: Array
+
+
+class RowBuffers(NamedTuple):
+    """Memory for rows of counts, with gaps between them.
+
+    ``room (words + 1,) int64``
+        The i-th word's row may be written from ``room[i]`` on.
+    ``columns int32``, ``weights float32 or float64``
+        Receive the cells.
+    ``used (words,) int64``
+        Receives the number of cells of each row.
+    """
+
+    room: Array
+    columns: Array
+    weights: Array
+    used: Array
 
 
 @njit(inline="always")
@@ -52,10 +108,10 @@ def sample_tokens(ids, keep, seed, held_out, want_held_out, out, place=0, senten
     wanted = (uniform(seed + 1, sentence) < held_out) == want_held_out
     for i in range(len(ids)):
         word = ids[i]
-        if word == _SENTENCE_END:
+        if word == SENTENCE_END:
             sentence += 1
             wanted = (uniform(seed + 1, sentence) < held_out) == want_held_out
-            if written > 0 and out[written - 1] != _SENTENCE_END:
+            if written > 0 and out[written - 1] != SENTENCE_END:
                 out[written] = word
                 written += 1
         elif wanted and (keep[word] >= 1.0 or uniform(seed, place + i) < keep[word]):
@@ -73,19 +129,17 @@ def count_tokens(ids, counts):
 
 
 @njit(cache=True)
-def index_positions(ids, first, starts, positions):
-    """List the places of some words, one word after the other.
+def index_positions(index, first):
+    """Fill in the positions of consecutive words.
 
     Parameters
     ----------
-    ids : (n,) int32
+    index : PositionIndex
+        Its `positions` are set.
     first : int
-        The first of these words.
-    starts : (words + 1,) int64
-        Word w stands at ``positions[starts[w − first]:starts[w − first + 1]]``.
-    positions : (starts[−1],) int32 or int64
-        Receives the lists, ascending.
+        The first of the words.
     """
+    ids, starts, positions = index
     following = starts[:-1].copy()
     for i in range(len(ids)):
         word = ids[i] - first
@@ -94,85 +148,74 @@ def index_positions(ids, first, starts, positions):
             following[word] += 1
 
 
+@njit(inline="always")
+def _add_neighbours(ids, position, rules, sums, touched):
+    """Add the weights of a position's neighbours to sums (C,), marking which are touched."""
+    vocabulary, contexts, near, distance_weights = rules
+    frequent = (contexts - vocabulary) // 2
+    for d in range(1, len(distance_weights) + 1):
+        if position - d < 0:
+            break
+        neighbour = ids[position - d]
+        if neighbour < 0:
+            break
+        if d <= near and neighbour < frequent:
+            neighbour += vocabulary
+        sums[neighbour] += distance_weights[d - 1]
+        touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
+    for d in range(1, len(distance_weights) + 1):
+        if position + d >= len(ids):
+            break
+        neighbour = ids[position + d]
+        if neighbour < 0:
+            break
+        if d <= near and neighbour < frequent:
+            neighbour += vocabulary + frequent
+        sums[neighbour] += distance_weights[d - 1]
+        touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
+
+
+@njit(inline="always")
+def _write_row(sums, touched, columns, weights, cell):
+    """Write the touched sums in order from a cell on, clearing both; return the cell behind."""
+    for group in range(len(touched)):
+        bits = touched[group]
+        if bits == 0:
+            continue
+        touched[group] = 0
+        for bit in range(64):
+            if (bits >> np.uint64(bit)) & np.uint64(1):
+                context = group * 64 + bit
+                columns[cell] = context
+                weights[cell] = sums[context]
+                sums[context] = 0.0
+                cell += 1
+    return cell
+
+
 @njit(parallel=True, cache=True)
-def count_rows(
-    ids,
-    positions,
-    starts,
-    vocabulary,
-    distance_weights,
-    near,
-    contexts,
-    threads,
-    room,
-    columns,
-    weights,
-    used,
-):
-    """Count the neighbours of some words, those of `index_positions`.
+def count_rows(index, rules, threads, rows):
+    """Count the neighbours of the words of an index.
 
     Parameters
     ----------
-    ids, positions, starts
-        The stream and its index.
-    vocabulary : int
-        V.
-    distance_weights : (window,) float64
-        The weight of a neighbour at distance 1, 2, …; windows end with the sentence.
-    near : int
-        Up to this distance the first (contexts − V)/2 words are counted apart, left and right.
-    contexts : int
+    index : PositionIndex
+        With its positions, from `index_positions`.
+    rules : ContextRules
     threads : int
-    room : (words + 1,) int64
-        The row of the i-th word may be written from ``room[i]`` on.
-    columns : int32, weights : float32
-        Receive the rows.
-    used : (words,) int64
-        Receives the number of cells of each row.
+    rows : RowBuffers
+        Receives the counts.
     """
-    window = len(distance_weights)
-    n = len(ids)
-    apart = (contexts - vocabulary) // 2
+    ids, starts, positions = index
+    room, columns, weights, used = rows
     for thread in prange(threads):
-        sums = np.zeros(contexts, np.float64)
-        touched = np.zeros(contexts // 64 + 1, np.uint64)
+        sums = np.zeros(rules.contexts, np.float64)
+        touched = np.zeros(rules.contexts // 64 + 1, np.uint64)
         for word in range(thread, len(used), threads):
             for k in range(starts[word], starts[word + 1]):
-                place = np.int64(positions[k])
-                for d in range(1, window + 1):
-                    if place - d < 0:
-                        break
-                    neighbour = ids[place - d]
-                    if neighbour < 0:
-                        break
-                    if d <= near and neighbour < apart:
-                        neighbour += vocabulary
-                    sums[neighbour] += distance_weights[d - 1]
-                    touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
-                for d in range(1, window + 1):
-                    if place + d >= n:
-                        break
-                    neighbour = ids[place + d]
-                    if neighbour < 0:
-                        break
-                    if d <= near and neighbour < apart:
-                        neighbour += vocabulary + apart
-                    sums[neighbour] += distance_weights[d - 1]
-                    touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
-            cell = room[word]
-            for group in range(len(touched)):
-                bits = touched[group]
-                if bits == 0:
-                    continue
-                touched[group] = 0
-                for bit in range(64):
-                    if (bits >> np.uint64(bit)) & np.uint64(1):
-                        neighbour = group * 64 + bit
-                        columns[cell] = neighbour
-                        weights[cell] = sums[neighbour]
-                        sums[neighbour] = 0.0
-                        cell += 1
-            used[word] = cell - room[word]
+                _add_neighbours(ids, np.int64(positions[k]), rules, sums, touched)
+            end = _write_row(sums, touched, columns, weights, room[word])
+            used[word] = end - room[word]
 
 
 @njit(cache=True)

@@ -23,7 +23,7 @@ _ROWS_AHEAD = 4
 _WINDOWS_AHEAD = 2
 _PLACES_AHEAD = 4
 """Rows lie anywhere in the table: they are fetched into the cache before their turn."""
-_PLACES_A_ROW = 8
+_PLACES_PER_ROW = 8
 """Moving a row costs as much as adding so many gradients up."""
 
 
@@ -81,11 +81,11 @@ def group_places(ids, groups):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def gather_mean(table, ids, parts, x):
+def gather_mean(table, ids, threads, x):
     """Set x (B, D) to the means of rows of a table (V, D) by ids (B, K); no word gives zeros."""
     batch, width = ids.shape
-    for part in prange(parts):
-        for b in range(part * batch // parts, (part + 1) * batch // parts):
+    for thread in prange(threads):
+        for b in range(thread * batch // threads, (thread + 1) * batch // threads):
             out = x[b]
             out[:] = 0
             count = 0
@@ -103,12 +103,12 @@ def gather_mean(table, ids, parts, x):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def gather_concat(table, ids, parts, x):
+def gather_concat(table, ids, threads, x):
     """Set x (B, K·D) to rows of a table (V, D) by ids (B, K), side by side; no word is zeros."""
     batch, width = ids.shape
     dimension = table.shape[1]
-    for part in prange(parts):
-        for b in range(part * batch // parts, (part + 1) * batch // parts):
+    for thread in prange(threads):
+        for b in range(thread * batch // threads, (thread + 1) * batch // threads):
             for k in range(width):
                 out = x[b, k * dimension : (k + 1) * dimension]
                 if ids[b, k] >= 0:
@@ -118,11 +118,11 @@ def gather_concat(table, ids, parts, x):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def divide_by_window_sizes(ids, parts, d_x):
+def divide_by_window_sizes(ids, threads, d_x):
     """Divide ∂J/∂x (B, D) by each window's number of words, ids (B, K) ≥ 0, in place."""
     batch, width = ids.shape
-    for part in prange(parts):
-        for b in range(part * batch // parts, (part + 1) * batch // parts):
+    for thread in prange(threads):
+        for b in range(thread * batch // threads, (thread + 1) * batch // threads):
             count = 0
             for k in range(width):
                 count += ids[b, k] >= 0
@@ -138,13 +138,13 @@ def count_visits(groups, found, visits):
 
 
 @njit(cache=True)
-def _first_group(starts, found, part, parts):
-    """Return where a part of about equal work begins: places cost something, and rows more."""
-    wanted = part * (starts[found] + _PLACES_A_ROW * found) // parts
+def _first_group(starts, found, thread, threads):
+    """Return where a thread of about equal work begins: places cost something, and rows more."""
+    wanted = thread * (starts[found] + _PLACES_PER_ROW * found) // threads
     low, high = 0, found
     while low < high:
         middle = (low + high) // 2
-        if starts[middle] + _PLACES_A_ROW * middle < wanted:
+        if starts[middle] + _PLACES_PER_ROW * middle < wanted:
             low = middle + 1
         else:
             high = middle
@@ -152,32 +152,42 @@ def _first_group(starts, found, part, parts):
 
 
 @njit(inline="always")
-def _sum_of_group(groups, g, gradient, places_a_row, total, summed):
+def _sum_of_group(groups, g, gradient, places_per_row, total, summed):
     """Set summed (D,) to what a group's places, of `total` in all, add to its row's gradient."""
     start, end = groups.starts[g], groups.starts[g + 1]
-    summed[:] = gradient[groups.order[start] // places_a_row]
+    summed[:] = gradient[groups.order[start] // places_per_row]
     for k in range(start + 1, end):
         ahead = groups.order[min(k + _PLACES_AHEAD, total - 1)]
-        prefetch_row(gradient, ahead // places_a_row)
-        added = gradient[groups.order[k] // places_a_row]
+        prefetch_row(gradient, ahead // places_per_row)
+        added = gradient[groups.order[k] // places_per_row]
         for j in range(len(summed)):
             summed[j] += added[j]
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def sum_groups(groups, found, gradient, places_a_row, parts, out):
+def sum_groups(groups, found, gradient, places_per_row, threads, out):
     """Set out (found, D) to the gradients of the groups' rows; the rest as for `step_rows`."""
     total = groups.starts[found]
-    for part in prange(parts):
-        first = _first_group(groups.starts, found, part, parts)
-        last = _first_group(groups.starts, found, part + 1, parts)
+    for thread in prange(threads):
+        first = _first_group(groups.starts, found, thread, threads)
+        last = _first_group(groups.starts, found, thread + 1, threads)
         for g in range(first, last):
-            _sum_of_group(groups, g, gradient, places_a_row, total, out[g])
+            _sum_of_group(groups, g, gradient, places_per_row, total, out[g])
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
 def step_rows(
-    table, groups, found, gradient, places_a_row, moments, visits, rates, rule, corrections, parts
+    table,
+    groups,
+    found,
+    gradient,
+    places_per_row,
+    moments,
+    visits,
+    rates,
+    rule,
+    corrections,
+    threads,
 ):
     """Move the rows of a table that a batch names, each as if it alone were being trained.
 
@@ -193,8 +203,8 @@ def step_rows(
     found : int
         How many groups.
     gradient : (n, D)
-        What each place adds to its row's gradient is row ``place // places_a_row`` of this.
-    places_a_row : int
+        What each place adds to its row's gradient is row ``place // places_per_row`` of this.
+    places_per_row : int
     moments : Moments of (V, D)
     visits : (V,) int32
         Steps that each row has had, this one included (`count_visits`).
@@ -202,13 +212,13 @@ def step_rows(
         Of each row, over the rule's; empty for all alike.
     rule, corrections
         As for `embedder.kernels.optimizer.rule_of_row`.
-    parts : int
+    threads : int
     """
     dimension = table.shape[1]
     total = groups.starts[found]
-    for part in prange(parts):
-        first = _first_group(groups.starts, found, part, parts)
-        last = _first_group(groups.starts, found, part + 1, parts)
+    for thread in prange(threads):
+        first = _first_group(groups.starts, found, thread, threads)
+        last = _first_group(groups.starts, found, thread + 1, threads)
         summed = np.empty(dimension, table.dtype)
         for g in range(first, last):
             row = groups.rows[g]
@@ -218,7 +228,7 @@ def step_rows(
                 prefetch_row(moments.first, ahead)
             if len(moments.second):
                 prefetch_row(moments.second, ahead)
-            _sum_of_group(groups, g, gradient, places_a_row, total, summed)
+            _sum_of_group(groups, g, gradient, places_per_row, total, summed)
             factor = rates[row] if len(rates) else np.float32(1)
             own = rule_of_row(rule, visits[row], corrections, factor)
             first_moments = flat_rows(moments.first, row, row + 1)

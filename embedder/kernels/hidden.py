@@ -12,7 +12,8 @@ are the same.
 With direct connections the output layer reads [h, x]; the last columns of its gradient go straight
 to ∂J/∂x.
 
-Examples are split into `parts`; each has its own ∂J/∂W1, summed in order: no races, the same bits.
+The examples are shared out among threads, each of which has its own ∂J/∂W1; these are summed in
+order: no races, and the same bits for the same number of threads.
 """
 
 import numpy as np
@@ -21,8 +22,6 @@ from numba import njit, prange
 from embedder.kernels.exp import exp
 
 SIGMOID, TANH, RELU, IDENTITY = range(4)
-CENTRES = (0.5, 0.0, 0.0, 0.0)
-"""c of each activation."""
 
 
 @njit(error_model="numpy", cache=True)
@@ -58,7 +57,7 @@ def _multiply_by_derivative(d, h, activation):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def hidden_forward(x, W1, b1, activation, parts, features):
+def hidden_forward(x, W1, b1, activation, threads, features):
     """Compute the output layer's input.
 
     Parameters
@@ -68,15 +67,15 @@ def hidden_forward(x, W1, b1, activation, parts, features):
     b1 : (H,)
     activation : int
         `SIGMOID`, `TANH`, `RELU` or `IDENTITY`.
-    parts : int
+    threads : int
     features : (B, H) or (B, H + D)
         Receives h, and x beside it for direct connections.
     """
     batch = len(x)
     hidden = len(b1)
-    for part in prange(parts):
-        low = part * batch // parts
-        high = (part + 1) * batch // parts
+    for thread in prange(threads):
+        low = thread * batch // threads
+        high = (thread + 1) * batch // threads
         r = np.dot(x[low:high], W1)
         for i in range(low, high):
             row = r[i - low]
@@ -88,12 +87,12 @@ def hidden_forward(x, W1, b1, activation, parts, features):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def hidden_backward(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1):
+def hidden_backward(x, W1, features, d_features, activation, threads, d_x, d_W1, d_b1):
     """Compute the gradients of the hidden layer and of its input.
 
     Parameters
     ----------
-    x, W1, features, activation, parts
+    x, W1, features, activation, threads
         As in `hidden_forward`.
     d_features : like `features`
         ∂J/∂h, and the direct connections' ∂J/∂x beside it.
@@ -104,25 +103,25 @@ def hidden_backward(x, W1, features, d_features, activation, parts, d_x, d_W1, d
     """
     batch, dimension = x.shape
     hidden = W1.shape[1]
-    W1_parts = np.empty((parts, dimension, hidden), x.dtype)
-    b1_parts = np.zeros((parts, hidden), x.dtype)
+    W1_by_thread = np.empty((threads, dimension, hidden), x.dtype)
+    b1_by_thread = np.zeros((threads, hidden), x.dtype)
     W1_transposed = W1.T
-    for part in prange(parts):
-        low = part * batch // parts
-        high = (part + 1) * batch // parts
+    for thread in prange(threads):
+        low = thread * batch // threads
+        high = (thread + 1) * batch // threads
         d_r = np.empty((high - low, hidden), x.dtype)
         for i in range(low, high):
             row = d_r[i - low]
             row[:] = d_features[i, :hidden]
             _multiply_by_derivative(row, features[i, :hidden], activation)
-            b1_parts[part] += row
+            b1_by_thread[thread] += row
         d_input = d_x[low:high]
         np.dot(d_r, W1_transposed, d_input)
         if features.shape[1] > hidden:
             d_input += d_features[low:high, hidden:]
-        np.dot(x[low:high].T, d_r, W1_parts[part])
-    d_W1[:] = W1_parts[0]
-    d_b1[:] = b1_parts[0]
-    for part in range(1, parts):
-        d_W1 += W1_parts[part]
-        d_b1 += b1_parts[part]
+        np.dot(x[low:high].T, d_r, W1_by_thread[thread])
+    d_W1[:] = W1_by_thread[0]
+    d_b1[:] = b1_by_thread[0]
+    for thread in range(1, threads):
+        d_W1 += W1_by_thread[thread]
+        d_b1 += b1_by_thread[thread]

@@ -16,7 +16,7 @@ from embedder.kernels.tokens import SENTENCE_END
 
 _FULL = -1
 _UNKNOWN = -2
-_LARGEST_LOAD = 0.5
+_MAX_LOAD = 0.5
 
 
 class Triples(NamedTuple):
@@ -39,7 +39,7 @@ class Triples(NamedTuple):
 def new_triples(room: int = 1 << 12) -> Triples:
     """Return an empty table with room for so many, a power of two."""
     return Triples(
-        np.full(round(room / _LARGEST_LOAD), -1, np.int32),
+        np.full(round(room / _MAX_LOAD), -1, np.int32),
         np.empty((room, 3), np.int32),
         np.zeros(room, np.int64),
         np.zeros(1, np.int64),

@@ -9,68 +9,61 @@ from numba import njit
 
 
 @njit(cache=True)
-def count_cells_of_runs(offsets, columns, run_of, cells, filled):
-    """Count each run's cells (runs,) int64 and rows that are not empty; both begin at zero.
+def count_cells_per_range(offsets, columns, range_of, cells, filled):
+    """Count each range's cells and non-empty rows, (ranges,) int64; both begin at zero.
 
     Parameters
     ----------
     offsets : (V + 1,) int64, columns : (cells,) int32
         The counts.
-    run_of : (C,) int32
-        The run that a column belongs to.
+    range_of : (C,) int32
+        The range that a column belongs to.
     """
     last_row = np.full(len(cells), -1, np.int64)
     for row in range(len(offsets) - 1):
         for k in range(offsets[row], offsets[row + 1]):
-            run = run_of[columns[k]]
-            cells[run] += 1
-            if last_row[run] != row:
-                last_row[run] = row
-                filled[run] += 1
+            r = range_of[columns[k]]
+            cells[r] += 1
+            if last_row[r] != row:
+                last_row[r] = row
+                filled[r] += 1
 
 
 @njit(cache=True)
-def cut_columns(
-    offsets,
-    columns,
-    weights,
-    run_of,
-    own_of,
-    rows,
-    ends,
-    own_columns,
-    own_weights,
-    row_starts,
-    starts,
-):
-    """Deal the cells out to runs of columns, each run's one after the other.
+def cut_columns(counts, range_of, own_of, pieces, row_starts, starts):
+    """Deal the cells out to ranges of columns, one range after the other.
 
     Parameters
     ----------
-    offsets, columns, weights, run_of
-        As for `count_cells_of_runs`.
+    counts
+        (offsets, columns, weights).
+    range_of : (C,) int32
+        As for `count_cells_per_range`.
     own_of : (C,) int32
-        A column's number within its run; ascending as columns are.
-    rows int32, ends int64, own_columns int32, own_weights
-        Receive the pieces; run r's from ``row_starts[r]`` and ``starts[r]`` on.
-    row_starts, starts : (runs + 1,) int64
+        A column's number within its range; ascending as columns are.
+    pieces
+        (rows, ends, columns, weights) of all pieces; range r's begin at ``row_starts[r]`` and
+        ``starts[r]``.
+    row_starts, starts : (ranges + 1,) int64
     """
-    runs = len(starts) - 1
-    cells = np.zeros(runs, np.int64)
-    filled = np.zeros(runs, np.int64)
+    offsets, columns, weights = counts
+    rows, ends, own_columns, own_weights = pieces
+    ranges = len(starts) - 1
+    cells = np.zeros(ranges, np.int64)
+    filled = np.zeros(ranges, np.int64)
     for row in range(len(offsets) - 1):
         for k in range(offsets[row], offsets[row + 1]):
-            run = run_of[columns[k]]
-            place = starts[run] + cells[run]
+            r = range_of[columns[k]]
+            place = starts[r] + cells[r]
             own_columns[place] = own_of[columns[k]]
             own_weights[place] = weights[k]
-            cells[run] += 1
-            i = row_starts[run] + filled[run]
-            if filled[run] == 0 or rows[i - 1] != row:
+            cells[r] += 1
+            i = row_starts[r] + filled[r]
+            if filled[r] == 0 or rows[i - 1] != row:
                 rows[i] = row
-                filled[run] += 1
+                filled[r] += 1
                 i += 1
-            ends[i - 1] = cells[run]
+            ends[i - 1] = cells[r]
 
 
 @njit(cache=True)

@@ -7,7 +7,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_NUMBERS_A_LINE = 16
+_NUMBERS_PER_LINE = 16
 """Of float32; of float64 every other line is fetched."""
 _TO_READ, _KEEP_IN_CACHE, _DATA = 0, 3, 1
 
@@ -41,5 +41,5 @@ def prefetch_row(table, row):
     """Start to fetch a row of a table (V, D), contiguous."""
     flat = table.reshape(-1)
     size = table.shape[1]
-    for j in range(0, size, _NUMBERS_A_LINE):
+    for j in range(0, size, _NUMBERS_PER_LINE):
         prefetch(flat, row * size + j)

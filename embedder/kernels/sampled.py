@@ -21,9 +21,12 @@ gradient tends to the exact one as S grows, which it would not with log(S q) tak
 Logits lie a row a candidate (S × examples of a thread), so that sums over candidates vectorise.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, prange
 
+from embedder.arrays import Array
 from embedder.kernels.exp import exp
 from embedder.kernels.prefetch import prefetch_row
 
@@ -32,6 +35,38 @@ _REMOVED = -1e30
 """The logit of a candidate that counts nothing."""
 _TARGETS_AHEAD = 4
 """Rows of W lie anywhere: they are fetched into the cache before their turn."""
+
+
+class Sample(NamedTuple):
+    """A batch's targets and the candidates that it shares.
+
+    ``targets (B,) int32``, ``weights (B,)``
+    ``candidates (S,) int32``
+    ``target_corrections (B,)``, ``corrections (S,)``
+        What is subtracted from the logits of targets and candidates.
+    """
+
+    targets: Array
+    weights: Array
+    candidates: Array
+    target_corrections: Array
+    corrections: Array
+
+
+class SampledGradients(NamedTuple):
+    """Where the gradients go.
+
+    ``features (B, H)``
+        Receives ∂J/∂h.
+    ``rows (B + S, H)``
+        Receives what each target and then each candidate adds to the gradient of its row of W.
+    ``bias (B + S, 1)``
+        The same for b.
+    """
+
+    features: Array
+    rows: Array
+    bias: Array
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
@@ -107,95 +142,78 @@ def _logistic_of_candidates(logits, target_logits, weights, share, d_targets):
     return loss
 
 
+@njit(cache=True)
+def _candidate_rows(W, b, sample):
+    """Return the candidates' rows of W (S, H), and b less the corrections (S,)."""
+    rows = np.empty((len(sample.candidates), W.shape[1]), W.dtype)
+    shifts = np.empty(len(sample.candidates), W.dtype)
+    for s in range(len(sample.candidates)):
+        rows[s] = W[sample.candidates[s]]
+        shifts[s] = b[sample.candidates[s]] - sample.corrections[s]
+    return rows, shifts
+
+
 @njit(parallel=True, error_model="numpy", cache=True)
-def sampled_gradients(
-    kind,
-    features,
-    W,
-    b,
-    targets,
-    weights,
-    candidates,
-    target_corrections,
-    corrections,
-    share,
-    parts,
-    d_features,
-    d_rows,
-    d_bias,
-):
-    """Return a sampled loss of a batch, summed, with its gradients.
+def sampled_gradients(kind, share, features, W, b, sample, threads, gradients):
+    """Return a sampled loss of a batch, summed, and set its gradients.
 
     Parameters
     ----------
     kind : int
         `SAMPLED_SOFTMAX`, `NEGATIVE_SAMPLING` or `NCE`.
+    share : float
+        The weight k/S of a noise word; sampled softmax ignores it.
     features : (B, H)
     W : (V, H)
     b : (V,)
-    targets : (B,) int32
-    weights : (B,)
-    candidates : (S,) int32
-    target_corrections : (B,)
-    corrections : (S,)
-        What is taken off the logits of targets and candidates.
-    share : float
-        The weight k/S of a noise word; nothing to sampled softmax.
-    parts : int
-        Into how many parts the examples are cut.
-    d_features : (B, H)
-        Receives ∂J/∂h.
-    d_rows : (B + S, H)
-        Receives what each target and then each candidate adds to the gradient of its row of W.
-    d_bias : (B + S, 1)
-        The same for b.
+    sample : Sample
+    threads : int
+        How many threads share the examples.
+    gradients : SampledGradients
     """
     batch, size = features.shape
-    samples = len(candidates)
-    number = features.dtype.type
-    rows = np.empty((samples, size), features.dtype)
-    shifts = np.empty(samples, features.dtype)
-    for s in range(samples):
-        rows[s] = W[candidates[s]]
-        shifts[s] = b[candidates[s]] - corrections[s]
-    d_candidates = np.empty((parts, samples, size), features.dtype)
-    d_shifts = np.zeros((parts, samples), features.dtype)
-    losses = np.zeros(parts)
-    for part in prange(parts):
-        low = part * batch // parts
-        high = (part + 1) * batch // parts
+    samples = len(sample.candidates)
+    rows, shifts = _candidate_rows(W, b, sample)
+    d_candidates = np.empty((threads, samples, size), features.dtype)
+    d_shifts = np.zeros((threads, samples), features.dtype)
+    losses = np.zeros(threads)
+    for thread in prange(threads):
+        low = thread * batch // threads
+        high = (thread + 1) * batch // threads
         own = features[low:high]
-        own_targets = targets[low:high]
-        own_weights = weights[low:high]
+        targets = sample.targets[low:high]
+        weights = sample.weights[low:high]
         target_logits = np.empty(high - low, features.dtype)
         for i in range(high - low):
-            target = own_targets[i]
-            prefetch_row(W, own_targets[min(i + _TARGETS_AHEAD, high - low - 1)])
-            target_logits[i] = np.dot(own[i], W[target]) + b[target] - target_corrections[low + i]
+            target = targets[i]
+            prefetch_row(W, targets[min(i + _TARGETS_AHEAD, high - low - 1)])
+            correction = sample.target_corrections[low + i]
+            target_logits[i] = np.dot(own[i], W[target]) + b[target] - correction
         logits = np.dot(rows, own.T)
-        _prepare(logits, shifts, candidates, own_targets, kind != NCE)
+        _prepare(logits, shifts, sample.candidates, targets, kind != NCE)
         d_targets = np.empty(high - low, features.dtype)
         if kind == SAMPLED_SOFTMAX:
-            losses[part] = _softmax_of_candidates(logits, target_logits, own_weights, d_targets)
+            losses[thread] = _softmax_of_candidates(logits, target_logits, weights, d_targets)
         else:
-            losses[part] = _logistic_of_candidates(
-                logits, target_logits, own_weights, number(share), d_targets
+            own_share = features.dtype.type(share)
+            losses[thread] = _logistic_of_candidates(
+                logits, target_logits, weights, own_share, d_targets
             )
-        np.dot(logits, own, d_candidates[part])
+        np.dot(logits, own, d_candidates[thread])
         for s in range(samples):
-            d_shifts[part, s] = logits[s].sum()
-        own_d_features = d_features[low:high]
-        np.dot(logits.T, rows, own_d_features)
+            d_shifts[thread, s] = logits[s].sum()
+        d_own = gradients.features[low:high]
+        np.dot(logits.T, rows, d_own)
         for i in range(high - low):
-            row = W[own_targets[i]]
+            row = W[targets[i]]
             d = d_targets[i]
             for j in range(size):
-                own_d_features[i, j] += d * row[j]
-                d_rows[low + i, j] = d * own[i, j]
-            d_bias[low + i, 0] = d
-    d_rows[batch:] = d_candidates[0]
-    d_bias[batch:, 0] = d_shifts[0]
-    for part in range(1, parts):
-        d_rows[batch:] += d_candidates[part]
-        d_bias[batch:, 0] += d_shifts[part]
+                d_own[i, j] += d * row[j]
+                gradients.rows[low + i, j] = d * own[i, j]
+            gradients.bias[low + i, 0] = d
+    gradients.rows[batch:] = d_candidates[0]
+    gradients.bias[batch:, 0] = d_shifts[0]
+    for thread in range(1, threads):
+        gradients.rows[batch:] += d_candidates[thread]
+        gradients.bias[batch:, 0] += d_shifts[thread]
     return losses.sum()

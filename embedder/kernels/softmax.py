@@ -8,7 +8,7 @@ for targets y with row totals n_b = Σ_c y_bc (1 for one-hot targets):
 
     ∂J/∂θ = n ŷ − y        ∂J/∂h = (∂J/∂θ) W        ∂J/∂W = (∂J/∂θ)ᵀ h        ∂J/∂b = Σ_b ∂J/∂θ_b
 
-The vocabulary is cut into blocks whose logits fit the cache; each of `parts` threads owns a run of
+The vocabulary is cut into blocks whose logits fit the cache; each thread owns consecutive
 blocks. Blocks hold logits a row a *word* (block × B): a maximum or sum over the vocabulary then
 runs along rows, which vectorises, and ∂J/∂W needs no transposed operand.
 
@@ -21,7 +21,7 @@ runs along rows, which vectorises, and ∂J/∂W needs no transposed operand.
 3. Every block: exponentials − y/f = (∂J/∂θ)/f. The factors f are not multiplied into the block but
    into the smaller sides of the two products, h and ∂J/∂h; then the optimizer's step on this block
    of W and b, in cache. Threads add ∂J/∂h up in memory of their own, and these are summed in the
-   order of the threads: the same bits for the same number of parts.
+   order of the threads: the same bits for the same number of threads.
 """
 
 from typing import NamedTuple
@@ -36,9 +36,9 @@ from embedder.kernels.prefetch import prefetch
 
 BLOCK_ROWS = 512
 """Measured: 256 to 1,024 differ by a few per cent; 512 × 1,024 logits are 2 MB."""
-LARGEST_SUM = 1e15
+MAX_SUM = 1e15
 """Exponentials that add up to more were taken from too small a shift."""
-_SMALLEST_FACTOR = 1e-30
+_MIN_FACTOR = 1e-30
 _ALIASING_BYTES = 4096
 _PADDING = 16
 """Rows of logits that are multiples of 4,096 bytes apart would have all of a column, where an
@@ -86,7 +86,7 @@ class Workspace(NamedTuple):
     sums: Array
     target_logits: Array
     cursors: Array
-    d_hidden_parts: Array
+    d_hidden_by_thread: Array
     product: Array
     scaled_hidden: Array
     d_weights: Array
@@ -95,7 +95,7 @@ class Workspace(NamedTuple):
 
 
 def new_workspace(
-    vocabulary: int, features: int, batch: int, parts: int, dtype: type = np.float32
+    vocabulary: int, features: int, batch: int, threads: int, dtype: type = np.float32
 ) -> Workspace:
     """Allocate for V words, H features, B examples and so many threads."""
     blocks = -(-vocabulary // BLOCK_ROWS)
@@ -106,13 +106,13 @@ def new_workspace(
         logits=np.empty((vocabulary, batch), dtype),
         shifts=np.empty((blocks, batch), dtype),
         sums=np.empty((blocks, batch), dtype),
-        target_logits=np.empty((parts, batch), np.float64),
-        cursors=np.empty((parts, batch), np.int64),
-        d_hidden_parts=np.empty((parts, features, batch), dtype),
-        product=np.empty((parts, features, batch), dtype),
-        scaled_hidden=np.empty((parts, batch, features), dtype),
-        d_weights=np.empty((parts, min(BLOCK_ROWS, vocabulary), features), dtype),
-        d_bias=np.empty((parts, min(BLOCK_ROWS, vocabulary)), dtype),
+        target_logits=np.empty((threads, batch), np.float64),
+        cursors=np.empty((threads, batch), np.int64),
+        d_hidden_by_thread=np.empty((threads, features, batch), dtype),
+        product=np.empty((threads, features, batch), dtype),
+        scaled_hidden=np.empty((threads, batch, features), dtype),
+        d_weights=np.empty((threads, min(BLOCK_ROWS, vocabulary), features), dtype),
+        d_bias=np.empty((threads, min(BLOCK_ROWS, vocabulary)), dtype),
         log_sums=np.empty(batch, np.float64),
     )
 
@@ -145,12 +145,12 @@ def _exponentiate(logits, bias, shift, sums):
             e = exp(row[i] + (bias[c] - shift[i]))
             row[i] = e
             sums[i] += e
-    return sums.max() < LARGEST_SUM
+    return sums.max() < MAX_SUM
 
 
 @njit(error_model="numpy", cache=True)
 def _add_target_logits(logits, bias, low, targets, cursors, out):
-    """Add the block's part of Σ_c y_bc θ_bc to each example's."""
+    """Add the block's thread of Σ_c y_bc θ_bc to each example's."""
     _, ends, columns, weights, scales, _ = targets
     high = low + logits.shape[0]
     batch = len(ends)
@@ -193,12 +193,12 @@ def _subtract_targets(d_logits, low, targets, cursors, factors, d_bias):
 
 
 @njit(error_model="numpy", cache=True)
-def _merge_sums(part, workspace):
+def _merge_sums(thread, workspace):
     """Find log Σ exp θ of one thread's examples from the blocks' sums of exp(θ − shift)."""
     sums, shifts, log_sums = workspace.sums, workspace.shifts, workspace.log_sums
     blocks, batch = sums.shape
-    parts = len(workspace.cursors)
-    for i in range(part * batch // parts, (part + 1) * batch // parts):
+    threads = len(workspace.cursors)
+    for i in range(thread * batch // threads, (thread + 1) * batch // threads):
         largest = shifts[:, i].max()
         total = 0.0
         shift, factor = largest, 1.0  # neighbouring blocks mostly share a shift
@@ -233,14 +233,14 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
     vocabulary = weights.shape[0]
     blocks = len(workspace.shifts)
     batch = len(hidden)
-    parts = len(workspace.cursors)
+    threads = len(workspace.cursors)
     workspace.hidden[:batch] = hidden
     hidden_transposed = workspace.hidden.T
-    for part in prange(parts):
-        first = part * blocks // parts
-        last = (part + 1) * blocks // parts
-        cursors = workspace.cursors[part]
-        target_logits = workspace.target_logits[part]
+    for thread in prange(threads):
+        first = thread * blocks // threads
+        last = (thread + 1) * blocks // threads
+        cursors = workspace.cursors[thread]
+        target_logits = workspace.target_logits[thread]
         target_logits[:] = 0.0
         _find_first_targets(targets, first * BLOCK_ROWS, cursors)
         for k in range(first, last):
@@ -258,13 +258,13 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
                 np.dot(weights[low:high], hidden_transposed, logits)
                 _largest(logits, bias[low:high], shift)
                 _exponentiate(logits, bias[low:high], shift, workspace.sums[k])
-    for part in prange(parts):
-        _merge_sums(part, workspace)
+    for thread in prange(threads):
+        _merge_sums(thread, workspace)
     loss = 0.0
     for i in range(batch):
         loss += targets.totals[i] * workspace.log_sums[i]
-        for part in range(parts):
-            loss -= workspace.target_logits[part, i]
+        for thread in range(threads):
+            loss -= workspace.target_logits[thread, i]
     return loss
 
 
@@ -274,7 +274,7 @@ def _probability_factors(shift, targets, log_sums, factors):
     factors[:] = 0
     for i in range(len(targets.totals)):
         f = targets.totals[i] * np.exp(np.float64(shift[i]) - log_sums[i])
-        factors[i] = max(f, _SMALLEST_FACTOR)
+        factors[i] = max(f, _MIN_FACTOR)
 
 
 @njit(error_model="numpy", cache=True)
@@ -311,18 +311,18 @@ def step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments)
 
 
 @njit(error_model="numpy", cache=True)
-def _differentiate_part(part, weights, bias, targets, workspace, rule, moments):
+def _differentiate_blocks(thread, weights, bias, targets, workspace, rule, moments):
     """Do step 3 of the module's text for one thread's blocks."""
     vocabulary = weights.shape[0]
     blocks = len(workspace.shifts)
-    parts = len(workspace.cursors)
-    first = part * blocks // parts
-    last = (part + 1) * blocks // parts
-    cursors = workspace.cursors[part]
-    product = workspace.product[part]
-    total = workspace.d_hidden_parts[part]
+    threads = len(workspace.cursors)
+    first = thread * blocks // threads
+    last = (thread + 1) * blocks // threads
+    cursors = workspace.cursors[thread]
+    product = workspace.product[thread]
+    total = workspace.d_hidden_by_thread[thread]
     total[:] = 0
-    scaled = workspace.scaled_hidden[part]
+    scaled = workspace.scaled_hidden[thread]
     factors = np.empty_like(workspace.shifts[0])
     # Backwards: the last blocks' exponentials are still in the cache, and the cursors point there.
     for k in range(last - 1, first - 1, -1):
@@ -333,12 +333,12 @@ def _differentiate_part(part, weights, bias, targets, workspace, rule, moments):
             _probability_factors(workspace.shifts[k], targets, workspace.log_sums, factors)
             _scale_rows(workspace.hidden, factors, scaled)
         # First the sequential read, which brings the block into the cache for the scattered one.
-        d_bias = workspace.d_bias[part, : high - low]
+        d_bias = workspace.d_bias[thread, : high - low]
         np.dot(d_logits, factors, d_bias)
         _subtract_targets(d_logits, low, targets, cursors, factors, d_bias)
         np.dot(weights[low:high].T, d_logits, product)
         _add_scaled_columns(product, factors, total)
-        d_weights = workspace.d_weights[part, : high - low]
+        d_weights = workspace.d_weights[thread, : high - low]
         np.dot(d_logits, scaled, d_weights)
         step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments)
 
@@ -360,10 +360,10 @@ def softmax_step(weights, bias, targets, workspace, rule, moments, d_hidden):
     d_hidden : (B, H)
         Receives ∂J/∂h, taken at the weights before the step.
     """
-    parts = len(workspace.cursors)
-    for part in prange(parts):
-        _differentiate_part(part, weights, bias, targets, workspace, rule, moments)
-    total = workspace.d_hidden_parts[0]
-    for part in range(1, parts):
-        total += workspace.d_hidden_parts[part]
+    threads = len(workspace.cursors)
+    for thread in prange(threads):
+        _differentiate_blocks(thread, weights, bias, targets, workspace, rule, moments)
+    total = workspace.d_hidden_by_thread[0]
+    for thread in range(1, threads):
+        total += workspace.d_hidden_by_thread[thread]
     d_hidden[:] = total.T[: len(d_hidden)]

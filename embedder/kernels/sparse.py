@@ -1,6 +1,6 @@
 """Products of a sparse matrix, in compressed rows, with a dense one.
 
-Rows are dealt out to `parts` in turn: frequent words come first and have the longest rows.
+Rows are dealt out to `threads` in turn: frequent words come first and have the longest rows.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ from numba import njit, prange
 
 
 @njit(parallel=True, fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
-def sparse_times_dense(offsets, columns, values, dense, parts, out):
+def sparse_times_dense(offsets, columns, values, dense, threads, out):
     """Compute S X.
 
     Parameters
@@ -16,12 +16,12 @@ def sparse_times_dense(offsets, columns, values, dense, parts, out):
     offsets : (V + 1,) int64, columns : (cells,) int32, values : (cells,) float32
         S (V × V).
     dense : (V, k) float32
-    parts : int
+    threads : int
     out : (V, k) float32
     """
     rows = len(offsets) - 1
-    for part in prange(parts):
-        for row in range(part, rows, parts):
+    for thread in prange(threads):
+        for row in range(thread, rows, threads):
             total = out[row]
             total[:] = 0
             for k in range(offsets[row], offsets[row + 1]):
@@ -32,7 +32,7 @@ def sparse_times_dense(offsets, columns, values, dense, parts, out):
 
 
 @njit(parallel=True, error_model="numpy", cache=True)
-def positive_pmi(offsets, columns, weights, log_shares, total, parts, out):
+def positive_pmi(offsets, columns, weights, log_shares, total, threads, out):
     """Compute max(0, log(C[w, c] N / (n_w n_c))) for every cell.
 
     Parameters
@@ -43,12 +43,12 @@ def positive_pmi(offsets, columns, weights, log_shares, total, parts, out):
         log(n_w / N).
     total : float
         N.
-    parts : int
+    threads : int
     out : (cells,) float32
     """
     rows = len(offsets) - 1
-    for part in prange(parts):
-        for row in range(part, rows, parts):
+    for thread in prange(threads):
+        for row in range(thread, rows, threads):
             for k in range(offsets[row], offsets[row + 1]):
                 pmi = np.log(weights[k] / total) - log_shares[row] - log_shares[columns[k]]
                 out[k] = max(pmi, 0.0)

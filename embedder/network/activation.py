@@ -1,14 +1,23 @@
-"""The hidden layer's activations by name, in NumPy, and their slopes at 0."""
+"""The hidden layer's activations by name: in NumPy, as kernels know them, and their slopes at 0."""
 
 import numpy as np
 
 from embedder.arrays import Array
 
-# A spectral start wants h ≈ x for small x: W1 undoes the activation's slope at 0.
 SLOPES = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0, "identity": 1.0}
+"""a′(0): a spectral start wants h ≈ x for small x, so W1 undoes the slope."""
 
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "identity")
+def kernel_constant(activation: str) -> int:
+    """Return the number by which `embedder.kernels.hidden` knows an activation."""
+    from embedder.kernels import hidden as kernels
+
+    return {
+        "sigmoid": kernels.SIGMOID,
+        "tanh": kernels.TANH,
+        "relu": kernels.RELU,
+        "identity": kernels.IDENTITY,
+    }[activation]
 
 
 def activate(r: Array, activation: str) -> Array:

@@ -8,12 +8,12 @@ buckets that no word uses cost nothing.
 
 import hashlib
 import itertools
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from embedder.arrays import Array, cumulated
+from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
 from embedder.errors import VocabularyError
 from embedder.text.ngrams import list_ngrams
@@ -21,36 +21,86 @@ from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts
 
 # Chosen on books of 17 million tokens; docs/experiments.md has what was tried.
-_HIGHEST_RATE = 2.0
-
-
+_MAX_RATE = 2.0
 _HALF_RATE = 3000
-"""A row that is so often in the text's words learns at half the highest rate."""
-
-
+"""A row that is in this many words of the text learns at half the maximum rate."""
 _HALF_SHARE = 1250
-
-
 _RIDGE = 400.0
-
-
 _ITERATIONS = 10
+_THREADS = 16
+"""Shares of the work of a sparse product; the result does not depend on it."""
 
 
-_PARTS = 16
-"""Of the work of a sparse product; the result does not depend on it."""
+class Composition(Protocol):
+    """Which rows of E make up each word's vector: `OwnRows` or `SharedRows`."""
+
+    @property
+    def words(self) -> int:
+        """V."""
+
+    @property
+    def height(self) -> int:
+        """R, the rows of E."""
+
+    def rates(self) -> Array:
+        """Return the learning rate of each row over the configured one, (R,) float32.
+
+        Empty where all rows learn at the same rate.
+        """
+
+    def rows_of(self, word: int) -> Array:
+        """Return the rows of E whose mean is the vector of a word, its own row first."""
+
+    def vectors(self, E: Array, threads: int = 1) -> Array:
+        """Return the vectors of all words, (V, D), given E (R, D)."""
+
+    def fit(self, vectors: Array) -> Array:
+        """Return an E (R, D) that composes the vectors (V, D) float32."""
+
+    def digest(self) -> str | None:
+        """Return a checksum of what distinguishes it from others; None for own rows."""
 
 
-class Composition(NamedTuple):
-    """The rows of E that each word's vector is the mean of; E has R = V + G + P rows.
+class OwnRows(NamedTuple):
+    """A row of E for each word, shared with no other: the composition without subwords."""
+
+    words: int
+
+    @property
+    def height(self) -> int:
+        """See `Composition`."""
+        return self.words
+
+    def rates(self) -> Array:
+        """See `Composition`."""
+        return np.empty(0, np.float32)
+
+    def rows_of(self, word: int) -> Array:
+        """See `Composition`."""
+        return np.array([word])
+
+    def vectors(self, E: Array, threads: int = 1) -> Array:
+        """See `Composition`."""
+        return E
+
+    def fit(self, vectors: Array) -> Array:
+        """See `Composition`."""
+        return vectors
+
+    def digest(self) -> None:
+        """See `Composition`."""
+
+
+class SharedRows(NamedTuple):
+    """Words as means of their own rows and of rows that they share; E has R = V + G + P rows.
 
     ``starts (V + 1,) int64``, ``rows (n,) int32``
         Those of word w are ``rows[starts[w]:starts[w + 1]]``, its own row w first. An n-gram that
-        stands twice in a word counts twice.
+        occurs twice in a word counts twice.
     ``buckets (G,) int64``
         The bucket of each row V … V + G − 1, ascending.
     ``parts``
-        P names: those of the rows behind.
+        P names: those of the rows that follow.
     ``occurrences (R,) int64``
         How often each row is in the words of the text.
     """
@@ -63,37 +113,47 @@ class Composition(NamedTuple):
 
     @property
     def words(self) -> int:
-        """V."""
+        """See `Composition`."""
         return len(self.starts) - 1
 
     @property
     def height(self) -> int:
-        """R, the rows of E."""
+        """See `Composition`."""
         return self.words + len(self.buckets) + len(self.parts)
 
     def rates(self) -> Array:
-        """Return the learning rate of each row over the configured one, (R,) float32.
+        """See `Composition`.
 
         A row that is in a handful of words of the text has seen too little to be far from 0, where
-        its words are what their other rows make them; so are words never seen.
+        its words are what their other rows make them; the same holds for words never seen.
         """
         n = self.occurrences
-        return np.asarray(_HIGHEST_RATE * n / (n + _HALF_RATE), np.float32)
+        return np.asarray(_MAX_RATE * n / (n + _HALF_RATE), np.float32)
+
+    def rows_of(self, word: int) -> Array:
+        """See `Composition`."""
+        return self.rows[self.starts[word] : self.starts[word + 1]]
 
     def shares(self) -> Array:
-        """Return how much of what is a word's alone counts, (V,) float32: n/(n + κ)."""
+        """Return the weight of what is specific to a word, (V,) float32: n/(n + κ)."""
         n = self.occurrences[: self.words]
         return np.asarray(n / (n + _HALF_SHARE), np.float32)
 
     def digest(self) -> str:
-        """Return the SHA-256 of all of it."""
+        """See `Composition`."""
         found = hashlib.sha256("\n".join(self.parts).encode())
         for array in (self.starts, self.rows, self.buckets):
             found.update(np.ascontiguousarray(array, "<i8").data)
         return found.hexdigest()
 
     def rows_of_parts(self, parts: WordParts) -> dict[str, list[int]]:
-        """Return the rows of the parts of each word that has one with a row, in V or not."""
+        """Return the rows of the parts of each word that has any, whether the word is in V or not.
+
+        Parameters
+        ----------
+        parts
+            Of words, as a file gives them; parts without a row are left out.
+        """
         first = self.words + len(self.buckets)
         row_of = {name: first + i for i, name in enumerate(self.parts)}
         found = {
@@ -102,16 +162,38 @@ class Composition(NamedTuple):
         return {word: rows for word, rows in found.items() if rows}
 
     def vectors(self, E: Array, threads: int = 1) -> Array:
-        """Return the vectors of all words, (V, D), given E (R, D)."""
+        """See `Composition`."""
         from embedder.kernels.composition import compose
 
         out = np.empty((self.words, E.shape[1]), E.dtype)
         compose(E, self.starts, self.rows, np.arange(self.words), threads, out)
         return out
 
+    def fit(self, vectors: Array) -> Array:
+        """See `Composition`.
 
-def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> Composition | None:
-    """Return what each word is composed of; None if words have their own rows only.
+        The shared rows Z are those that predict words best, Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|²,
+        where row w of A takes the mean (ridge regression, by conjugate gradients): they are what is
+        known of a word never seen. Each word's own row holds the rest, times its `shares`.
+        """
+        V = self.words
+        sizes = np.diff(self.starts)
+        shared = self.rows >= V
+        words = np.repeat(np.arange(V), sizes)[shared]
+        columns = self.rows[shared] - V
+        values = (1 / sizes[words]).astype(np.float32)
+        means = csr_array((values, (words, columns)), (V, self.height - V))
+        # The counts are damped as subsampling would: otherwise a few words decide everything.
+        n = self.occurrences[:V, None].astype(np.float32)
+        weights = np.minimum(n, np.sqrt(_HALF_RATE * n))
+        Z = _ridge_regression(means, vectors, weights)
+        own = vectors - _multiply(means, Z)
+        own *= (sizes * self.shares())[:, None].astype(np.float32)
+        return np.concatenate([own, Z])
+
+
+def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> Composition:
+    """Return which rows of E each word is composed of.
 
     Parameters
     ----------
@@ -128,9 +210,9 @@ def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> C
         If no word of the vocabulary has parts.
     """
     subwords = config.subwords
-    if not subwords.used:
-        return None
     V = len(vocabulary)
+    if not subwords.used:
+        return OwnRows(V)
     settings = subwords.min_n, subwords.max_n, subwords.buckets
     counts, found = list_ngrams(vocabulary.words, *settings, {config.vocabulary.unknown})
     buckets, ngrams = np.unique(found, return_inverse=True)
@@ -149,40 +231,10 @@ def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> C
     part_rows = np.fromiter(itertools.chain.from_iterable(own_parts), np.int64)
     in_order = np.argsort(of_words, kind="stable")
     rows = np.concatenate([words, V + ngrams, part_rows])[in_order].astype(np.int32)
-    starts = cumulated(1 + counts + part_counts)
+    starts = offsets_from_lengths(1 + counts + part_counts)
     weights = vocabulary.counts[of_words[in_order]]
     occurrences = np.bincount(rows, weights, first + len(names))
-    return Composition(starts, rows, buckets, names, occurrences.astype(np.int64))
-
-
-def start_rows(composition: Composition, vectors: Array) -> Array:
-    """Return E (R, D) that composes given vectors.
-
-    The shared rows Z are those that predict words best, Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|²,
-    where row w of A takes the mean (ridge regression, by conjugate gradients): they are what is
-    known of a word never seen. Each word's own row holds the rest, times its `shares`.
-
-    Parameters
-    ----------
-    composition
-        Of V words.
-    vectors : (V, D) float32
-        What is to be composed.
-    """
-    V = composition.words
-    sizes = np.diff(composition.starts)
-    shared = composition.rows >= V
-    words = np.repeat(np.arange(V), sizes)[shared]
-    columns = composition.rows[shared] - V
-    values = (1 / sizes[words]).astype(np.float32)
-    means = csr_array((values, (words, columns)), (V, composition.height - V))
-    # As counts grow that are thinned out: the most frequent words are not to decide everything.
-    n = composition.occurrences[:V, None].astype(np.float32)
-    weights = np.minimum(n, np.sqrt(_HALF_RATE * n))
-    Z = _ridge_regression(means, vectors, weights)
-    own = vectors - _multiply(means, Z)
-    own *= (sizes * composition.shares())[:, None].astype(np.float32)
-    return np.concatenate([own, Z])
+    return SharedRows(starts, rows, buckets, names, occurrences.astype(np.int64))
 
 
 def _ridge_regression(A: csr_array, X: Array, weights: Array) -> Array:
@@ -217,5 +269,5 @@ def _multiply(matrix: csr_array, dense: Array) -> Array:
 
     out = np.empty((matrix.shape[0], dense.shape[1]), np.float32)
     offsets, columns = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
-    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), _PARTS, out)
+    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), _THREADS, out)
     return out

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.network.composition import Composition
-from embedder.network.optimizer import Optimizer
+from embedder.network.composition import Composition, SharedRows
+from embedder.network.optimizer import StepContext
 
 if TYPE_CHECKING:
     from embedder.kernels.gather import Groups
-    from embedder.kernels.optimizer import Rule
 
 
 class Inputs:
@@ -21,39 +20,34 @@ class Inputs:
     E : (R, D)
         Changed in place by `step`.
     concat
-        Whether a window's vectors stand side by side in x, instead of their mean.
+        Whether x concatenates a window's vectors, instead of taking their mean.
     batch_size
         The largest B.
-    parts
+    threads
         How many threads share the work.
     composition
-        What words' vectors are the means of; None for a row each.
+        Which rows of E make up each word's vector.
     """
 
     def __init__(
-        self,
-        E: Array,
-        concat: bool,
-        batch_size: int,
-        parts: int,
-        composition: Composition | None = None,
+        self, E: Array, concat: bool, batch_size: int, threads: int, composition: Composition
     ) -> None:
         self._E = E
         self._concat = concat
         self._batch_size = batch_size
-        self._parts = parts
-        self._composition = composition
-        self._words = len(E) if composition is None else composition.words
-        self._make_room(batch_size)
+        self._threads = threads
+        self._words = composition.words
+        self._shared = composition if isinstance(composition, SharedRows) else None
+        self._rates = composition.rates()
         self._row_groups: Groups | None = None
-        alike = np.empty(0, np.float32)
-        self._rates = alike if composition is None else composition.rates()
+        self._allocate(batch_size)
 
-    def _make_room(self, places: int) -> None:
+    def _allocate(self, places: int) -> None:
+        """Make room for batches that name this many words, repetitions included."""
         from embedder.kernels.gather import new_groups
 
         self._groups = new_groups(self._words, places)
-        if self._composition is not None:
+        if self._shared is not None:
             distinct = min(places, self._words)
             self._vectors = np.empty((distinct, self._E.shape[1]), self._E.dtype)
             self._gradients = np.empty_like(self._vectors)
@@ -64,33 +58,31 @@ class Inputs:
         from embedder.kernels.gather import group_places
 
         if len(self._groups.order) < ids.size:
-            self._make_room(self._batch_size * ids.shape[1])
+            self._allocate(self._batch_size * ids.shape[1])
         return int(group_places(ids.reshape(-1), self._groups))
 
     def gather(self, ids: Array, x: Array) -> None:
-        """Set x (B, I) to what words' ids (B, K), −1 for none, stand for."""
+        """Set x (B, I) to the input for words' ids (B, K), −1 for none."""
         from embedder.kernels.gather import gather_concat, gather_mean
 
         table = self._E
-        if self._composition is not None:
-            table, ids = self._compose(ids)
+        if self._shared is not None:
+            table, ids = self._compose(self._shared, ids)
         gather = gather_concat if self._concat else gather_mean
-        gather(table, ids, self._parts, x)
+        gather(table, ids, self._threads, x)
 
-    def _compose(self, ids: Array) -> tuple[Array, Array]:
-        """Return the vectors of the words among ids (B, K), once each, and their numbers there."""
-        from embedder.kernels.composition import compose, name_places
+    def _compose(self, shared: SharedRows, ids: Array) -> tuple[Array, Array]:
+        """Return the vectors of the words among ids (B, K), once each, and ids of these vectors."""
+        from embedder.kernels.composition import compose, number_places
 
-        assert self._composition is not None
         found = self._group(ids)
-        starts, rows, *_ = self._composition
         words = self._groups.rows[:found]
-        compose(self._E, starts, rows, words, self._parts, self._vectors)
+        compose(self._E, shared.starts, shared.rows, words, self._threads, self._vectors)
         local = self._local[: ids.size]
-        name_places(self._groups, found, local)
+        number_places(self._groups, found, local)
         return self._vectors, local.reshape(ids.shape)
 
-    def step(self, ids: Array, d_x: Array, optimizer: Optimizer, rule: "Rule") -> None:
+    def step(self, ids: Array, d_x: Array, context: StepContext) -> None:
         """Move the rows that made x.
 
         Parameters
@@ -99,49 +91,49 @@ class Inputs:
             As for `gather`.
         d_x : (B, I)
             ∂J/∂x; overwritten.
-        optimizer
-            Holds the moments.
-        rule
-            Of E at this step.
+        context
+            The optimizer and its rules for this step.
         """
         from embedder.kernels.gather import count_visits, divide_by_window_sizes, step_rows
         from embedder.kernels.optimizer import Moments
 
         found = self._group(ids)
         if not self._concat:
-            divide_by_window_sizes(ids, self._parts, d_x)
+            divide_by_window_sizes(ids, self._threads, d_x)
         groups, gradient = self._groups, d_x.reshape(-1, self._E.shape[1])
-        places_a_row = 1 if self._concat else ids.shape[1]
-        if self._composition is not None:
-            groups, found, gradient = self._hand_on(found, gradient, places_a_row)
-            places_a_row = 1
+        places_per_row = 1 if self._concat else ids.shape[1]
+        if self._shared is not None:
+            groups, found, gradient = self._backpropagate_to_rows(
+                self._shared, found, gradient, places_per_row
+            )
+            places_per_row = 1
+        optimizer = context.optimizer
         count_visits(groups, found, optimizer.visits["E"])
         step_rows(
             self._E,
             groups,
             found,
             gradient,
-            places_a_row,
+            places_per_row,
             Moments(optimizer.first["E"], optimizer.second["E"]),
             optimizer.visits["E"],
             self._rates,
-            rule,
+            context.rules["E"],
             optimizer.corrections["E"],
-            self._parts,
+            self._threads,
         )
 
-    def _hand_on(
-        self, found: int, gradient: Array, places_a_row: int
+    def _backpropagate_to_rows(
+        self, shared: SharedRows, found: int, gradient: Array, places_per_row: int
     ) -> tuple["Groups", int, Array]:
         """Add up words' gradients; return the groups of the rows that words are composed of."""
-        from embedder.kernels.composition import count_rows, group_rows, share_out
+        from embedder.kernels.composition import count_rows, divide_by_row_counts, group_rows
         from embedder.kernels.gather import new_groups, sum_groups
 
-        assert self._composition is not None
-        starts, rows, *_ = self._composition
+        starts, rows = shared.starts, shared.rows
         words, summed = self._groups.rows[:found], self._gradients[:found]
-        sum_groups(self._groups, found, gradient, places_a_row, self._parts, summed)
-        share_out(starts, words, self._parts, summed)
+        sum_groups(self._groups, found, gradient, places_per_row, self._threads, summed)
+        divide_by_row_counts(starts, words, self._threads, summed)
         needed = count_rows(starts, words)
         if self._row_groups is None or len(self._row_groups.order) < needed:
             self._row_groups = new_groups(len(self._E), needed + needed // 2)

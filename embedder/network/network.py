@@ -1,11 +1,11 @@
-"""The network: its parameters, how they start, forward and backward, and the vectors it offers.
+"""The network: forward, backward, and a training step.
 
     r = x W1 + b1      h = a(r) − c      θ = [h, x?] W2ᵀ + b2      ŷ = softmax(θ)
 
-x is a word's vector, or the mean of several, or several side by side; a word's vector is a row of
-the embedding table E, or the mean of several that it shares with others.
-`Network.step` does the whole of one training step; the derivations stand in
-`embedder.kernels.gather`, `embedder.kernels.hidden` and the kernels of `embedder.network.losses`.
+x is a word's vector, the mean of several, or several concatenated; a word's vector is a row of the
+embedding table E, or the mean of its own row and rows that it shares with other words.
+`Network.step` takes one whole training step; the derivations are in `embedder.kernels.gather`,
+`embedder.kernels.hidden` and the kernels of `embedder.network.losses`.
 """
 
 from typing import TYPE_CHECKING
@@ -14,16 +14,16 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import NetworkConfig
-from embedder.network.composition import Composition
+from embedder.network.activation import kernel_constant
+from embedder.network.composition import Composition, OwnRows
 from embedder.network.inputs import Inputs
 from embedder.network.losses import Loss
 from embedder.network.losses.softmax import Softmax
-from embedder.network.optimizer import Optimizer
+from embedder.network.optimizer import Optimizer, StepContext
+from embedder.network.parameters import Parameters
 
 if TYPE_CHECKING:
     from embedder.kernels.softmax import Targets
-from embedder.network.activation import ACTIVATIONS
-from embedder.network.parameters import Parameters
 
 
 class Network:
@@ -37,14 +37,14 @@ class Network:
         Changed in place by `step`.
     batch_size
         The largest B.
-    parts
+    threads
         How many threads share the work; with the seed it decides every bit of the result.
     loss
-        Of the output layer; by default the exact softmax.
+        Owns the output layer; by default the exact softmax.
     seed
         With the step's number it decides what dropout drops.
     composition
-        What words' vectors are the means of; None for a row each.
+        Which rows of E make up each word's vector; by default each word has its own row.
     """
 
     def __init__(
@@ -52,28 +52,27 @@ class Network:
         config: NetworkConfig,
         parameters: Parameters,
         batch_size: int,
-        parts: int,
+        threads: int,
         loss: Loss | None = None,
         seed: int = 0,
         composition: Composition | None = None,
     ) -> None:
+        E, W1, _, W2, b2 = parameters
         self.parameters = parameters
-        self.parts = parts
-        self.output = loss or Softmax(parameters, batch_size, parts)
-        self._activation = ACTIVATIONS.index(config.activation)
+        self.threads = threads
+        self.output = loss or Softmax(W2, b2, batch_size, threads)
+        self._activation = kernel_constant(config.activation)
         self._dropout = config.dropout
         self._seed = seed
-        features = parameters.W2.shape[1]
-        dtype = parameters.E.dtype.type
-        length, H = parameters.W1.shape
+        dtype = E.dtype.type
+        length, H = W1.shape
         self._x = np.empty((batch_size, length), dtype)
-        self._features = np.empty((batch_size, features), dtype)
-        self._d_features = np.empty((batch_size, features), dtype)
+        self._features = np.empty((batch_size, W2.shape[1]), dtype)
         self._d_x = np.empty((batch_size, length), dtype)
         self._d_W1 = np.empty((length, H), dtype)
         self._d_b1 = np.empty(H, dtype)
-        concat = config.input == "concat"
-        self._inputs = Inputs(parameters.E, concat, batch_size, parts, composition)
+        rows = composition or OwnRows(len(E))
+        self._inputs = Inputs(E, config.input == "concat", batch_size, threads, rows)
 
     def loss(self, inputs: Array, targets: "Targets") -> float:
         """Return the cross-entropy in nats, summed over the batch and weighted by the targets.
@@ -89,13 +88,11 @@ class Network:
 
     def log_likelihoods(self, inputs: Array, targets: "Targets") -> Array:
         """Return Σ_c y_bc log ŷ_bc for each example, (B,) float64; the parameters as for `loss`."""
-        features = self._forward(inputs)
-        return self.output.log_likelihoods(features, self.parameters, targets)
+        return self.output.log_likelihoods(self._forward(inputs), targets)
 
     def training_loss(self, inputs: Array, targets: "Targets", number: int) -> float:
         """Return what step `number` would minimise, without dropout; see `loss`."""
-        features = self._forward(inputs)
-        return self.output.training_loss(features, self.parameters, targets, number)
+        return self.output.training_loss(self._forward(inputs), targets, number)
 
     def _forward(self, inputs: Array) -> Array:
         self._inputs.gather(inputs, self._x[: len(inputs)])
@@ -106,16 +103,11 @@ class Network:
 
         _, W1, b1, _, _ = self.parameters
         features = self._features[:B]
-        hidden_forward(self._x[:B], W1, b1, self._activation, self.parts, features)
+        hidden_forward(self._x[:B], W1, b1, self._activation, self.threads, features)
         return features
 
     def step(
-        self,
-        inputs: Array,
-        targets: "Targets",
-        optimizer: Optimizer,
-        number: int,
-        rate: float,
+        self, inputs: Array, targets: "Targets", optimizer: Optimizer, number: int, rate: float
     ) -> float:
         """Take one training step and return the batch's loss before it, in nats.
 
@@ -130,40 +122,38 @@ class Network:
         rate
             The schedule's learning rate.
         """
+        B, H = len(inputs), len(self.parameters.b1)
+        x = self._x[:B]
+        rng = np.random.default_rng([self._seed, number, 1]) if self._dropout else None
+        self._inputs.gather(inputs, x)
+        x_mask = self._apply_dropout(x, rng)
+        features = self._features_of_x(B)
+        hidden = features[:, :H]
+        before_dropout = hidden.copy() if rng else hidden
+        mask = self._apply_dropout(hidden, rng)
+        context = optimizer.context(number, rate)
+        loss, d_features = self.output.step(features, targets, context)
+        if mask is not None:
+            hidden[:] = before_dropout
+            d_features[:, :H] *= mask
+        d_x = self._step_hidden_layer(x, features, d_features, context)
+        if x_mask is not None:
+            d_x *= x_mask
+        self._inputs.step(inputs, d_x, context)
+        return loss
+
+    def _step_hidden_layer(
+        self, x: Array, features: Array, d_features: Array, context: StepContext
+    ) -> Array:
+        """Move W1 and b1; return ∂J/∂x (B, I), taken before that."""
         from embedder.kernels.hidden import hidden_backward
         from embedder.kernels.optimizer import step
 
-        B = len(inputs)
         _, W1, b1, _, _ = self.parameters
-        x, d_features, d_x = self._x[:B], self._d_features[:B], self._d_x[:B]
-        rng = np.random.default_rng([self._seed, number, 1]) if self._dropout else None
-        self._inputs.gather(inputs, x)
-        x_mask = self._drop(x, rng)
-        features = self._features_of_x(B)
-        hidden = features[:, : len(b1)]
-        kept = hidden.copy() if rng else hidden
-        mask = self._drop(hidden, rng)
-        rules = optimizer.rules(number, rate)
-        loss = self.output.step(
-            features, self.parameters, targets, optimizer, rules, number, d_features
-        )
-        if mask is not None and x_mask is not None:
-            hidden[:] = kept
-            d_features[:, : len(b1)] *= mask
-        hidden_backward(
-            x,
-            W1,
-            features,
-            d_features,
-            self._activation,
-            self.parts,
-            d_x,
-            self._d_W1,
-            self._d_b1,
-        )
-        if x_mask is not None:
-            d_x *= x_mask
-        self._inputs.step(inputs, d_x, optimizer, rules["E"])
+        d_x, activation = self._d_x[: len(x)], self._activation
+        gradients = d_x, self._d_W1, self._d_b1
+        hidden_backward(x, W1, features, d_features, activation, self.threads, *gradients)
+        optimizer, rules, _ = context
         for name, array, gradient in (("W1", W1, self._d_W1), ("b1", b1, self._d_b1)):
             step(
                 array.reshape(-1),
@@ -172,9 +162,9 @@ class Network:
                 optimizer.second[name].reshape(-1),
                 rules[name],
             )
-        return loss
+        return d_x
 
-    def _drop(self, values: Array, rng: np.random.Generator | None) -> Array | None:
+    def _apply_dropout(self, values: Array, rng: np.random.Generator | None) -> Array | None:
         """Zero a share of the values (B, n) in place, scaling the rest; return the factors."""
         if rng is None:
             return None

@@ -1,6 +1,6 @@
 """Learning-rate schedule and the optimizer's state."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,12 +13,8 @@ if TYPE_CHECKING:
 
 
 _ADAM_DECAYS = (0.9, 0.999)
-
-
 _ADAM_ROW_DECAYS = (0.5, 0.9)
 """From counts a row of the embedding table gets few steps, often one a pass: short averages."""
-
-
 _EPSILON = 1e-8
 
 
@@ -31,6 +27,22 @@ def rate_at(step: int, progress: float, config: TrainingConfig) -> float:
     warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
     decay = 1.0 - progress * (1.0 - config.final_rate_fraction)
     return config.learning_rate * warmup * decay
+
+
+class StepContext(NamedTuple):
+    """What every layer needs to take its part of a training step.
+
+    ``optimizer``
+        Holds the moments.
+    ``rules``
+        The optimizer's rule for each parameter at this step.
+    ``number``
+        The step's number, from 0.
+    """
+
+    optimizer: "Optimizer"
+    rules: dict[str, "Rule"]
+    number: int
 
 
 class Optimizer:
@@ -109,6 +121,10 @@ class Optimizer:
             "W2 rows": output._replace(rate=rate),
             "b2 rows": output._replace(rate=rate, shrink=0.0),
         }
+
+    def context(self, number: int, rate: float) -> StepContext:
+        """Return the context of a step, counted from 0, whose schedule says `rate`."""
+        return StepContext(self, self.rules(number, rate), number)
 
     def state(self) -> dict[str, Array]:
         """Return every array that a resumed run needs, by name; they are not copied."""

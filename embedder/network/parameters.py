@@ -7,12 +7,10 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.config import NetworkConfig
 from embedder.network.activation import SLOPES
-from embedder.network.composition import Composition, start_rows
+from embedder.network.composition import Composition
 
-_START_DEVIATION = 0.15
+_SPECTRAL_DEVIATION = 0.15
 """Standard deviation of E's entries at a spectral start: inside the sigmoid's linear part."""
-
-
 _RANDOM_DEVIATION = 0.1
 
 
@@ -33,61 +31,67 @@ class Parameters(NamedTuple):
     b2: Array
 
 
-def start_parameters(
-    config: NetworkConfig,
-    totals: Array,
-    words: Array,
-    rng: np.random.Generator,
-    factors: tuple[Array, Array] | None = None,
-    dtype: type = np.float32,
-    width: int = 1,
-    composition: Composition | None = None,
+class Start(NamedTuple):
+    """What the network's parameters begin from.
+
+    ``totals (C,)``
+        Σ_w C[w, c] for every context.
+    ``words (C,) int64``
+        The word of every context.
+    ``composition``
+        Which rows of E make up each word's vector.
+    ``factors ((V, k), (V, k))``
+        A factorisation with k ≥ max(D, H) for a spectral start; None for a random one.
+    ``vectors_per_input``
+        K, how many vectors x concatenates.
+    """
+
+    totals: Array
+    words: Array
+    composition: Composition
+    factors: tuple[Array, Array] | None = None
+    vectors_per_input: int = 1
+
+
+def initial_parameters(
+    config: NetworkConfig, start: Start, rng: np.random.Generator, dtype: type = np.float32
 ) -> Parameters:
     """Return the parameters before training.
 
     b2 is log p(c), so that an untrained network predicts the unigram distribution. W1 is the
     identity over the activation's slope at 0, so that h ≈ x; where x is several vectors, it is
-    random, with a variance that lets h vary as x does (LeCun et al. 1998, section 4.6).
+    random, with a variance that lets h vary as x does (LeCun et al. 1998, section 4.6). Without a
+    factorisation E is random and W2 zero.
 
     Parameters
     ----------
     config
         The sizes.
-    totals : (C,)
-        Σ_w C[w, c] for every context.
-    words : (C,) int64
-        The word of every context.
+    start
+        What they begin from.
     rng
-        Draws what starts random.
-    factors : ((V, k), (V, k)), optional
-        A factorisation with k ≥ max(D, H) for a spectral start; without it E is random, W2 zero.
+        Draws what is random.
     dtype
         Of all parameters.
-    width
-        K, how many vectors stand side by side in x.
-    composition
-        What words' vectors are the means of.
     """
-    vocabulary = int(words.max()) + 1
     D, H = config.dimension, config.hidden
-    length = width * D
+    length = start.vectors_per_input * D
     features = H + length if config.direct else H
-    W2: Array = np.zeros((len(words), features), dtype)
-    if factors is None:
-        height = vocabulary if composition is None else composition.height
-        E: Array = rng.normal(0.0, _RANDOM_DEVIATION, (height, D)).astype(dtype)
+    W2: Array = np.zeros((len(start.words), features), dtype)
+    if start.factors is None:
+        shape = start.composition.height, D
+        E: Array = rng.normal(0.0, _RANDOM_DEVIATION, shape).astype(dtype)
     else:
-        left, right = factors
-        scale = _START_DEVIATION / max(float(left[:, :D].std()), 1e-30)
-        E = (left[:, :D] * scale).astype(dtype)
-        if composition is not None:
-            E = start_rows(composition, E)
-        W2[:, :H] = right[words, :H] / scale
+        left, right = start.factors
+        scale = _SPECTRAL_DEVIATION / max(float(left[:, :D].std()), 1e-30)
+        E = start.composition.fit((left[:, :D] * scale).astype(dtype))
+        W2[:, :H] = right[start.words, :H] / scale
         W2[:, min(D, H) : H] = 0.0  # no input reaches these hidden units yet
+    totals = start.totals
     shares = np.maximum(totals, 1e-3 * totals[totals > 0].min()) / totals.sum()
     slope = SLOPES[config.activation]
     W1: Array = (np.eye(length, H) / slope).astype(dtype)
-    if width > 1:
+    if start.vectors_per_input > 1:
         W1[:] = rng.normal(0.0, 1.0 / (slope * np.sqrt(length)), W1.shape)
     elif D < H:
         W1[:, D:] = rng.normal(0.0, 1.0 / np.sqrt(D), (D, H - D))

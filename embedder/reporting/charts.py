@@ -16,17 +16,9 @@ from embedder.evaluation.similarity import Judgement
 
 Chart: TypeAlias = Any
 """An Altair chart, of one layer or several; the library is half typed."""
-
-
 _WIDTH, _HEIGHT = 460, 290
-
-
 _MAP_WIDTH, _MAP_HEIGHT = 940, 620
-
-
 _WORDS_LABELLED = 60
-
-
 _INK, _ACCENT, _FOUND = "#3b5b92", "#c8553d", "#d1006c"
 
 
@@ -259,7 +251,7 @@ def specification(chart: Chart) -> dict[str, Any]:
     return found
 
 
-def thinned(size: int, wanted: int) -> Array:
+def log_spaced_sample(size: int, wanted: int) -> Array:
     """Return at most `wanted` places among `size`, evenly apart on a scale of logarithms."""
     if size <= wanted:
         return np.arange(size)

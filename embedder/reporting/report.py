@@ -24,20 +24,10 @@ from embedder.vectors.formats import load
 from embedder.vectors.word_vectors import Neighbor, WordVectors
 
 Projection = Literal["pca", "umap"]
-
-
 _GROUPS = 12
-
-
 _POINTS = 3000
-
-
 _NEIGHBORS = 8
-
-
 _WORDS_SHOWN = 12
-
-
 _PICTURE_SCALE = 2.0
 
 
@@ -161,7 +151,7 @@ def _make(
         training = [("loss", charts.losses(lines)), ("throughput", charts.throughput(lines))]
     evaluation, vocabulary = _evaluation(vectors, tasks, restrict_vocab), []
     if vectors.vocabulary.counts.any():
-        some = charts.thinned(len(vectors), _POINTS)
+        some = charts.log_spaced_sample(len(vectors), _POINTS)
         names = [vectors.vocabulary.words[i] for i in some]
         lengths = np.linalg.norm(vectors.matrix[some].astype(np.float64), axis=1)
         chart = charts.norms(names, vectors.vocabulary.counts[some], lengths)

@@ -15,8 +15,6 @@ from embedder.text.phrases import Phrases
 from embedder.vectors.word_vectors import WordVectors
 
 _WORDS_SHOWN = 5
-
-
 _FUNCTION_WORDS = 100
 """The most frequent words say little; examples are taken from beyond them."""
 

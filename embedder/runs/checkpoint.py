@@ -25,8 +25,6 @@ from embedder.text.word_parts import WordParts
 from embedder.version import __version__
 
 _FORMAT = "embedder-1"
-
-
 _DIGEST = "sha256"
 
 
@@ -46,7 +44,7 @@ class Model(NamedTuple):
     parameters: Parameters
     metadata: dict[str, Any]
     parts: WordParts
-    composition: Composition | None
+    composition: Composition
     phrases: Phrases
 
 
@@ -55,7 +53,7 @@ def save_model(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> 
     _save(path, dict(parameters._asdict()), metadata)
 
 
-def save_model_somewhere(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> Path:
+def save_model_with_fallback(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> Path:
     """Write a model, to the system's temporary folder where its own place fails.
 
     Training took time: what it gave is kept even if the disk filled up meanwhile.
@@ -97,7 +95,7 @@ def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
     if not all(np.isfinite(array).all() for array in state.parameters):
         raise RunError(
             f"step {state.metadata['step']:,}: a parameter is not finite, so it is not saved; "
-            + what_to_do_about_infinity(folder)
+            + divergence_advice(folder)
         )
     arrays = dict(state.parameters._asdict())
     arrays |= {f"optimizer.{name}": array for name, array in state.optimizer.items()}
@@ -105,7 +103,7 @@ def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
     folder.remove_checkpoints(but=keep)
 
 
-def what_to_do_about_infinity(folder: RunFolder) -> str:
+def divergence_advice(folder: RunFolder) -> str:
     """Return the end of a sentence about a training that went wrong."""
     advice = "lower training.learning_rate, or set training.clip_gradients"
     saved = folder.checkpoints()
@@ -187,11 +185,11 @@ def load_model(path: Path) -> Model:
     vocabulary = Vocabulary.load(folder.vocabulary)
     if metadata.pop("vocabulary", None) not in (None, vocabulary.digest()):
         raise RunError(f"{folder.vocabulary}: changed or damaged since {file.name} was written.")
-    parts = folder.read_parts()
+    parts = folder.read_word_parts()
     composition = compose_words(config, vocabulary, parts)
-    if metadata.pop("composition", None) != (composition and composition.digest()):
+    if metadata.pop("composition", None) != composition.digest():
         raise RunError(f"{folder.parts}: changed or damaged since {file.name} was written.")
-    rows = len(vocabulary) if composition is None else composition.height
+    rows = composition.height
     if len(parameters.E) != rows or len(parameters.W2) < len(vocabulary):
         raise RunError(
             f"{file}: E has {len(parameters.E):,} rows and W2 {len(parameters.W2):,}, but the "

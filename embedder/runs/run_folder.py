@@ -26,7 +26,7 @@ from embedder.errors import RunError
 from embedder.storage import is_temporary, write_atomically
 from embedder.text.phrases import Phrases
 from embedder.text.vocabulary import Vocabulary
-from embedder.text.word_parts import WordParts, read_parts, save_parts
+from embedder.text.word_parts import WordParts, read_word_parts, save_word_parts
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 WORK_PREFIX = ".work-"
 """Folders of temporary files, inside the run folder so that they are on its disk."""
-
-
 _LOCK = ".lock"
 
 
@@ -149,7 +147,7 @@ class RunFolder:
         write_atomically(self.config, config.to_yaml().encode())
         vocabulary.save(self.vocabulary)
         if parts:
-            save_parts(self.parts, parts)
+            save_word_parts(self.parts, parts)
         if phrases is not None and phrases.passes:
             phrases.save(self.phrases)
 
@@ -173,9 +171,9 @@ class RunFolder:
             )
         return load_config(self.config)
 
-    def read_parts(self) -> dict[str, tuple[str, ...]]:
+    def read_word_parts(self) -> dict[str, tuple[str, ...]]:
         """Return the parts of words that the run began with."""
-        return read_parts(self.parts) if self.parts.exists() else {}
+        return read_word_parts(self.parts) if self.parts.exists() else {}
 
     def read_phrases(self) -> Phrases:
         """Return what the run joined in its text."""

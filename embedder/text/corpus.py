@@ -24,14 +24,12 @@ from embedder.text.sources import (
     BLOCK_BYTES,
     Shard,
     Source,
-    faults_named,
+    as_corpus_errors,
     find_sources,
     open_shard,
 )
 
-LONGEST_WORD_BYTES = 1 << 26
-
-
+MAX_WORD_BYTES = 1 << 26
 _WHITESPACE = b" \t\n\r\v\f"
 
 
@@ -122,7 +120,7 @@ def _read_blocks(shards: Iterable[Shard], text_field: str | None) -> Iterator[_B
             raise CorpusError(
                 f"{source.name}: JSON lines; set corpus.text_field to the field with the text."
             )
-        with faults_named(source), open_shard(shard) as (stream, start):
+        with as_corpus_errors(source), open_shard(shard) as (stream, start):
             before = _identity(source)
             if text_field is None:
                 yield from _cut_between_words(source, stream, start)
@@ -151,7 +149,7 @@ def _cut_between_words(source: Source, stream: IO[bytes], offset: int) -> Iterat
         cut = max(data.rfind(space) for space in (b"\n", b" ", b"\t", b"\r", b"\v", b"\f")) + 1
         if cut == 0:
             pending += data
-            if len(pending) > LONGEST_WORD_BYTES:
+            if len(pending) > MAX_WORD_BYTES:
                 raise CorpusError(
                     f"{source.name}: {len(pending):,} bytes without a space from byte {offset:,} "
                     "on; expected text with spaces between its words."
@@ -184,7 +182,7 @@ def _texts_of_json_lines(source: Source, stream: IO[bytes], field: str) -> Itera
     texts: list[str] = []
     size = 0
     number = 0
-    while line := stream.readline(LONGEST_WORD_BYTES):
+    while line := stream.readline(MAX_WORD_BYTES):
         number += 1
         if not line.strip(_WHITESPACE):
             continue

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-from embedder.arrays import Array, cumulated
+from embedder.arrays import Array, offsets_from_lengths
 
 END_OF_SENTENCE = "</s>"
 """fastText's own token, which has no n-grams."""
@@ -39,5 +39,5 @@ def letters_of(
     """Return "<word>" after "<word>" in UTF-8, nothing for those alone, and where each begins."""
     without = {END_OF_SENTENCE, *alone}
     texts = [b"" if word in without else f"<{word}>".encode() for word in words]
-    starts = cumulated(np.fromiter(map(len, texts), np.int64, len(texts)))
+    starts = offsets_from_lengths(np.fromiter(map(len, texts), np.int64, len(texts)))
     return np.frombuffer(b"".join(texts), np.uint8), starts

@@ -28,12 +28,8 @@ from embedder.storage import read_utf8, write_atomically
 from embedder.text.corpus import read_text
 from embedder.text.vocabulary import WordCounts, count_words, map_numbers
 
-_PAIRS_A_PART = 1 << 25
-
-
-_BYTES_A_PAIR = 50
-
-
+_PAIRS_PER_PARTITION = 1 << 25
+_BYTES_PER_PAIR = 50
 _HEADER = "pass\tscore\tcount\tphrase\twords"
 
 
@@ -182,9 +178,9 @@ class PhraseJoiner:
 
     def __init__(self, config: CorpusConfig, memory_limit: int | None = None) -> None:
         self._config = config.phrases
-        self._pairs = _PAIRS_A_PART
+        self._pairs = _PAIRS_PER_PARTITION
         if memory_limit is not None:
-            self._pairs = max(1 << 16, min(self._pairs, memory_limit // (2 * _BYTES_A_PAIR)))
+            self._pairs = max(1 << 16, min(self._pairs, memory_limit // (2 * _BYTES_PER_PAIR)))
         file = self._config.file
         self.phrases = Phrases() if file is None else Phrases.load(Path(file))
 
@@ -227,7 +223,10 @@ def learn_phrases(config: Config, progress: Callable[[int], object] | None = Non
 
 
 def find_phrases(
-    path: Path, words: WordCounts, config: PhrasesConfig, pairs_a_part: int = _PAIRS_A_PART
+    path: Path,
+    words: WordCounts,
+    config: PhrasesConfig,
+    pairs_per_partition: int = _PAIRS_PER_PARTITION,
 ) -> list[Phrase]:
     """Return the pairs of words that are phrases, the strongest first.
 
@@ -237,7 +236,7 @@ def find_phrases(
         As `embedder.text.vocabulary.count_words` wrote and returned them.
     config
         Scoring, threshold, and words that connect.
-    pairs_a_part
+    pairs_per_partition
         Pairs that are counted at a time: the text is gone through as often as that takes.
     """
     from embedder.kernels.phrases import count_pairs, grown, new_triples
@@ -247,7 +246,7 @@ def find_phrases(
     connects = np.zeros(len(names), np.bool_)
     connectors = set(config.connectors)
     connects[[i for i, name in enumerate(names) if name in connectors]] = True
-    parts = max(1, -(-len(ids) // pairs_a_part))
+    parts = max(1, -(-len(ids) // pairs_per_partition))
     sequences = new_triples()
     distinct = int((words.counts[~connects] > 0).sum())
     candidates: list[tuple[Array, Array]] = []

@@ -19,8 +19,6 @@ from typing import IO, Any, NamedTuple, cast
 from embedder.errors import CorpusError
 
 BLOCK_BYTES = 1 << 20
-
-
 _STANDARD_INPUT = "-"
 
 
@@ -128,7 +126,7 @@ def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
         if _opener(source) is not None:
             shards.append(Shard(source))
             continue
-        with faults_named(source), open_source(source) as stream:
+        with as_corpus_errors(source), open_source(source) as stream:
             length = stream.seek(0, 2)
         cuts = [*range(0, length, size), length] if length else [0, 0]
         shards += [Shard(source, *cut) for cut in itertools.pairwise(cuts)]
@@ -238,7 +236,7 @@ def _open_zstandard(path: Any) -> Any:
 
 
 @contextmanager
-def faults_named(source: Source) -> Iterator[None]:
+def as_corpus_errors(source: Source) -> Iterator[None]:
     """Turn what can go wrong in reading a source into one sentence that names it.
 
     Raises

@@ -16,17 +16,11 @@ from embedder.config import VocabularyConfig
 from embedder.errors import RunError, VocabularyError
 from embedder.storage import read_utf8, write_atomically
 
-SMALLEST_VOCABULARY = 2
-
-
+MIN_VOCABULARY = 2
 _HEADER = "word\tcount\n"
-
-
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 """Of a count: more would not fit an int64."""
-
-
-_IDS_A_READ = 1 << 20
+_IDS_PER_READ = 1 << 20
 
 
 class Vocabulary:
@@ -110,7 +104,7 @@ class Vocabulary:
         counts: list[int] = []
         for number, line in enumerate(text[len(_HEADER) :].split("\n")[:-1], start=2):
             word, tab, count = line.partition("\t")
-            known = count.isdecimal() and count.isascii() and len(count) <= _MOST_DIGITS
+            known = count.isdecimal() and count.isascii() and len(count) <= _MAX_DIGITS
             if not (word and tab and known):
                 raise RunError(f"{path}, line {number}: expected 'word<TAB>count', got {line!r}.")
             words.append(word)
@@ -303,15 +297,15 @@ def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int,
     ]
     frequent.sort()
     kept = frequent[: config.max_size]
-    if len(kept) < SMALLEST_VOCABULARY:
-        what_to_do = (
+    if len(kept) < MIN_VOCABULARY:
+        advice = (
             "raise vocabulary.max_size"
-            if len(frequent) >= SMALLEST_VOCABULARY
+            if len(frequent) >= MIN_VOCABULARY
             else "lower vocabulary.min_count"
         )
         raise VocabularyError(
             f"The vocabulary has {len(kept)} of the corpus's {len(counts):,} distinct words: with "
-            f"min_count {config.min_count} at least {SMALLEST_VOCABULARY} are needed; {what_to_do} "
+            f"min_count {config.min_count} at least {MIN_VOCABULARY} are needed; {advice} "
             f"(the most frequent word stands {int(counts.max()):,} times), or give more text."
         )
     chosen = [(word, -count, i) for count, word, i in kept]
@@ -331,13 +325,13 @@ def renumber_file(path: Path, new_ids: Array) -> Array:
         return np.empty(0, np.int32)
     ids = np.memmap(path, np.int32, mode="r+")
     kept = 0
-    for start in range(0, len(ids), _IDS_A_READ):
+    for start in range(0, len(ids), _IDS_PER_READ):
         previous = ids[kept - 1] if kept else SENTENCE_END
         # In place: what is written never overtakes what is read.
         kept += renumber(
-            np.asarray(ids[start : start + _IDS_A_READ]),
+            np.asarray(ids[start : start + _IDS_PER_READ]),
             new_ids,
-            np.asarray(ids[kept : kept + _IDS_A_READ]),
+            np.asarray(ids[kept : kept + _IDS_PER_READ]),
             int(previous),
         )
     ids.flush()

@@ -11,12 +11,12 @@ WordParts = Mapping[str, Sequence[str]]
 """The parts of each word, as a file gives them."""
 
 
-def given_parts(config: SubwordsConfig) -> dict[str, tuple[str, ...]]:
+def load_word_parts(config: SubwordsConfig) -> dict[str, tuple[str, ...]]:
     """Return what the file that a configuration names gives; nothing if it names none."""
-    return {} if config.parts is None else read_parts(Path(config.parts))
+    return {} if config.parts is None else read_word_parts(Path(config.parts))
 
 
-def read_parts(path: Path) -> dict[str, tuple[str, ...]]:
+def read_word_parts(path: Path) -> dict[str, tuple[str, ...]]:
     """Read lines 'word<TAB>part<TAB>part…'; a word that has several lines has all their parts.
 
     Raises
@@ -39,7 +39,7 @@ def read_parts(path: Path) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def save_parts(path: Path, parts: WordParts) -> None:
-    """Write what `read_parts` reads."""
+def save_word_parts(path: Path, parts: WordParts) -> None:
+    """Write what `read_word_parts` reads."""
     lines = ("\t".join([word, *own]) + "\n" for word, own in parts.items())
     write_atomically(path, "".join(lines).encode())

@@ -43,7 +43,7 @@ class Engine(Protocol):
     def loss(self, parameters: Parameters, batch_size: int) -> Loss:
         """Return the output layer's loss, for this process's rows of W2 and b2."""
 
-    def own(self, arrays: dict[str, Array]) -> dict[str, Array]:
+    def scatter_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """Keep this process's rows of the output layer, giving others theirs.
 
         Parameters
@@ -53,13 +53,13 @@ class Engine(Protocol):
             whole.
         """
 
-    def whole(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """Undo `own`."""
+    def gather_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Undo `scatter_rows`."""
 
     def recover(self, lost: WorkerLost, step: int) -> None:
         """Make `examples` and the rest possible again, to go on from a step."""
 
-    def figures(self) -> dict[str, Any]:
+    def statistics(self) -> dict[str, Any]:
         """Return what the model's metadata should tell of this engine, if anything."""
 
 

@@ -7,32 +7,30 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from embedder.arrays import cumulated
+from embedder.arrays import offsets_from_lengths
 from embedder.config import Config
 from embedder.errors import RunError
 from embedder.examples.batches import target_rows
-from embedder.examples.cooccurrence import BYTES_A_CELL, CELLS_A_SLAB, Cooccurrences, context_words
-from embedder.examples.windows import vectors_side_by_side, window_width
-from embedder.network.composition import Composition
+from embedder.examples.cooccurrence import (
+    BYTES_PER_CELL,
+    CELLS_PER_SLAB,
+    Cooccurrences,
+    context_words,
+)
+from embedder.examples.prepare import Examples
+from embedder.examples.windows import vectors_per_input, window_width
+from embedder.network.composition import Composition, OwnRows, SharedRows
 from embedder.network.losses import make_loss
 from embedder.network.losses.classes import with_class_rows
 from embedder.network.network import Network
 from embedder.network.optimizer import Optimizer
-from embedder.network.parameters import start_parameters
+from embedder.network.parameters import Start, initial_parameters
 
 _FLOAT = 4
-
-
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
-
-
-_LEAST_FREE = 0.05
+_RESERVED_SHARE = 0.05
 """Share of what is available that a run leaves alone."""
-
-
 _TIMED_CONTEXTS = 1 << 14
-
-
 _TIMED_STEPS = 3
 
 
@@ -76,39 +74,33 @@ def count_contexts(config: Config, vocabulary: int) -> int:
 
 
 def estimate_needs(
-    config: Config,
-    vocabulary: int,
-    tokens: int,
-    threads: int,
-    processes: int = 1,
-    rows: int | None = None,
+    config: Config, composition: Composition, tokens: int, threads: int, processes: int = 1
 ) -> Needs:
-    """Return what a run needs.
+    """Return the memory and disk space that a run needs.
 
     Parameters
     ----------
     config
         The run.
-    vocabulary
-        V.
+    composition
+        Which rows of E make up each word's vector.
     tokens
         The corpus's length.
     threads
-        Parts that the work is cut into.
+        How many threads share the work.
     processes
         How many share the output layer. The first, whose needs these are, holds all of it when a
         checkpoint is written.
-    rows
-        R, the rows of E; by default V.
     """
+    vocabulary = composition.words
     network, training = config.network, config.training
     D, H = network.dimension, network.hidden
     windows = config.examples.source == "windows"
-    length = D * vectors_side_by_side(config.examples, network)
+    length = D * vectors_per_input(config.examples, network)
     features = H + length if network.direct else H
     C = count_contexts(config, vocabulary)
     B = training.batch_size if windows else min(training.batch_size, vocabulary)
-    parameters = (vocabulary if rows is None else rows) * D + length * H + H + C * features + C
+    parameters = composition.height * D + length * H + H + C * features + C
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
         config.loss.name, 2 * config.loss.samples
     )
@@ -122,7 +114,7 @@ def estimate_needs(
     counted = not windows or network.initialisation == "spectral"
     cells = min(2 * config.examples.window * tokens, vocabulary * C) if counted else 0
     places = 4 * tokens if counted else 0
-    slab = BYTES_A_CELL * min(CELLS_A_SLAB, cells)
+    slab = BYTES_PER_CELL * min(CELLS_PER_SLAB, cells)
     if training.memory_limit is not None:
         places, slab = (min(size, training.memory_limit // 2) for size in (places, slab))
     return Needs(
@@ -130,7 +122,7 @@ def estimate_needs(
         batch=_FLOAT * batch,
         counting=_FLOAT * laid + places + slab + 8 * C * threads * counted,
         ids=_FLOAT * 2 * tokens,
-        cells=BYTES_A_CELL * cells,
+        cells=BYTES_PER_CELL * cells,
     )
 
 
@@ -143,7 +135,7 @@ def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
         With the sizes, and what to lower.
     """
     if memory_limit is None:
-        room = int(psutil.virtual_memory().available * (1 - _LEAST_FREE))
+        room = int(psutil.virtual_memory().available * (1 - _RESERVED_SHARE))
         whose = f"this machine has {_size(room)} to spare"
     else:
         room = memory_limit
@@ -164,10 +156,10 @@ def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
 def time_step(
     config: Config,
     contexts: int,
-    cells_a_row: float,
+    cells_per_row: float,
     B: int,
     threads: int,
-    composition: Composition | None = None,
+    composition: Composition,
 ) -> float:
     """Return how many seconds a training step will take.
 
@@ -181,7 +173,7 @@ def time_step(
         The run.
     contexts
         C.
-    cells_a_row
+    cells_per_row
         How many targets an example has in the mean.
     B
         Examples a step.
@@ -192,19 +184,20 @@ def time_step(
     """
     rng = np.random.default_rng(0)
     timed = min(contexts, max(_TIMED_CONTEXTS, B))
-    cells = max(1, round(cells_a_row * timed / contexts))
+    cells = max(1, round(cells_per_row * timed / contexts))
     columns = np.sort(rng.integers(0, timed, (B, cells), np.int32)).reshape(-1)
     counts = Cooccurrences(np.arange(B + 1) * cells, columns, np.ones(B * cells, np.float32))
     rows = np.arange(B)
     targets = target_rows(counts, counts.row_totals(), rows, np.ones(B))
     K = window_width(config.examples, config.network)
     inputs = rows[:, None] if K == 1 else rng.integers(0, timed, (B, K), np.int32)
-    width = vectors_side_by_side(config.examples, config.network)
+    vectors = vectors_per_input(config.examples, config.network)
     ones, words = np.ones(timed), np.arange(timed)
-    parameters = start_parameters(config.network, ones, words, rng, width=width)
+    like = _scaled_down(composition, timed, rng)
+    start = Start(ones, words, OwnRows(timed), vectors_per_input=vectors)
+    parameters = initial_parameters(config.network, start, rng)
     parameters = with_class_rows(config.loss, ones, parameters)
     loss = make_loss(config.loss, ones, parameters, B, threads, 0)
-    like = None if composition is None else _made_up_like(composition, timed, rng)
     network = Network(config.network, parameters, B, threads, loss, composition=like)
     optimizer = Optimizer(parameters, config.training, config.examples.source)
     seconds = []
@@ -216,13 +209,39 @@ def time_step(
     return float(statistics.median(seconds[1:]) * (contexts / timed) ** power)
 
 
-def _made_up_like(composition: Composition, words: int, rng: np.random.Generator) -> Composition:
-    """Return so many words that have as many rows each, of a table with a row a word."""
+def _scaled_down(composition: Composition, words: int, rng: np.random.Generator) -> Composition:
+    """Return fewer words with as many rows each, in a table of one row per word."""
+    if not isinstance(composition, SharedRows):
+        return OwnRows(words)
     sizes = np.diff(composition.starts)[np.arange(words) % composition.words]
-    starts = cumulated(sizes)
+    starts = offsets_from_lengths(sizes)
     rows = rng.integers(0, words, starts[-1], np.int32)
     rows[starts[:-1]] = np.arange(words)
-    return Composition(starts, rows, rows[:0], [], np.ones(words, np.int64))
+    return SharedRows(starts, rows, rows[:0], [], np.ones(words, np.int64))
+
+
+def describe_time(
+    config: Config,
+    examples: Examples,
+    contexts: int,
+    threads: int,
+    passes: float,
+    composition: Composition,
+) -> str:
+    """Return one line for people on how long this many passes will take."""
+    stream = examples.stream
+    step = time_step(config, contexts, examples.targets, stream.batch_size, threads, composition)
+    per_pass = step * stream.steps_per_pass
+    limit = config.training.max_minutes
+    ends = f", at most {limit:g} min in all" if limit is not None else ""
+    return (
+        f"time: about {_duration(per_pass)} per pass ({stream.steps_per_pass:,} steps), "
+        f"{_duration(per_pass * passes)} of training to go{ends}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def _size(count: int) -> str:

@@ -8,39 +8,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array, cumulated
+from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
 from embedder.examples.batches import one_hot
-from embedder.examples.windows import vectors_side_by_side, window_width
+from embedder.examples.windows import vectors_per_input, window_width
 from embedder.network.activation import activate
-from embedder.network.composition import Composition
+from embedder.network.composition import Composition, OwnRows, SharedRows
 from embedder.network.losses import Loss, make_loss
 from embedder.network.losses.classes import ClassSoftmax, class_starts, with_class_rows
-from embedder.network.losses.sampled import Sampled
+from embedder.network.losses.sampled import SampledLoss
 from embedder.network.network import Network
 from embedder.network.optimizer import Optimizer
-from embedder.network.parameters import Parameters, start_parameters
+from embedder.network.parameters import Parameters, Start, initial_parameters
 
 _VOCABULARY = 41
-
-
 _BATCH = 5
-
-
 _SHARED = 7
 """Rows that words share, with subwords."""
-
-
 _STEP = 1e-5
-
-
 _ENTRIES = 300
 """Finite differences are taken for so many entries of each parameter, chosen at random."""
-
-
 TOLERANCE = 1e-5
-
-
 _EXACT = {"dropout": 0.0}
 
 
@@ -69,7 +57,7 @@ def check_gradients(config: Config) -> list[Comparison]:
     """
     rng = np.random.default_rng(config.training.seed)
     config = config.model_copy(update={"network": config.network.model_copy(update=_EXACT)})
-    composition = _random_composition(rng) if config.subwords.used else None
+    composition = _random_composition(rng) if config.subwords.used else OwnRows(_VOCABULARY)
     parameters = _random_parameters(config, rng, composition)
     K = window_width(config.examples, config.network)
     if config.examples.source == "windows":
@@ -103,25 +91,24 @@ def check_gradients(config: Config) -> list[Comparison]:
 def _random_composition(rng: np.random.Generator) -> Composition:
     """Give each word up to three rows beside its own; one may be there twice."""
     sizes = rng.integers(1, 5, _VOCABULARY)
-    starts = cumulated(sizes)
+    starts = offsets_from_lengths(sizes)
     rows = rng.integers(_VOCABULARY, _VOCABULARY + _SHARED, starts[-1], np.int32)
     rows[starts[:-1]] = np.arange(_VOCABULARY)
     occurrences = np.ones(_VOCABULARY + _SHARED, np.int64)
-    return Composition(starts, rows, np.arange(_SHARED), [], occurrences)
+    return SharedRows(starts, rows, np.arange(_SHARED), [], occurrences)
 
 
 def _random_parameters(
-    config: Config, rng: np.random.Generator, composition: Composition | None
+    config: Config, rng: np.random.Generator, composition: Composition
 ) -> Parameters:
     totals, words = np.arange(_VOCABULARY, 0, -1.0), np.arange(_VOCABULARY)
-    width = vectors_side_by_side(config.examples, config.network)
-    start = start_parameters(
-        config.network, totals, words, rng, None, np.float64, width, composition
-    )
-    start = with_class_rows(config.loss, totals, start)
+    K = vectors_per_input(config.examples, config.network)
+    start = Start(totals, words, composition, vectors_per_input=K)
+    shapes = initial_parameters(config.network, start, rng, np.float64)
+    shapes = with_class_rows(config.loss, totals, shapes)
     # Zeros and identities hide mistakes; random numbers of a size that saturates nothing do not.
     return Parameters(
-        *(rng.normal(0.0, 1.0 / np.sqrt(array.shape[-1]), array.shape) for array in start)
+        *(rng.normal(0.0, 1.0 / np.sqrt(array.shape[-1]), array.shape) for array in shapes)
     )
 
 
@@ -173,7 +160,7 @@ def _jacobian_gradients(
     inputs: Array,
     targets: Array,
     loss: Loss,
-    composition: Composition | None,
+    composition: Composition,
 ) -> dict[str, Array]:
     """Multiply gradient × Jacobian, each Jacobian written out as a matrix, example by example.
 
@@ -182,11 +169,6 @@ def _jacobian_gradients(
     E, W1, b1, W2, b2 = parameters
     H, D = len(b1), E.shape[1]
     concat = config.network.input == "concat"
-
-    def rows_of(word: int) -> Array:
-        if composition is None:
-            return np.array([word])
-        return composition.rows[composition.starts[word] : composition.starts[word + 1]]
 
     gradients = {name: np.zeros_like(array) for name, array in parameters._asdict().items()}
     for window, y in zip(inputs, targets, strict=True):
@@ -199,7 +181,7 @@ def _jacobian_gradients(
                 x_by_rows[g] = np.eye(D) / len(words)
         x = np.zeros(len(W1))
         for jacobian, (_, word) in zip(x_by_rows, words, strict=True):
-            x += jacobian @ E[rows_of(word)].mean(axis=0)
+            x += jacobian @ E[composition.rows_of(word)].mean(axis=0)
         r = x @ W1 + b1
         h = activate(r, config.network.activation)
         features = np.concatenate([h, x]) if config.network.direct else h
@@ -212,8 +194,8 @@ def _jacobian_gradients(
         if config.network.direct:
             d_x = d_x + d_theta @ W2[:, H:]
         for jacobian, (_, word) in zip(x_by_rows, words, strict=True):
-            for row in rows_of(word):
-                gradients["E"][row] += d_x @ jacobian / len(rows_of(word))
+            for row in composition.rows_of(word):
+                gradients["E"][row] += d_x @ jacobian / len(composition.rows_of(word))
         gradients["W1"] += np.outer(x, d_r)
         gradients["b1"] += d_r
         gradients["W2"] += np.outer(d_theta, features)
@@ -234,7 +216,7 @@ def _output_gradient(config: Config, theta: Array, y: Array, loss: Loss) -> Arra
             p[int(y.argmax()) - starts[c] if target is None else target] -= 1.0
             found[part] = y.sum() * p
         return found
-    if not isinstance(loss, Sampled):
+    if not isinstance(loss, SampledLoss):
         probabilities = np.exp(theta - theta.max())
         probabilities /= probabilities.sum()
         return np.asarray(y.sum() * probabilities - y)

@@ -72,11 +72,11 @@ class LocalEngine:
         counts, seed = self._vocabulary.counts, self._config.training.seed
         return make_loss(self._config.loss, counts, parameters, batch_size, self.threads, seed)
 
-    def own(self, arrays: dict[str, Array]) -> dict[str, Array]:
+    def scatter_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """See `Engine`; all are."""
         return arrays
 
-    def whole(self, arrays: dict[str, Array]) -> dict[str, Array]:
+    def gather_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """See `Engine`."""
         return arrays
 
@@ -84,6 +84,6 @@ class LocalEngine:
         """See `Engine`; nothing is lost but with this process."""
         raise lost
 
-    def figures(self) -> dict[str, Any]:
+    def statistics(self) -> dict[str, Any]:
         """See `Engine`."""
         return {}

@@ -7,7 +7,7 @@ from types import FrameType
 
 
 @contextmanager
-def signals_noted() -> Iterator[list[int]]:
+def deferred_signals() -> Iterator[list[int]]:
     """Note Ctrl-C and SIGTERM, for the loop to stop between two steps; a second Ctrl-C insists."""
     noted: list[int] = []
 

@@ -10,8 +10,6 @@ from embedder.errors import EmbedderError
 
 Listener = Callable[[dict[str, Any]], None]
 """Is called with every line of `metrics.jsonl` as it is written."""
-
-
 _NOT_MEASURED = ("step", "end_of_pass")
 
 

@@ -14,20 +14,22 @@ from embedder.config import Config
 from embedder.errors import RunError
 from embedder.examples.cache import Cache
 from embedder.network.composition import Composition, compose_words
-from embedder.runs.checkpoint import (
-    SavedState,
-    load_checkpoint,
-    save_model_somewhere,
-)
+from embedder.network.parameters import Parameters
+from embedder.runs.checkpoint import SavedState, load_checkpoint, save_model_with_fallback
 from embedder.runs.run_folder import WORK_PREFIX, RunFolder
 from embedder.storage import describe_write_error
 from embedder.text.vocabulary import Vocabulary
-from embedder.text.word_parts import given_parts
+from embedder.text.word_parts import WordParts, load_word_parts
 from embedder.training.engine import Engine, WorkerLost
-from embedder.training.forecast import count_contexts, estimate_needs, refuse_too_large
+from embedder.training.forecast import (
+    count_contexts,
+    describe_time,
+    estimate_needs,
+    refuse_too_large,
+)
 from embedder.training.local import LocalEngine
 from embedder.training.tracking import Listener, trackers
-from embedder.training.trainer import Trainer, describe_time, timed
+from embedder.training.trainer import Trainer, timed
 
 
 @contextmanager
@@ -60,6 +62,57 @@ class Result(NamedTuple):
     seconds: dict[str, float]
 
 
+class _Text(NamedTuple):
+    """What is known of the text once it is read.
+
+    ``tokens``
+        How many there are.
+    ``composition``
+        Which rows of E make up each word's vector.
+    """
+
+    vocabulary: Vocabulary
+    tokens: int
+    composition: Composition
+
+
+class _Training(NamedTuple):
+    """A training that starts over from the last checkpoint when workers are lost.
+
+    ``seconds``
+        Receives the time of each stage.
+    """
+
+    config: Config
+    folder: RunFolder
+    engine: Engine
+    text: _Text
+    seconds: dict[str, float]
+
+    def run(
+        self, saved: SavedState | None, quiet: bool, listeners: Sequence[Listener]
+    ) -> tuple[Trainer, Parameters]:
+        """Train to the end; return the trainer, and its parameters from all workers."""
+        folder, engine = self.folder, self.engine
+        while True:
+            try:
+                trainer = self._make_trainer(saved)
+                with trackers(self.config, folder.path, trainer.number) as tracking:
+                    trainer.run(folder, quiet, [*tracking, *listeners])
+                return trainer, trainer.gathered_parameters()
+            except WorkerLost as lost:
+                saved = _newest_checkpoint(folder) if folder.checkpoints() else None
+                engine.recover(lost, saved.metadata["step"] if saved else 0)
+
+    def _make_trainer(self, saved: SavedState | None) -> Trainer:
+        vocabulary, _, composition = self.text
+        with timed(self.seconds, "counting"):
+            examples = self.engine.examples()
+        return Trainer(
+            self.config, vocabulary, examples, self.engine, self.seconds, composition, saved
+        )
+
+
 def train(
     config: Config,
     overwrite: bool = False,
@@ -77,18 +130,19 @@ def train(
     overwrite
         Replace a run that is in the way.
     resume
-        Go on from the checkpoint in the folder, to the bits of a run that was never stopped.
+        Continue from the checkpoint in the folder, with results bit-identical to those of a run
+        that was never stopped.
     quiet
         No progress bars.
     cache
-        Where the corpus as ids and the counts are looked for, and kept for other runs.
+        Where the corpus as ids and the counts are looked up, and kept for other runs.
     listeners
-        Are called with each line of metrics; what one raises ends the training.
+        Are called with each line of metrics; an exception that one raises ends the training.
 
     Raises
     ------
     EmbedderError
-        For anything that a user can mend.
+        For anything that a user can fix.
     Interrupted
         After Ctrl-C or SIGTERM, with the state saved.
     """
@@ -96,56 +150,27 @@ def train(
 
     folder = RunFolder(Path(config.output))
     seconds: dict[str, float] = {}
-    saved = None
-    try:
-        if resume:
-            folder.read_config()  # says so if there is no run
-            folder.lock()
-            saved = _load_newest(folder)
-        else:
-            folder.claim(overwrite)
+    with _as_run_errors(folder):
+        saved = _open(folder, overwrite, resume)
         with (
             open_engine(config, cache) as engine,
             kernel_threads(engine.threads),
             tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work,
         ):
+            parts = folder.read_word_parts() if resume else load_word_parts(config.subwords)
             with timed(seconds, "reading"):
-                vocabulary, tokens = engine.read(Path(work), quiet)
-            parts = folder.read_parts() if resume else given_parts(config.subwords)
-            composition = compose_words(config, vocabulary, parts)
-            _announce_needs(config, vocabulary, tokens, engine, composition, quiet)
+                text = _read(config, engine, parts, Path(work), quiet)
             if resume:
-                _refuse_another_corpus(folder, vocabulary)
+                _refuse_another_corpus(folder, text.vocabulary)
             else:
-                folder.begin(config, vocabulary, parts, engine.phrases)
-            while True:
-                try:
-                    with timed(seconds, "counting"):
-                        examples = engine.examples()
-                    trainer = Trainer(
-                        config, vocabulary, examples, engine, seconds, saved, composition
-                    )
-                    with trackers(config, folder.path, trainer.number) as tracking:
-                        trainer.run(folder, quiet, [*tracking, *listeners])
-                    parameters = trainer.whole_parameters()
-                    break
-                except WorkerLost as lost:
-                    saved = _load_newest(folder) if folder.checkpoints() else None
-                    engine.recover(lost, saved.metadata["step"] if saved else 0)
-            metadata = trainer.metadata() | engine.figures()
-        metadata |= {"seconds": seconds, "tokens": tokens}
-        save_model_somewhere(folder.model, parameters, metadata)
+                folder.begin(config, text.vocabulary, parts, engine.phrases)
+            training = _Training(config, folder, engine, text, seconds)
+            trainer, parameters = training.run(saved, quiet, listeners)
+            metadata = trainer.metadata() | engine.statistics()
+        metadata |= {"seconds": seconds, "tokens": text.tokens}
+        save_model_with_fallback(folder.model, parameters, metadata)
         folder.remove_checkpoints()
         folder.best.unlink(missing_ok=True)
-    except WorkerLost as lost:
-        raise RunError(
-            f"{folder.path}: the workers are lost ({lost}); when the cluster runs again, go on "
-            f"with: embedder train --resume {folder.path}"
-        ) from None
-    except OSError as error:
-        raise RunError(describe_write_error(folder.path, error)) from error
-    finally:
-        folder.release()
     return Result(folder.path, seconds)
 
 
@@ -164,44 +189,65 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         kernel_threads(engine.threads),
         tempfile.TemporaryDirectory(prefix="embedder-") as work,
     ):
-        vocabulary, tokens = engine.read(Path(work), quiet)
-        composition = compose_words(config, vocabulary, given_parts(config.subwords))
-        _announce_needs(config, vocabulary, tokens, engine, composition, quiet)
+        text = _read(config, engine, load_word_parts(config.subwords), Path(work), quiet)
         examples = engine.examples()
-        contexts = count_contexts(config, len(vocabulary)) // engine.processes
-        words = f"{len(vocabulary):,} words, {tokens:,} tokens"
+        contexts = count_contexts(config, len(text.vocabulary)) // engine.processes
+        words = f"{len(text.vocabulary):,} words, {text.tokens:,} tokens"
         passes = config.training.passes
-        expected = describe_time(config, examples, contexts, engine.threads, passes, composition)
-    return f"{words}\n{expected}"
+        return f"{words}\n" + describe_time(
+            config, examples, contexts, engine.threads, passes, text.composition
+        )
 
 
-def _load_newest(folder: RunFolder) -> SavedState:
-    """Return the newest checkpoint that is whole, naming those that are not."""
-    saved, faults = load_checkpoint(folder)
-    for fault in faults:
-        tqdm.write(f"{fault} Going on from an older checkpoint.", file=sys.stderr)
+@contextmanager
+def _as_run_errors(folder: RunFolder) -> Iterator[None]:
+    """Turn what can go wrong around a training into one sentence, and release the folder."""
+    try:
+        yield
+    except WorkerLost as lost:
+        raise RunError(
+            f"{folder.path}: the workers are lost ({lost}); when the cluster runs again, resume "
+            f"with: embedder train --resume {folder.path}"
+        ) from None
+    except OSError as error:
+        raise RunError(describe_write_error(folder.path, error)) from error
+    finally:
+        folder.release()
+
+
+def _open(folder: RunFolder, overwrite: bool, resume: bool) -> SavedState | None:
+    """Lock the folder for a new run, or for an interrupted one, whose newest state is returned."""
+    if not resume:
+        folder.claim(overwrite)
+        return None
+    folder.read_config()  # an error if there is no run
+    folder.lock()
+    return _newest_checkpoint(folder)
+
+
+def _newest_checkpoint(folder: RunFolder) -> SavedState:
+    """Return the newest intact checkpoint, and report those that are damaged."""
+    saved, problems = load_checkpoint(folder)
+    for problem in problems:
+        tqdm.write(f"{problem} Resuming from an older checkpoint.", file=sys.stderr)
     return saved
 
 
-def _announce_needs(
-    config: Config,
-    vocabulary: Vocabulary,
-    tokens: int,
-    engine: Engine,
-    composition: Composition | None,
-    quiet: bool,
-) -> None:
-    rows = len(vocabulary) if composition is None else composition.height
-    needs = estimate_needs(config, len(vocabulary), tokens, engine.threads, engine.processes, rows)
+def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: bool) -> _Text:
+    """Read the corpus, and refuse a network that does not fit into memory."""
+    vocabulary, tokens = engine.read(work, quiet)
+    composition = compose_words(config, vocabulary, parts)
+    needs = estimate_needs(config, composition, tokens, engine.threads, engine.processes)
     refuse_too_large(needs, config.training.memory_limit)
     if not quiet:
         tqdm.write(needs.describe(), file=sys.stderr)
+    return _Text(vocabulary, tokens, composition)
 
 
 def _refuse_another_corpus(folder: RunFolder, vocabulary: Vocabulary) -> None:
     saved = Vocabulary.load(folder.vocabulary)
     if saved.words != vocabulary.words or not np.array_equal(saved.counts, vocabulary.counts):
         raise RunError(
-            f"{folder.path}: the corpus has changed since this run began, so it cannot go on; "
+            f"{folder.path}: the corpus has changed since this run began, so it cannot be resumed; "
             "start again with --overwrite."
         )

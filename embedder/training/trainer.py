@@ -1,4 +1,4 @@
-"""The loop: from a configuration to a run folder with a trained model."""
+"""The training loop: batches in, steps, metrics, validation and checkpoints out."""
 
 import sys
 import time
@@ -19,22 +19,22 @@ from embedder.network.optimizer import Optimizer, rate_at
 from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import (
     SavedState,
+    divergence_advice,
     load_parameters,
     save_checkpoint,
     save_model,
-    what_to_do_about_infinity,
 )
 from embedder.runs.run_folder import RunFolder
 from embedder.text.vocabulary import Vocabulary
 from embedder.training.engine import Engine
-from embedder.training.forecast import time_step
+from embedder.training.forecast import describe_time
 from embedder.training.metrics import Metrics
-from embedder.training.signals import signals_noted
+from embedder.training.signals import deferred_signals
 from embedder.training.tracking import Listener
 
 
-class Interrupted(Exception):  # noqa: N818 - no error
-    """Training was stopped by a signal and its state saved."""
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """A signal stopped the training, and its state was saved."""
 
     def __init__(self, progress: str) -> None:
         super().__init__(progress)
@@ -47,6 +47,16 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
+
+
+class _Best(NamedTuple):
+    """The lowest loss on the held-out text, and how many validations ago that was."""
+
+    loss: float
+    validations_since: int
+
+    def is_stale(self, patience: int) -> bool:
+        return patience > 0 and self.validations_since >= patience
 
 
 class Trainer:
@@ -64,10 +74,10 @@ class Trainer:
         Where the output layer is.
     seconds
         Receives the time of each stage.
-    saved
-        Where to go on from.
     composition
-        What words' vectors are the means of; None for a row each.
+        Which rows of E make up each word's vector.
+    saved
+        The state to resume from.
 
     Raises
     ------
@@ -82,12 +92,12 @@ class Trainer:
         examples: Examples,
         engine: Engine,
         seconds: dict[str, float],
+        composition: Composition,
         saved: SavedState | None = None,
-        composition: Composition | None = None,
     ) -> None:
         self._config = config
         self._composition = composition
-        self._composition_digest = None if composition is None else composition.digest()
+        self._composition_digest = composition.digest()
         self._examples = examples
         self._engine = engine
         self._seconds = seconds
@@ -99,14 +109,14 @@ class Trainer:
         self.passes = 0.0
         self._held_out: dict[str, float] = {}
         self._best = _Best(np.inf, 0)
-        self._looked_at = -1
+        self._validated_at = -1
         batch = examples.stream.batch_size
         with timed(seconds, "initialisation"):
             parameters = saved.parameters if saved else examples.start(composition)
             if config.network.tied:
                 parameters = parameters._replace(W2=parameters.E)
             arrays = parameters._asdict() | (saved.optimizer if saved else {})
-            arrays = engine.own(arrays)
+            arrays = engine.scatter_rows(arrays)
             parameters = Parameters(*(arrays[name] for name in Parameters._fields))
         loss = engine.loss(parameters, batch)
         self.network = Network(
@@ -145,13 +155,15 @@ class Trainer:
 
     def state(self) -> SavedState:
         """Return everything that a resumed training needs, uncopied where it is all here."""
-        arrays = self._engine.whole(self.network.parameters._asdict() | self.optimizer.state())
+        arrays = self._engine.gather_rows(
+            self.network.parameters._asdict() | self.optimizer.state()
+        )
         parameters = Parameters(*(arrays.pop(name) for name in Parameters._fields))
         return SavedState(parameters, arrays, self.metadata())
 
-    def whole_parameters(self) -> Parameters:
+    def gathered_parameters(self) -> Parameters:
         """Return the parameters, with the rows of the output layer that others train."""
-        return Parameters(**self._engine.whole(self.network.parameters._asdict()))
+        return Parameters(**self._engine.gather_rows(self.network.parameters._asdict()))
 
     def _restore(self, saved: SavedState) -> None:
         E, W1, *_ = saved.parameters
@@ -192,50 +204,66 @@ class Trainer:
         Interrupted
             After a signal, once the state is saved.
         """
-        stream, passes = self._examples.stream, self._config.training.passes
+        stream = self._examples.stream
         if not quiet:
-            tqdm.write(self._predict(), file=sys.stderr)
+            tqdm.write(self._describe_time(), file=sys.stderr)
         metrics = Metrics(folder.metrics, stream.words, self.number, self.passes, listeners)
-        total = passes * stream.words
         bar = tqdm(
-            total=total,
+            total=self._config.training.passes * stream.words,
             initial=round(self.passes * stream.words),
             unit=" words",
             unit_scale=True,
             disable=quiet or None,
         )
         self._started = self._saved_at = time.perf_counter()
-        with signals_noted() as signals, bar:
+        with deferred_signals() as signals, bar:
             for batch in stream.batches():
-                before = self.passes
+                passes_before = int(self.passes)
                 loss, weight = self.step(batch)
-                if not np.isfinite(loss):
-                    raise RunError(
-                        f"step {self.number:,}: the loss is {loss}, most likely because the "
-                        f"learning rate ({self._config.training.learning_rate:g}) is too high; "
-                        + what_to_do_about_infinity(folder)
-                    )
+                self._check_finite(loss, folder)
                 metrics.add(loss, weight)
-                bar.update(round(self.passes * stream.words) - bar.n)
-                bar.set_description(f"pass {min(int(self.passes) + 1, passes)}", refresh=False)
-                bar.set_postfix_str(f"loss {metrics.smoothed_loss:.4f} nats", refresh=False)
-                end_of_pass = int(self.passes) > int(before)
-                every = self._config.validation.every
-                due = self.number % every == 0 if every else end_of_pass
-                held_out = self._look(folder) if due else None
+                self._show_progress(bar, metrics.smoothed_loss)
+                end_of_pass = int(self.passes) > passes_before
+                held_out = self._validate(folder) if self._validation_is_due(end_of_pass) else None
                 metrics.write(self.number, self.passes, held_out, end_of_pass)
-                if self.passes >= passes or self._best.stale(self._config.validation.patience):
-                    break
-                if self._time_share() >= 1:
-                    bar.write(f"Time is up after {self.passes:.2f} passes.", file=sys.stderr)
+                if self._is_done():
                     break
                 self._checkpoint(folder, end_of_pass, stop=bool(signals))
         if self.number == 0:
             raise CorpusError("The corpus has no window to train on; give more text.")
-        if self._looked_at != self.number:
-            self._look(folder)
+        self._finish(folder)
+
+    def _check_finite(self, loss: float, folder: RunFolder) -> None:
+        if not np.isfinite(loss):
+            raise RunError(
+                f"step {self.number:,}: the loss is {loss}, most likely because the learning rate "
+                f"({self._config.training.learning_rate:g}) is too high; "
+                + divergence_advice(folder)
+            )
+
+    def _show_progress(self, bar: "tqdm[Any]", loss: float) -> None:
+        bar.update(round(self.passes * self._examples.stream.words) - bar.n)
+        number = min(int(self.passes) + 1, self._config.training.passes)
+        bar.set_description(f"pass {number}", refresh=False)
+        bar.set_postfix_str(f"loss {loss:.4f} nats", refresh=False)
+
+    def _is_done(self) -> bool:
+        """Say whether the passes, the patience or the time is over."""
+        if self.passes >= self._config.training.passes:
+            return True
+        if self._best.is_stale(self._config.validation.patience):
+            return True
+        if self._time_share() < 1:
+            return False
+        tqdm.write(f"Time is up after {self.passes:.2f} passes.", file=sys.stderr)
+        return True
+
+    def _finish(self, folder: RunFolder) -> None:
+        """Validate once more, go back to the best parameters, and test."""
+        if self._validated_at != self.number:
+            self._validate(folder)
         if folder.best.exists():
-            best = self._engine.own(load_parameters(folder.best)._asdict())
+            best = self._engine.scatter_rows(load_parameters(folder.best)._asdict())
             for name, array in self.network.parameters._asdict().items():
                 array[...] = best[name]
             self._held_out["validation_loss"] = self._best.loss
@@ -245,29 +273,33 @@ class Trainer:
             self._held_out |= self._examples.ngram(self.network)
         self._seconds["training"] = self._trained_seconds()
 
-    def _predict(self) -> str:
+    def _describe_time(self) -> str:
         return describe_time(
             self._config,
             self._examples,
             len(self.network.parameters.W2),
-            self.network.parts,
+            self.network.threads,
             self._config.training.passes - self.passes,
             self._composition,
         )
 
-    def _look(self, folder: RunFolder) -> float | None:
-        """Return the loss of the held-out text, None without any, and keep what is best."""
+    def _validation_is_due(self, end_of_pass: bool) -> bool:
+        every = self._config.validation.every
+        return self.number % every == 0 if every else end_of_pass
+
+    def _validate(self, folder: RunFolder) -> float | None:
+        """Return the loss on the held-out text, None without any; keep the best parameters."""
         if self._examples.validation is None:
             return None
         loss = self._examples.validation(self.network)
-        self._looked_at = self.number
+        self._validated_at = self.number
         self._held_out["validation_loss"] = loss
         if loss < self._best.loss:
             self._best = _Best(loss, 0)
             if self._config.validation.patience:
-                save_model(folder.best, self.whole_parameters(), self.metadata())
+                save_model(folder.best, self.gathered_parameters(), self.metadata())
         else:
-            self._best = _Best(self._best.loss, self._best.looks_since + 1)
+            self._best = _Best(self._best.loss, self._best.validations_since + 1)
         return loss
 
     def _checkpoint(self, folder: RunFolder, end_of_pass: bool, stop: bool) -> None:
@@ -287,37 +319,3 @@ class Trainer:
         if unit == "steps":
             return self.number % amount == 0
         return amount > 0 and end_of_pass and round(self.passes) % amount == 0
-
-
-class _Best(NamedTuple):
-    """The lowest loss of the held-out text, and how many looks ago that was."""
-
-    loss: float
-    looks_since: int
-
-    def stale(self, patience: int) -> bool:
-        return patience > 0 and self.looks_since >= patience
-
-
-def describe_time(
-    config: Config,
-    examples: Examples,
-    contexts: int,
-    threads: int,
-    passes: float,
-    composition: Composition | None,
-) -> str:
-    """Return one line for people on how long so many passes will take."""
-    stream = examples.stream
-    step = time_step(config, contexts, examples.targets, stream.batch_size, threads, composition)
-    a_pass = step * stream.steps_a_pass
-    limit = config.training.max_minutes
-    ends = f", at most {limit:g} min in all" if limit is not None else ""
-    return (
-        f"time: about {_minutes(a_pass)} a pass ({stream.steps_a_pass:,} steps), "
-        f"{_minutes(a_pass * passes)} of training to go{ends}"
-    )
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"

@@ -1,16 +1,17 @@
 """The word vectors that a trained network offers: input, hidden, output and sum."""
 
 from pathlib import Path
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array, normalised
+from embedder.arrays import Array, unit_rows
 from embedder.config import VectorKind
 from embedder.errors import RunError
 from embedder.network.activation import SLOPES, activate
+from embedder.network.composition import SharedRows
 from embedder.network.parameters import Parameters
-from embedder.runs.checkpoint import load_model
+from embedder.runs.checkpoint import Model, load_model
 from embedder.vectors.subwords import Subwords
 from embedder.vectors.word_vectors import WordVectors
 
@@ -31,7 +32,7 @@ class HiddenLayer(NamedTuple):
     def __call__(self, x: Array) -> Array:
         """Return what the network makes of x (n, D), (n, H)."""
         hidden = activate(x @ self.W1 + self.b1, self.activation)
-        return normalised(hidden) if self.unit else hidden
+        return unit_rows(hidden) if self.unit else hidden
 
     def linear(self, x: Array) -> Array:
         """Return the same, not normalised, for x so small that the activation is straight."""
@@ -73,9 +74,9 @@ def _sum_turned(base: Array, others: list[Array], factor: float) -> Array:
     solution of the orthogonal Procrustes problem (Schönemann 1966). The others may have vectors for
     the first words only.
     """
-    base = normalised(base)
+    base = unit_rows(base)
     total = base.copy()
-    for other in map(normalised, others):
+    for other in map(unit_rows, others):
         left, _, right = np.linalg.svd(other.T @ base[: len(other)])
         total[: len(other)] += factor * (other @ (left @ right))
     return total
@@ -97,36 +98,37 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
         If the run is missing, unfinished or damaged, or has no such vectors.
     """
     model = load_model(run)
-    named = model.metadata.get("vectors", "hidden")
-    if kind is None:
-        kind = cast(VectorKind, named if named in get_args(VectorKind) else "hidden")
     network = model.config.network
+    kind = kind or network.vectors
     if network.input == "concat" and kind in ("hidden", "sum"):
         raise RunError(
             f"{run}: has no {kind} vectors, since its hidden layer sees several words at once; "
             "expected --vectors input or output."
         )
-    parameters, composition = model.parameters, model.composition
-    if model.config.loss.name == "class-softmax":  # what is beyond the words are classes
+    parameters = model.parameters
+    if model.config.loss.name == "class-softmax":  # the rows beyond the words are classes
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
-    subwords = None
-    if composition is not None:
-        settings = model.config.subwords
-        if kind != "output":  # what an unknown word predicts is not composed
-            layer = None
-            if kind != "input":
-                unit = kind == "sum"
-                layer = HiddenLayer(parameters.W1, parameters.b1, network.activation, unit)
-            subwords = Subwords(
-                parameters.E,
-                settings.min_n,
-                settings.max_n,
-                settings.buckets if settings.max_n else 0,
-                len(model.vocabulary),
-                composition.buckets,
-                composition.rows_of_parts(model.parts),
-                layer,
-            )
-        parameters = parameters._replace(E=composition.vectors(parameters.E))
-    matrix = word_vectors(parameters, network.activation, kind)
-    return WordVectors(model.vocabulary, matrix, (), subwords)
+    composed = parameters._replace(E=model.composition.vectors(parameters.E))
+    matrix = word_vectors(composed, network.activation, kind)
+    return WordVectors(model.vocabulary, matrix, (), _subwords(model, kind))
+
+
+def _subwords(model: Model, kind: VectorKind) -> Subwords | None:
+    """Return what composes vectors of unknown words; None where nothing can."""
+    # What an unknown word predicts is not composed of its parts.
+    if kind == "output" or not isinstance(model.composition, SharedRows):
+        return None
+    settings, (E, W1, b1, _, _) = model.config.subwords, model.parameters
+    layer = None
+    if kind != "input":
+        layer = HiddenLayer(W1, b1, model.config.network.activation, unit=kind == "sum")
+    return Subwords(
+        E,
+        settings.min_n,
+        settings.max_n,
+        settings.buckets if settings.max_n else 0,
+        len(model.vocabulary),
+        model.composition.buckets,
+        model.composition.rows_of_parts(model.parts),
+        layer,
+    )

@@ -16,8 +16,6 @@ from embedder.storage import write_atomically
 from embedder.vectors.word_vectors import Neighbor, WordVectors
 
 _WORDS_CHECKED = 200
-
-
 _NEIGHBORS_CHECKED = 10
 
 

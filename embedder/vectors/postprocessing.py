@@ -10,19 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from embedder.arrays import Array
+from embedder.arrays import Array, unit_rows
 from embedder.errors import FormatError
 from embedder.vectors.word_vectors import WordVectors
 
-_ROWS_AT_A_TIME = 4096
-
-
+_ROWS_PER_BATCH = 4096
 _CENTRE, _NORMALISE, _TOP = "centre", "normalise", "all-but-the-top"
-
-
 _SPELLINGS = {"center": _CENTRE, "normalize": _NORMALISE}
-
-
 DTYPES = ("float32", "float16", "int8")
 
 
@@ -49,7 +43,7 @@ def postprocess(vectors: WordVectors, steps: Sequence[str]) -> WordVectors:
                 f"{step}: expected a number of directions from 1 to {matrix.shape[1]}."
             )
         if name == _NORMALISE:
-            _normalise(matrix)
+            matrix = unit_rows(matrix)
         else:
             matrix -= matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
         if name == _TOP:
@@ -57,20 +51,13 @@ def postprocess(vectors: WordVectors, steps: Sequence[str]) -> WordVectors:
     return WordVectors(vectors.vocabulary, matrix, vectors.repairs)
 
 
-def _normalise(matrix: Array) -> None:
-    for start in range(0, len(matrix), _ROWS_AT_A_TIME):
-        rows = matrix[start : start + _ROWS_AT_A_TIME]
-        lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-        rows /= np.where(lengths > 0, lengths, 1).astype(np.float32)
-
-
 def _remove_top(centred: Array, count: int) -> None:
     covariance = np.zeros((centred.shape[1],) * 2)
-    for start in range(0, len(centred), _ROWS_AT_A_TIME):
-        rows = centred[start : start + _ROWS_AT_A_TIME].astype(np.float64)
+    for start in range(0, len(centred), _ROWS_PER_BATCH):
+        rows = centred[start : start + _ROWS_PER_BATCH].astype(np.float64)
         covariance += rows.T @ rows
     _, directions = np.linalg.eigh(covariance)  # variances grow
     top = directions[:, -count:].astype(np.float32)
-    for start in range(0, len(centred), _ROWS_AT_A_TIME):
-        rows = centred[start : start + _ROWS_AT_A_TIME]
+    for start in range(0, len(centred), _ROWS_PER_BATCH):
+        rows = centred[start : start + _ROWS_PER_BATCH]
         rows -= (rows @ top) @ top.T

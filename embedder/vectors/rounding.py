@@ -8,13 +8,9 @@ from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.vectors.word_vectors import WordVectors
 
-_ROWS_AT_A_TIME = 4096
-_LARGEST_CODE = 127
-
-
+_ROWS_PER_BATCH = 4096
+_MAX_CODE = 127
 _WORDS_COMPARED = 1000
-
-
 _NEIGHBORS_COMPARED = 10
 
 
@@ -28,11 +24,11 @@ def int8_codes(matrix: Array) -> tuple[Array, Array]:
         ``codes * scales`` is within half a scale of the matrix.
     """
     largest = np.abs(matrix).max(axis=0)
-    scales = np.where(largest > 0, largest / _LARGEST_CODE, 1).astype(np.float32)
+    scales = np.where(largest > 0, largest / _MAX_CODE, 1).astype(np.float32)
     codes = np.empty(matrix.shape, np.int8)
-    for start in range(0, len(matrix), _ROWS_AT_A_TIME):
-        rows = matrix[start : start + _ROWS_AT_A_TIME]
-        codes[start : start + _ROWS_AT_A_TIME] = np.rint(rows / scales)
+    for start in range(0, len(matrix), _ROWS_PER_BATCH):
+        rows = matrix[start : start + _ROWS_PER_BATCH]
+        codes[start : start + _ROWS_PER_BATCH] = np.rint(rows / scales)
     return codes, scales
 
 
@@ -53,7 +49,7 @@ def rounded(vectors: WordVectors, dtype: str) -> WordVectors:
     return WordVectors(vectors.vocabulary, matrix, vectors.repairs)
 
 
-class Loss(NamedTuple):
+class RoundingLoss(NamedTuple):
     """How far rounded vectors are from what they were.
 
     ``cosine``
@@ -66,7 +62,7 @@ class Loss(NamedTuple):
     neighbors: float
 
 
-def rounding_loss(before: WordVectors, after: WordVectors) -> Loss:
+def rounding_loss(before: WordVectors, after: WordVectors) -> RoundingLoss:
     """Compare vectors with themselves rounded."""
     rng = np.random.default_rng(0)
     count = min(_WORDS_COMPARED, len(before))
@@ -78,4 +74,4 @@ def rounding_loss(before: WordVectors, after: WordVectors) -> Loss:
         for model in (before, after)
     )
     same = sum(len(a & b) for a, b in zip(one, two, strict=True))
-    return Loss(cosine, same / max(1, sum(len(a) for a in one)))
+    return RoundingLoss(cosine, same / max(1, sum(len(a) for a in one)))

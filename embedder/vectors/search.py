@@ -12,17 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from embedder.arrays import Array
+from embedder.arrays import Array, unit_rows
 
-_ROWS_A_BLOCK = 1024
-
-
-_QUERIES_AT_A_TIME = 1024
-
-
+_ROWS_PER_BLOCK = 1024
+_QUERIES_PER_BATCH = 1024
 _BLOCKS_FIRST = 16
-
-
 _GROWTH = 7
 
 
@@ -39,18 +33,6 @@ class Found(NamedTuple):
     scores: Array
 
 
-def row_lengths(matrix: Array) -> Array:
-    """Return the lengths of rows, (V,) float32; 1 for rows of zeros, so that they stay zeros."""
-    lengths = np.empty(len(matrix), np.float32)
-    for start in range(0, len(matrix), _ROWS_A_BLOCK):
-        # In double precision: squares of large float32 overflow.
-        rows = np.asarray(matrix[start : start + _ROWS_A_BLOCK], np.float64)
-        found = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        lengths[start : start + _ROWS_A_BLOCK] = np.minimum(found, np.finfo(np.float32).max)
-    lengths[lengths == 0] = 1
-    return lengths
-
-
 def over_blocks(
     matrix: Array, lengths: Array, work: Callable[[int, Array], None], first: int = 0
 ) -> None:
@@ -61,7 +43,7 @@ def over_blocks(
     matrix : (V, D) float32
         The rows.
     lengths : (V,) float32
-        From `row_lengths`.
+        From `embedder.arrays.row_lengths`.
     work
         What is done with the unit rows from `start` on.
     first
@@ -69,10 +51,10 @@ def over_blocks(
     """
 
     def visit(start: int) -> None:
-        stop = start + _ROWS_A_BLOCK
-        work(start, matrix[start:stop] / lengths[start:stop, None])
+        stop = start + _ROWS_PER_BLOCK
+        work(start, unit_rows(matrix[start:stop], lengths[start:stop]))
 
-    starts = range(first, len(matrix), _ROWS_A_BLOCK)
+    starts = range(first, len(matrix), _ROWS_PER_BLOCK)
     if len(starts) == 1:
         visit(starts[0])
         return
@@ -99,7 +81,7 @@ def nearest(
     matrix : (V, D) float32
         The rows.
     lengths : (V,) float32
-        From `row_lengths`.
+        From `embedder.arrays.row_lengths`.
     count
         k.
     excluded
@@ -112,13 +94,13 @@ def nearest(
     """
     parts = [
         _nearest(
-            queries[start : start + _QUERIES_AT_A_TIME],
+            queries[start : start + _QUERIES_PER_BATCH],
             matrix,
             lengths,
             count,
-            excluded[start : start + _QUERIES_AT_A_TIME],
+            excluded[start : start + _QUERIES_PER_BATCH],
         )
-        for start in range(0, len(queries), _QUERIES_AT_A_TIME)
+        for start in range(0, len(queries), _QUERIES_PER_BATCH)
     ]
     return Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -127,7 +109,7 @@ def _nearest(
     queries: Array, matrix: Array, lengths: Array, count: int, excluded: list[set[int]]
 ) -> Found:
     Q = len(queries)
-    queries = (queries / row_lengths(queries)[:, None]).astype(np.float32)
+    queries = unit_rows(queries)
     pairs = [(query, row) for query, rows in enumerate(excluded) for row in rows]
     without = np.array(sorted(pairs, key=lambda pair: pair[1]), np.int64).reshape(-1, 2)
     least = np.full(Q, -np.inf, np.float32)
@@ -148,7 +130,7 @@ def _nearest(
         hits.append((promising[which], places + start, chosen[which, places]))
 
     best = Found(np.full((Q, count), -1, np.int64), np.full((Q, count), -np.inf, np.float32))
-    done, size = 0, _BLOCKS_FIRST * _ROWS_A_BLOCK
+    done, size = 0, _BLOCKS_FIRST * _ROWS_PER_BLOCK
     while done < len(matrix):
         # In rounds of growing size: what a row must have at least is known better in each.
         over_blocks(matrix[: done + size], lengths, visit, done)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array
+from embedder.arrays import Array, row_lengths, unit_rows
 from embedder.text.vocabulary import Vocabulary
-from embedder.vectors.search import nearest, row_lengths
+from embedder.vectors.search import nearest
 from embedder.vectors.subwords import Subwords
 
 
@@ -143,15 +143,14 @@ class WordVectors:
     @cached_property
     def lengths(self) -> Array:
         """The vectors' lengths, (V,) float32; 1 for vectors of zeros."""
-        return row_lengths(self.matrix)
+        return np.minimum(row_lengths(self.matrix), np.finfo(np.float32).max).astype(np.float32)
 
     def unit_rows(self, ids: Array) -> Array:
         """Return rows scaled to length 1, (n, D) float32; zeros stay zeros."""
-        return np.asarray(self.matrix[ids] / self.lengths[ids, None])
+        return unit_rows(self.matrix[ids], self.lengths[ids])
 
     def _unit_vector(self, word: str) -> Array:
-        vector = self.vector(word)
-        return np.asarray(vector / row_lengths(vector[None])[0])
+        return np.asarray(unit_rows(self.vector(word)[None])[0])
 
     def neighbors(self, word: str, count: int = 10) -> list[Neighbor]:
         """Return the words whose vectors have the largest cosine with a word's.

@@ -108,7 +108,7 @@ def assert_same_answers(theirs, section, ranks):
 
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul", "PairDistance"])
 def test_ranks_count_the_better_candidates_over_many_blocks(rng, monkeypatch, method):
-    monkeypatch.setattr("embedder.vectors.search._ROWS_A_BLOCK", 16)
+    monkeypatch.setattr("embedder.vectors.search._ROWS_PER_BLOCK", 16)
     words = [f"w{i}" for i in range(70)]
     matrix = rng.normal(size=(70, 6)).astype(np.float32)
     vectors = WordVectors(Vocabulary(words, np.ones(70)), matrix)

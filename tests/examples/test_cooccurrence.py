@@ -9,6 +9,8 @@ from embedder.errors import CorpusError
 from embedder.examples import cooccurrence
 from embedder.examples.cooccurrence import (
     Cooccurrences,
+    CountingOptions,
+    TokenSample,
     context_words,
     count_cooccurrences,
     distance_weights,
@@ -22,8 +24,8 @@ def stream(sentences):
 
 
 def count(sentences, folder, keep=KEEP_ALL, threads=2, seed=1, **options):
-    config = ExamplesConfig(**options)
-    return count_cooccurrences(stream(sentences), keep, config, seed, threads, folder)
+    how = CountingOptions(ExamplesConfig(**options), threads)
+    return count_cooccurrences(stream(sentences), TokenSample(keep, seed), how, folder)
 
 
 def dense(counts, contexts=18):
@@ -79,7 +81,7 @@ def long_text(rng):
 def test_slabs_do_not_change_the_counts(tmp_path, rng, monkeypatch):
     sentences = long_text(rng)
     whole = dense(count(sentences, tmp_path))
-    monkeypatch.setattr(cooccurrence, "CELLS_A_SLAB", 7)
+    monkeypatch.setattr(cooccurrence, "CELLS_PER_SLAB", 7)
     np.testing.assert_array_equal(dense(count(sentences, tmp_path)), whole)
 
 
@@ -87,9 +89,8 @@ def test_slabs_do_not_change_the_counts(tmp_path, rng, monkeypatch):
 def test_a_memory_limit_does_not_change_the_counts(tmp_path, rng, limit):
     sentences = long_text(rng)
     whole = Cooccurrences(*map(np.array, count(sentences, tmp_path)))
-    limited = count_cooccurrences(
-        stream(sentences), KEEP_ALL, ExamplesConfig(), 1, 2, tmp_path, memory_limit=limit
-    )
+    how = CountingOptions(ExamplesConfig(), 2, limit)
+    limited = count_cooccurrences(stream(sentences), TokenSample(KEEP_ALL, 1), how, tmp_path)
     for one, other in zip(whole, limited, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -120,7 +121,10 @@ def test_held_out_sentences_and_the_rest_make_the_whole(tmp_path, rng):
     parts = [
         dense(
             count_cooccurrences(
-                ids, KEEP_ALL, ExamplesConfig(), 1, 2, tmp_path, held_out=0.3, validation=side
+                ids,
+                TokenSample(KEEP_ALL, 1, 0.3, side),
+                CountingOptions(ExamplesConfig(), 2),
+                tmp_path,
             )
         )
         for side in (False, True)

@@ -64,7 +64,7 @@ def test_words_predict_their_neighbours(rng):
     found = examples_of(stream.batches())
     pairs = Counter((centre, neighbour) for centre, neighbour, _, _ in pairs_of(ids))
     assert sum(found.values()) == pytest.approx(sum(pairs.values()), rel=0.03)
-    assert stream.steps_a_pass == pytest.approx(sum(pairs.values()) / 64, rel=0.4)  # no ends
+    assert stream.steps_per_pass == pytest.approx(sum(pairs.values()) / 64, rel=0.4)  # no ends
 
 
 def pairs_of(ids):

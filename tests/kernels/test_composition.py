@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from embedder.config import TrainingConfig
-from embedder.network.composition import Composition
+from embedder.network.composition import SharedRows
 from embedder.network.inputs import Inputs
 from embedder.network.optimizer import Optimizer
 from embedder.network.parameters import Parameters
@@ -19,7 +19,7 @@ def composition(rng):
     rows = rng.integers(V, R, starts[-1]).astype(np.int32)
     rows[starts[:-1]] = np.arange(V)
     rows[starts[1] + 1 : starts[1] + 3] = V  # the same twice
-    return Composition(starts, rows, np.arange(R - V), [], np.full(R, 10**9))
+    return SharedRows(starts, rows, np.arange(R - V), [], np.full(R, 10**9))
 
 
 def windows(rng, B, K):
@@ -28,33 +28,33 @@ def windows(rng, B, K):
     return ids
 
 
-@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize(("combine", "K"), [("mean", 1), ("mean", 4), ("concat", 4)])
-def test_words_are_gathered_as_means_of_their_rows(rng, composition, combine, K, parts):
+def test_words_are_gathered_as_means_of_their_rows(rng, composition, combine, K, threads):
     E, ids = rng.normal(size=(R, D)), windows(rng, 11, K)
     x = np.empty((11, D if combine == "mean" else K * D))
-    Inputs(E, combine == "concat", 11, parts, composition).gather(ids, x)
+    Inputs(E, combine == "concat", 11, threads, composition).gather(ids, x)
     words = naive.compose(E, composition.starts, composition.rows)
     np.testing.assert_allclose(x, naive.gather(words, ids, combine), rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(composition.vectors(E, parts), words, rtol=1e-13)
+    np.testing.assert_allclose(composition.vectors(E, threads), words, rtol=1e-13)
 
 
-def recorded_gradient(rng, E, ids, d_x, combine, composition, parts):
+def recorded_gradient(rng, E, ids, d_x, combine, composition, threads):
     nothing = np.zeros(0)
     parameters = Parameters(E, nothing, nothing, np.zeros((V, 1)), nothing)
     recorder = Optimizer(parameters, TrainingConfig(), gradients_only=True)
-    inputs = Inputs(E, combine == "concat", len(ids), parts, composition)
-    inputs.step(ids, d_x.copy(), recorder, recorder.rules(0, 0.1)["E"])
+    inputs = Inputs(E, combine == "concat", len(ids), threads, composition)
+    inputs.step(ids, d_x.copy(), recorder.context(0, 0.1))
     return recorder
 
 
-@pytest.mark.parametrize("parts", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize(("combine", "K"), [("mean", 1), ("mean", 4), ("concat", 4)])
-def test_gradients_go_to_every_row_of_every_word(rng, composition, combine, K, parts):
+def test_gradients_go_to_every_row_of_every_word(rng, composition, combine, K, threads):
     B = 13
     E, ids = rng.normal(size=(R, D)), windows(rng, B, K)
     d_x = rng.normal(size=(B, D if combine == "mean" else K * D))
-    recorder = recorded_gradient(rng, E, ids, d_x, combine, composition, parts)
+    recorder = recorded_gradient(rng, E, ids, d_x, combine, composition, threads)
     d_words = naive.scatter(np.zeros((V, D)), ids, d_x, combine)
     expected = naive.hand_on(d_words, composition.starts, composition.rows, R)
     np.testing.assert_allclose(recorder.first["E"], expected, rtol=1e-12, atol=1e-14)
@@ -71,14 +71,14 @@ def test_steps_have_the_same_bits_for_any_number_of_threads(rng, composition):
     d_x = rng.normal(size=(400, D)).astype(np.float32)
     start = rng.normal(size=(R, D)).astype(np.float32)
     tables = []
-    for parts in (1, 2, 7):
+    for threads in (1, 2, 7):
         E = start.copy()
         nothing = np.zeros(0, np.float32)
         parameters = Parameters(E, nothing, nothing, np.zeros((V, 1), np.float32), nothing)
         optimizer = Optimizer(parameters, TrainingConfig())
-        inputs = Inputs(E, False, 400, parts, composition)
+        inputs = Inputs(E, False, 400, threads, composition)
         for number in range(3):
-            inputs.step(ids, d_x.copy(), optimizer, optimizer.rules(number, 0.1)["E"])
+            inputs.step(ids, d_x.copy(), optimizer.context(number, 0.1))
         tables.append(E)
     np.testing.assert_array_equal(tables[0], tables[1])
     np.testing.assert_array_equal(tables[0], tables[2])
@@ -97,7 +97,7 @@ def test_a_row_that_is_seldom_in_the_text_moves_less(rng, composition):
         parameters = Parameters(E, nothing, nothing, np.zeros((V, 1)), nothing)
         optimizer = Optimizer(parameters, TrainingConfig(optimizer="sgd"))
         inputs = Inputs(E, False, V, 2, composition._replace(occurrences=occurrences))
-        inputs.step(ids, d_x.copy(), optimizer, optimizer.rules(0, 0.1)["E"])
+        inputs.step(ids, d_x.copy(), optimizer.context(0, 0.1))
         moved.append(E)
     others = np.arange(R) != V
     np.testing.assert_array_equal(moved[0][others], moved[1][others])

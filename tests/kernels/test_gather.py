@@ -25,7 +25,7 @@ def windows(rng, B, K):
     return ids
 
 
-def move_rows(table, ids, gradient, places_a_row, moments, visits, rule, parts, rates=None):
+def move_rows(table, ids, gradient, places_per_row, moments, visits, rule, threads, rates=None):
     groups = new_groups(len(table), ids.size)
     found = group_places(ids.reshape(-1), groups)
     count_visits(groups, found, visits)
@@ -33,38 +33,38 @@ def move_rows(table, ids, gradient, places_a_row, moments, visits, rule, parts, 
     corrections = np.sqrt(1 - rule.decay2**t) / (1 - rule.decay1**t)
     rates = np.empty(0, np.float32) if rates is None else rates
     step_rows(
-        table, groups, found, gradient, places_a_row, moments, visits, rates, rule, corrections,
-        parts,
+        table, groups, found, gradient, places_per_row, moments, visits, rates, rule, corrections,
+        threads,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("K", [1, 4])
-def test_inputs_are_gathered_from_the_table(rng, parts, K):
+def test_inputs_are_gathered_from_the_table(rng, threads, K):
     table, ids = rng.normal(size=(V, D)), windows(rng, 11, K)
     mean, concat = np.empty((11, D)), np.empty((11, K * D))
-    gather_mean(table, ids, parts, mean)
-    gather_concat(table, ids, parts, concat)
+    gather_mean(table, ids, threads, mean)
+    gather_concat(table, ids, threads, concat)
     np.testing.assert_allclose(mean, naive.gather(table, ids, "mean"), rtol=1e-14)
     np.testing.assert_array_equal(concat, naive.gather(table, ids, "concat"))
 
 
-@pytest.mark.parametrize("parts", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("combine", ["mean", "concat"])
-def test_gradients_are_scattered_back_to_every_row(rng, combine, parts):
+def test_gradients_are_scattered_back_to_every_row(rng, combine, threads):
     B, K = 13, 4
     ids = windows(rng, B, K)
     d_x = rng.normal(size=(B, D if combine == "mean" else K * D))
     expected = naive.scatter(np.zeros((V, D)), ids, d_x, combine)
     gradient = np.zeros((V, D))
     if combine == "mean":
-        divide_by_window_sizes(ids, parts, d_x)
+        divide_by_window_sizes(ids, threads, d_x)
     moments = Moments(gradient, gradient[:0])
     rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
     places = K if combine == "mean" else 1
     move_rows(
         np.zeros((V, D)), ids, d_x.reshape(-1, D), places, moments, np.zeros(V, np.int32), rule,
-        parts,
+        threads,
     )  # fmt: skip
     np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=1e-14)
 
@@ -73,11 +73,11 @@ def test_the_sum_of_a_row_has_the_same_bits_for_any_number_of_threads(rng):
     ids = rng.integers(0, 3, (400, 3)).astype(np.int32)
     d_x = rng.normal(size=(400, D)).astype(np.float32)
     tables = []
-    for parts in (1, 2, 7):
+    for threads in (1, 2, 7):
         table = np.zeros((V, D), np.float32)
         moments = Moments(table[:0], table[:0])
         visits = np.zeros(V, np.int32)
-        move_rows(table, ids, d_x, 3, moments, visits, Rule(SGD, 0.1, 0.0, 0.0, 0.0), parts)
+        move_rows(table, ids, d_x, 3, moments, visits, Rule(SGD, 0.1, 0.0, 0.0, 0.0), threads)
         tables.append(table)
     np.testing.assert_array_equal(tables[0], tables[1])
     np.testing.assert_array_equal(tables[0], tables[2])

@@ -10,17 +10,17 @@ SIZES = [(1, 1, 1, 1), (7, 5, 3, 2), (33, 4, 9, 3), (2, 3, 4, 5)]
 
 @pytest.mark.parametrize("direct", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize(("B", "D", "H", "parts"), SIZES)
-def test_forward_and_backward_agree_with_numpy(rng, activation, direct, B, D, H, parts):
+@pytest.mark.parametrize(("B", "D", "H", "threads"), SIZES)
+def test_forward_and_backward_agree_with_numpy(rng, activation, direct, B, D, H, threads):
     code = ACTIVATIONS.index(activation)
     x, W1, b1 = rng.normal(size=(B, D)), rng.normal(size=(D, H)), rng.normal(size=H)
     features = np.empty((B, H + D if direct else H))
-    hidden_forward(x, W1, b1, code, parts, features)
+    hidden_forward(x, W1, b1, code, threads, features)
     expected = naive.hidden_forward(x, W1, b1, activation, direct)
     np.testing.assert_allclose(features, expected, rtol=1e-12, atol=1e-12)
     d_features = rng.normal(size=features.shape)
     found = np.empty_like(x), np.empty_like(W1), np.empty_like(b1)
-    hidden_backward(x, W1, features, d_features, code, parts, *found)
+    hidden_backward(x, W1, features, d_features, code, threads, *found)
     expected = naive.hidden_backward(x, W1, b1, d_features, activation, direct)
     for mine, true in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, true, rtol=1e-11, atol=1e-11)

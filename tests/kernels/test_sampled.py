@@ -2,7 +2,14 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.kernels.sampled import NCE, NEGATIVE_SAMPLING, SAMPLED_SOFTMAX, sampled_gradients
+from embedder.kernels.sampled import (
+    NCE,
+    NEGATIVE_SAMPLING,
+    SAMPLED_SOFTMAX,
+    Sample,
+    SampledGradients,
+    sampled_gradients,
+)
 
 KINDS = {"sampled-softmax": SAMPLED_SOFTMAX, "negative-sampling": NEGATIVE_SAMPLING, "nce": NCE}
 V = 15
@@ -22,7 +29,7 @@ def example(rng, B, H, S, dtype=np.float64):
     )
 
 
-def gradients(kind, hidden, W, b, targets, weights, candidates, q, k, parts):
+def gradients(kind, hidden, W, b, targets, weights, candidates, q, k, threads):
     """Loss, ∂J/∂h, ∂J/∂W, ∂J/∂b, the last two added up by row."""
     S = len(candidates)
     correction = {"sampled-softmax": np.log(S * q), "nce": np.log(k * q)}.get(kind, 0 * q)
@@ -30,11 +37,11 @@ def gradients(kind, hidden, W, b, targets, weights, candidates, q, k, parts):
     n = len(targets) + S
     d_hidden = np.empty_like(hidden)
     d_rows, d_bias = np.empty((n, W.shape[1]), W.dtype), np.empty((n, 1), W.dtype)
-    loss = sampled_gradients(
-        KINDS[kind], hidden, W, b, targets, weights, candidates,
-        correction[targets] * (kind == "nce"), correction[candidates], k / S, parts, d_hidden,
-        d_rows, d_bias,
-    )  # fmt: skip
+    sample = Sample(
+        targets, weights, candidates, correction[targets] * (kind == "nce"), correction[candidates]
+    )
+    out = SampledGradients(d_hidden, d_rows, d_bias)
+    loss = sampled_gradients(KINDS[kind], k / S, hidden, W, b, sample, threads, out)
     d_W, d_b = np.zeros_like(W), np.zeros_like(b)
     words = np.concatenate([targets, candidates])
     np.add.at(d_W, words, d_rows)
@@ -43,10 +50,10 @@ def gradients(kind, hidden, W, b, targets, weights, candidates, q, k, parts):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("B", "H", "S", "parts"), [(1, 1, 1, 1), (7, 5, 30, 2), (5, 17, 9, 8)])
-def test_loss_and_gradients_agree_with_numpy(rng, kind, B, H, S, parts):
+@pytest.mark.parametrize(("B", "H", "S", "threads"), [(1, 1, 1, 1), (7, 5, 30, 2), (5, 17, 9, 8)])
+def test_loss_and_gradients_agree_with_numpy(rng, kind, B, H, S, threads):
     arguments = example(rng, B, H, S)
-    found = gradients(kind, *arguments, 3.0, parts)
+    found = gradients(kind, *arguments, 3.0, threads)
     for mine, expected in zip(found, naive.sampled(kind, *arguments, 3.0), strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-12)
 

@@ -44,10 +44,10 @@ def example(rng, V, B, H, kind, dtype=np.float64):
     return hidden, W, b, dense, scales
 
 
-def gradients(hidden, W, b, targets, parts):
+def gradients(hidden, W, b, targets, threads):
     moments = OutputMoments(np.zeros_like(W), W[:0], np.zeros_like(b), b[:0])
     d_hidden = np.empty_like(hidden)
-    workspace = new_workspace(*W.shape, len(hidden), parts, W.dtype.type)
+    workspace = new_workspace(*W.shape, len(hidden), threads, W.dtype.type)
     loss = softmax_loss(hidden, W, b, targets, workspace)
     rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
     softmax_step(W, b, targets, workspace, rule, moments, d_hidden)
@@ -56,10 +56,10 @@ def gradients(hidden, W, b, targets, parts):
 
 @pytest.mark.parametrize("kind", ["soft", "one-hot"])
 @pytest.mark.parametrize("V", ODD_VOCABULARIES)
-@pytest.mark.parametrize(("B", "H", "parts"), [(1, 1, 1), (5, 7, 2), (33, 3, 4)])
-def test_loss_and_gradients_agree_with_numpy_in_float64(rng, kind, V, B, H, parts):
+@pytest.mark.parametrize(("B", "H", "threads"), [(1, 1, 1), (5, 7, 2), (33, 3, 4)])
+def test_loss_and_gradients_agree_with_numpy_in_float64(rng, kind, V, B, H, threads):
     hidden, W, b, dense, scales = example(rng, V, B, H, kind)
-    found = gradients(hidden, W, b, sparse(dense, scales), parts)
+    found = gradients(hidden, W, b, sparse(dense, scales), threads)
     for mine, expected in zip(found, naive.softmax(hidden, W, b, dense), strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-10)
 
@@ -153,14 +153,14 @@ def test_the_fused_step_is_the_gradient_followed_by_the_optimizer(rng, kind):
     np.testing.assert_allclose(found_b, b, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 8])
-def test_results_depend_on_the_parts_and_not_on_the_threads(rng, parts):
+@pytest.mark.parametrize("shares", [1, 2, 3, 8])
+def test_results_depend_on_the_threads_asked_for_and_not_on_those_there_are(rng, shares):
     arrays = example(rng, 5 * BLOCK_ROWS, 40, 20, "soft", np.float32)
     hidden, W, b, dense, scales = arrays
     targets = sparse(dense, scales, np.float32)
     runs = []
     for threads in (1, 2):
         with kernel_threads(threads):
-            runs.append(gradients(hidden, W, b, targets, parts))
+            runs.append(gradients(hidden, W, b, targets, shares))
     for one, other in zip(*runs, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from embedder.errors import ConfigError, VocabularyError
-from embedder.network.composition import compose_words, start_rows
+from embedder.network.composition import OwnRows, compose_words
 from embedder.text.vocabulary import Vocabulary
-from embedder.text.word_parts import read_parts, save_parts
+from embedder.text.word_parts import read_word_parts, save_word_parts
 
 WORDS = ["walk", "walked", "talk", "talked", "naïve", "a", "banana", "<unk>"]
 LEMMAS = {"walked": ("walk",), "walk": ("walk",), "talked": ("talk", "past"), "ran": ("run",)}
@@ -28,7 +28,7 @@ def compose(make_toy_config, vocabulary):
 
 
 def test_without_subwords_words_have_a_row_each(compose):
-    assert compose() is None
+    assert compose() == OwnRows(len(WORDS))
 
 
 @pytest.mark.parametrize(("min_n", "max_n"), [(3, 6), (1, 2), (2, 2)])
@@ -78,12 +78,12 @@ def test_the_start_composes_given_vectors_and_shares_what_words_have_in_common(r
     found = compose(max_n=6)
     frequent = found._replace(occurrences=found.occurrences * 10**7)
     vectors = rng.normal(size=(len(WORDS), 4)).astype(np.float32)
-    E = start_rows(frequent, vectors)
+    E = frequent.fit(vectors)
     np.testing.assert_allclose(frequent.vectors(E), vectors, atol=1e-3)
     # walked, talked and walk are alike; what talk is then follows.
     vectors[:] = 0
     vectors[:4, 0] = 1
-    guess = start_rows(frequent, vectors)
+    guess = frequent.fit(vectors)
     guess[: len(WORDS)] = 0
     assert frequent.vectors(guess)[2, 0] > 0.5
     assert abs(frequent.vectors(guess)[6]).max() < 0.3
@@ -93,7 +93,7 @@ def test_words_that_are_rare_start_from_what_they_share(rng, compose):
     found = compose(max_n=6)
     rare = found._replace(occurrences=np.ones_like(found.occurrences))
     vectors = rng.normal(size=(len(WORDS), 4)).astype(np.float32)
-    assert np.abs(rare.vectors(start_rows(rare, vectors))).max() < 0.05
+    assert np.abs(rare.vectors(rare.fit(vectors))).max() < 0.05
 
 
 def test_the_digest_notices_other_parts(compose):
@@ -105,16 +105,16 @@ def test_the_digest_notices_other_parts(compose):
 
 def test_parts_read_back(write, tmp_path):
     path = write("l.tsv", "walked\twalk\r\n\ntalked\ttalk\tpast\nwalked\tverb\n")
-    found = read_parts(path)
+    found = read_word_parts(path)
     assert found == {"walked": ("walk", "verb"), "talked": ("talk", "past")}
-    save_parts(tmp_path / "again.tsv", found)
-    assert read_parts(tmp_path / "again.tsv") == found
+    save_word_parts(tmp_path / "again.tsv", found)
+    assert read_word_parts(tmp_path / "again.tsv") == found
 
 
 @pytest.mark.parametrize("line", ["walked", "walked walk", "\twalk", "walked\t", "walked\ta\t\tb"])
 def test_a_line_without_parts_is_named(write, line):
     with pytest.raises(VocabularyError, match=r"l\.tsv, line 2: expected 'word<TAB>part"):
-        read_parts(write("l.tsv", f"a\tb\n{line}\n"))
+        read_word_parts(write("l.tsv", f"a\tb\n{line}\n"))
 
 
 def test_a_file_of_other_words_is_an_error_that_says_so(compose):

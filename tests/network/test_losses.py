@@ -6,7 +6,7 @@ from embedder.config import LossConfig, TrainingConfig
 from embedder.examples.batches import one_hot
 from embedder.network.losses import make_loss
 from embedder.network.losses.classes import ClassSoftmax, class_starts, with_class_rows
-from embedder.network.losses.sampled import Sampled, proposal_of
+from embedder.network.losses.sampled import SampledLoss, proposal_probabilities
 from embedder.network.losses.softmax import Softmax
 from embedder.network.optimizer import Optimizer
 from embedder.network.parameters import Parameters
@@ -22,49 +22,46 @@ def parameters_for(rng, config):
     return grown._replace(W2=rng.normal(size=grown.W2.shape), b2=rng.normal(size=grown.b2.shape))
 
 
-def example(rng, config, parts=2):
+def example(rng, config, threads=2):
     parameters = parameters_for(rng, config)
     features = rng.normal(size=(B, H))
     words = rng.integers(0, V, B).astype(np.int32)
     weights = rng.uniform(0.5, 2.0, B)
     targets = one_hot(words, np.float64)._replace(totals=weights, scales=weights)
-    loss = make_loss(config, COUNTS, parameters, B, parts, 3)
+    loss = make_loss(config, COUNTS, parameters, B, threads, 3)
     return parameters, features, targets, loss
 
 
 def test_a_configuration_names_its_loss(rng):
-    kinds = {"softmax": Softmax, "class-softmax": ClassSoftmax, "nce": Sampled}
+    kinds = {"softmax": Softmax, "class-softmax": ClassSoftmax, "nce": SampledLoss}
     for name, kind in kinds.items():
         assert isinstance(example(rng, LossConfig(name=name))[-1], kind)
 
 
-@pytest.mark.parametrize("parts", [1, 2, 8])
+@pytest.mark.parametrize("threads", [1, 2, 8])
 @pytest.mark.parametrize("classes", [1, 4, V, None])
-def test_class_softmax_agrees_with_numpy(rng, classes, parts):
+def test_class_softmax_agrees_with_numpy(rng, classes, threads):
     config = LossConfig(name="class-softmax", classes=classes)
-    parameters, features, targets, loss = example(rng, config, parts)
+    parameters, features, targets, loss = example(rng, config, threads)
     recorder = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
-    d_features = np.empty_like(features)
-    value = loss.step(
-        features, parameters, targets, recorder, recorder.rules(0, 0.0), 0, d_features
-    )
+    value, d_features = loss.step(features, targets, recorder.context(0, 0.0))
     found = value, d_features, recorder.first["W2"], recorder.first["b2"]
     starts = class_starts(COUNTS, len(parameters.W2) - V)
     W, b = parameters.W2, parameters.b2
     expected = naive.class_softmax(features, W, b, targets.columns, targets.totals, starts)
     for mine, true in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, true, rtol=1e-10, atol=1e-12)
-    likelihoods = loss.log_likelihoods(features, parameters, targets)
+    likelihoods = loss.log_likelihoods(features, targets)
     assert -likelihoods.sum() == pytest.approx(expected[0], rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["softmax", "class-softmax"])
 def test_probabilities_of_all_words_add_up_to_one(rng, name):
-    parameters, features, _, _ = example(rng, LossConfig(name=name))
+    parameters, features, *_ = example(rng, LossConfig(name=name))
     loss = make_loss(LossConfig(name=name), COUNTS, parameters, V, 2, 3)
     same = np.repeat(features[:1], V, axis=0)
     targets = one_hot(np.arange(V, dtype=np.int32), np.float64)
-    assert np.exp(loss.log_likelihoods(same, parameters, targets)).sum() == pytest.approx(1)
+    assert np.exp(loss.log_likelihoods(same, targets)).sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
@@ -73,11 +70,10 @@ def test_steps_follow_the_gradient_as_the_optimizer_says(rng, name, optimizer):
     config = LossConfig(name=name, samples=20)
     parameters, features, targets, loss = example(rng, config)
     recorder = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
-    d_features = np.empty_like(features)
-    loss.step(features, parameters, targets, recorder, recorder.rules(0, 0.0), 0, d_features)
+    loss.step(features, targets, recorder.context(0, 0.0))
     before = parameters.W2.copy()
     state = Optimizer(parameters, TrainingConfig(optimizer=optimizer), "windows")
-    loss.step(features, parameters, targets, state, state.rules(0, 0.1), 0, d_features)
+    loss.step(features, targets, state.context(0, 0.1))
     gradient = recorder.first["W2"]
     expected, _, _ = naive.optimizer_step(
         optimizer, before, gradient, 0.0, 0.0, 1, 0.1, (0.9, 0.999), 1e-8
@@ -108,5 +104,5 @@ def test_candidates_are_drawn_from_the_proposal(rng):
         loss = example(rng, config)[-1]
         draws = np.concatenate([loss.draw(number) for number in range(200)])
         shares = np.bincount(draws, minlength=V) / len(draws)
-        np.testing.assert_allclose(shares, proposal_of(config, COUNTS), atol=3e-3)
+        np.testing.assert_allclose(shares, proposal_probabilities(config, COUNTS), atol=3e-3)
         assert loss.draw(7).tolist() == loss.draw(7).tolist() != loss.draw(8).tolist()

@@ -7,9 +7,10 @@ from embedder.config import NetworkConfig, TrainingConfig
 from embedder.examples.batches import one_hot, target_rows
 from embedder.examples.cooccurrence import Cooccurrences
 from embedder.kernels.softmax import Targets
+from embedder.network.composition import OwnRows
 from embedder.network.network import Network
 from embedder.network.optimizer import Optimizer
-from embedder.network.parameters import Parameters, start_parameters
+from embedder.network.parameters import Parameters, Start, initial_parameters
 from embedder.vectors.from_run import word_vectors
 
 V, D, H = 11, 4, 6
@@ -22,7 +23,7 @@ def random_parameters(rng, dtype=np.float64):
 
 
 def gradients(parameters, rows, targets, batch):
-    network = Network(CONFIG, parameters, batch, parts=2)
+    network = Network(CONFIG, parameters, batch, threads=2)
     optimizer = Optimizer(parameters, TrainingConfig(), gradients_only=True)
     loss = network.step(rows[:, None], targets, optimizer, 0, 0.0)
     return loss, optimizer.first
@@ -82,7 +83,7 @@ def test_target_rows_are_the_counts_scaled(rng):
 
 def test_an_untrained_random_network_predicts_the_unigram_distribution(rng):
     totals = rng.uniform(1, 100, V)
-    parameters = start_parameters(CONFIG, totals, np.arange(V), rng)
+    parameters = initial_parameters(CONFIG, Start(totals, np.arange(V), OwnRows(V)), rng)
     h = naive.hidden_forward(parameters.E, parameters.W1, parameters.b1, "sigmoid")
     logits = h @ parameters.W2.T + parameters.b2
     np.testing.assert_allclose(np.exp(logits), np.tile(totals / totals.sum(), (V, 1)), rtol=1e-5)
@@ -94,7 +95,8 @@ def test_a_spectral_start_begins_at_the_factorisation(rng, activation, hidden):
     config = NetworkConfig(dimension=4, hidden=hidden, activation=activation)
     left, right = rng.normal(size=(2, V, max(4, hidden))) * 0.1
     words = np.r_[np.arange(V), np.arange(3), np.arange(3)]
-    parameters = start_parameters(config, np.ones(len(words)), words, rng, (left, right))
+    start = Start(np.ones(len(words)), words, OwnRows(V), (left, right))
+    parameters = initial_parameters(config, start, rng)
     h = naive.hidden_forward(parameters.E, parameters.W1, parameters.b1, activation)
     k = min(4, hidden)
     expected = left[:, :k] @ right[words, :k].T
@@ -141,12 +143,11 @@ def test_gradients_under_dropout_are_those_of_the_thinned_network(rng, inputs, d
     """The masks follow from the step's number: its loss, for finite differences, is a function."""
     config = NetworkConfig(input=inputs, dimension=D, hidden=H, direct=direct, dropout=0.4)
     K = 3
-    start = start_parameters(
-        config, np.ones(V), np.arange(V), rng, dtype=np.float64,
-        width=K if inputs == "concat" else 1,
-    )  # fmt: skip
-    parameters = Parameters(*(rng.normal(size=array.shape) for array in start))
-    network = Network(config, parameters, 5, parts=2, seed=4)
+    vectors = K if inputs == "concat" else 1
+    start = Start(np.ones(V), np.arange(V), OwnRows(V), vectors_per_input=vectors)
+    shapes = initial_parameters(config, start, rng, np.float64)
+    parameters = Parameters(*(rng.normal(size=array.shape) for array in shapes))
+    network = Network(config, parameters, 5, threads=2, seed=4)
     optimizer = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
     windows = rng.integers(-1, V, (5, K)).astype(np.int32)
     targets = one_hot(rng.integers(0, V, 5).astype(np.int32), np.float64)
@@ -171,9 +172,9 @@ def test_gradients_under_dropout_are_those_of_the_thinned_network(rng, inputs, d
 
 def test_dropout_leaves_the_mean_and_other_steps_drop_others(rng):
     config = NetworkConfig(dimension=D, hidden=H, dropout=0.25)
-    network = Network(config, random_parameters(rng), 5, parts=2, seed=4)
+    network = Network(config, random_parameters(rng), 5, threads=2, seed=4)
     values = np.ones((200, 100))
-    mask = network._drop(values, np.random.default_rng(0))
+    mask = network._apply_dropout(values, np.random.default_rng(0))
     assert values.mean() == pytest.approx(1, abs=0.02)
     assert set(np.unique(mask)) == {0.0, 1 / 0.75}
 
@@ -181,7 +182,7 @@ def test_dropout_leaves_the_mean_and_other_steps_drop_others(rng):
 def test_rows_outside_the_batch_do_not_move(rng):
     p = random_parameters(rng, np.float32)
     before = p.E.copy()
-    network = Network(CONFIG, p, 2, parts=2)
+    network = Network(CONFIG, p, 2, threads=2)
     counts = Cooccurrences(
         np.arange(V + 1), rng.integers(0, V, V).astype(np.int32), np.ones(V, np.float32)
     )

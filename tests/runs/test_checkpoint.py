@@ -14,7 +14,7 @@ from embedder.runs.checkpoint import (
     load_model,
     save_checkpoint,
     save_model,
-    save_model_somewhere,
+    save_model_with_fallback,
 )
 from embedder.runs.run_folder import RunFolder
 from embedder.training.metrics import Metrics
@@ -93,7 +93,7 @@ def test_a_model_whose_disk_is_full_is_saved_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(refuge))
     fill_the_disk(monkeypatch, path.parent)
     with pytest.raises(RunError, match=r"the disk is full.*was saved as .*refuge"):
-        save_model_somewhere(path, small_parameters(), {})
+        save_model_with_fallback(path, small_parameters(), {})
     assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
     assert path.read_bytes() == b"before"
     assert len(list(refuge.rglob("model.safetensors"))) == 1

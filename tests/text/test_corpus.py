@@ -169,7 +169,7 @@ def test_an_endless_line_is_cut_between_words_only(write, monkeypatch):
 
 def test_a_word_without_end_is_refused(write, monkeypatch):
     monkeypatch.setattr(corpus, "BLOCK_BYTES", 64)
-    monkeypatch.setattr(corpus, "LONGEST_WORD_BYTES", 1000)
+    monkeypatch.setattr(corpus, "MAX_WORD_BYTES", 1000)
     with pytest.raises(CorpusError, match="without a space"):
         words(write("a.txt", "x" * 5000))
 

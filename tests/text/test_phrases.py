@@ -62,7 +62,7 @@ def test_counting_a_part_at_a_time_finds_the_same(text, tmp_path):
     config = PhrasesConfig(passes=1, threshold=1.0, connectors=["of"])
     words = count_words([as_bytes(text)], tmp_path / "ids")
     whole = find_phrases(tmp_path / "ids", words, config)
-    assert find_phrases(tmp_path / "ids", words, config, pairs_a_part=500) == whole
+    assert find_phrases(tmp_path / "ids", words, config, pairs_per_partition=500) == whole
     assert whole
 
 

@@ -15,7 +15,7 @@ def test_a_long_text_trains_within_a_limit_on_address_space(tmp_path):
         import resource
         import numpy as np
         from embedder.config_files import make_config
-        from embedder.trainer import train
+        from embedder.training.train import train
 
         def run(path, output):
             train(make_config({{

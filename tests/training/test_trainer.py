@@ -138,9 +138,9 @@ def test_the_float32_loss_of_a_pass_agrees_with_float64(make_toy_config, monkeyp
     for dtype in (np.float32, np.float64):
         config = make_toy_config(f"{dtype.__name__}", training={"passes": 2})
         if dtype is np.float64:
-            start = examples_module.start_parameters
+            start = examples_module.initial_parameters
             monkeypatch.setattr(
-                examples_module, "start_parameters", partial(start, dtype=np.float64)
+                examples_module, "initial_parameters", partial(start, dtype=np.float64)
             )
         train(config, quiet=True)
         losses.append([line["loss"] for line in lines(config.output)][-1])

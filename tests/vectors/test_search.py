@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from embedder.vectors.search import nearest, over_blocks, row_lengths
+from embedder.arrays import row_lengths
+from embedder.vectors.search import nearest, over_blocks
 
 
 def naive_nearest(query, matrix, count, excluded):
@@ -14,9 +15,9 @@ def naive_nearest(query, matrix, count, excluded):
 @pytest.mark.parametrize("rows", [1, 7, 15, 16, 17, 200, 2000])
 @pytest.mark.parametrize("count", [1, 5, 40])
 def test_the_nearest_are_found_over_any_number_of_blocks_and_rounds(rng, monkeypatch, rows, count):
-    monkeypatch.setattr("embedder.vectors.search._ROWS_A_BLOCK", 16)
+    monkeypatch.setattr("embedder.vectors.search._ROWS_PER_BLOCK", 16)
     monkeypatch.setattr("embedder.vectors.search._BLOCKS_FIRST", 2)
-    monkeypatch.setattr("embedder.vectors.search._QUERIES_AT_A_TIME", 3)
+    monkeypatch.setattr("embedder.vectors.search._QUERIES_PER_BATCH", 3)
     matrix = rng.normal(size=(rows, 5)).astype(np.float32)
     queries = rng.normal(size=(8, 5)).astype(np.float32)
     excluded = [set(rng.integers(0, rows, 2).tolist()) for _ in queries]
@@ -30,7 +31,7 @@ def test_the_nearest_are_found_over_any_number_of_blocks_and_rounds(rng, monkeyp
 
 
 def test_rows_that_get_ever_better_are_found(monkeypatch):
-    monkeypatch.setattr("embedder.vectors.search._ROWS_A_BLOCK", 16)
+    monkeypatch.setattr("embedder.vectors.search._ROWS_PER_BLOCK", 16)
     angles = np.linspace(3, 0.01, 1000)
     matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     query = np.array([[1, 0]], np.float32)
@@ -46,7 +47,7 @@ def test_lengths_neither_overflow_nor_divide_by_zero():
 
 
 def test_what_fails_in_a_thread_is_raised(monkeypatch):
-    monkeypatch.setattr("embedder.vectors.search._ROWS_A_BLOCK", 2)
+    monkeypatch.setattr("embedder.vectors.search._ROWS_PER_BLOCK", 2)
 
     def fail(start, block):
         raise ArithmeticError(f"at {start}")

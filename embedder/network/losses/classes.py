@@ -1,118 +1,115 @@
 """The softmax in two levels: a class of words, then a word of it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embedder.arrays import Array, cut_evenly
 from embedder.config import LossConfig
-from embedder.network.optimizer import Optimizer
+from embedder.network.losses.softmax import Softmax, output_moments
+from embedder.network.optimizer import StepContext
 from embedder.network.parameters import Parameters
 
 if TYPE_CHECKING:
-    from embedder.kernels.optimizer import Rule
+    from embedder.kernels.classes import SecondLevel
     from embedder.kernels.softmax import Targets
-from embedder.network.losses.softmax import Softmax, output_moments
 
 
 class ClassSoftmax:
-    """A softmax in two levels: a class of words, then a word of it.
-
-    The rows of W2 beyond the vocabulary's are those of the classes.
+    """A softmax in two levels: a class of words, then a word of it; a `Loss`.
 
     Parameters
     ----------
     counts : (V,)
-        How often each word stands in the corpus, most frequent first; see `class_starts`.
-    parameters
-        Their sizes, with a row of W2 for every word and then for every class.
+        How often each word occurs in the corpus, most frequent first; see `class_starts`.
+    W2 : (V + classes, H), b2 : (V + classes,)
+        The output layer, with a row for every word and then for every class; changed in place by a
+        step.
     batch_size
         The largest B.
-    parts
+    threads
         How many threads share the work.
     """
 
-    def __init__(self, counts: Array, parameters: Parameters, batch_size: int, parts: int) -> None:
+    def __init__(self, counts: Array, W2: Array, b2: Array, batch_size: int, threads: int) -> None:
         from embedder.kernels.gather import new_groups
 
+        self._W2, self._b2 = W2, b2
         self._words = len(counts)
-        self._first_level = Softmax(self._of_classes(parameters), batch_size, parts)
-        classes = len(parameters.W2) - self._words
+        self._first_level = Softmax(W2[self._words :], b2[self._words :], batch_size, threads)
+        classes = len(W2) - self._words
         self._starts = class_starts(counts, classes)
         self._class_of = np.repeat(np.arange(classes, dtype=np.int32), np.diff(self._starts))
         self._groups = new_groups(classes, batch_size)
-        self._parts = parts
+        self._threads = threads
 
-    def log_likelihoods(self, features: Array, parameters: Parameters, targets: "Targets") -> Array:
+    def log_likelihoods(self, features: Array, targets: "Targets") -> Array:
         """See `Loss`."""
         from embedder.kernels.classes import score_within_classes
 
         classes = self._classes(targets)
-        found = self._first_level.log_likelihoods(features, self._of_classes(parameters), classes)
-        arguments, within = self._second_level(features, parameters, targets, classes)
-        score_within_classes(*arguments)
-        return found + within
+        found = self._first_level.log_likelihoods(features, classes)
+        level = self._second_level(features, targets)
+        score_within_classes(level, self._groups, self._group_by(classes), self._threads)
+        return found + level.log_likelihoods
 
-    def training_loss(
-        self, features: Array, parameters: Parameters, targets: "Targets", number: int
-    ) -> float:
+    def training_loss(self, features: Array, targets: "Targets", number: int) -> float:
         """See `Loss`."""
-        return -float(self.log_likelihoods(features, parameters, targets).sum())
+        return -float(self.log_likelihoods(features, targets).sum())
 
     def step(
-        self,
-        features: Array,
-        parameters: Parameters,
-        targets: "Targets",
-        optimizer: Optimizer,
-        rules: dict[str, "Rule"],
-        number: int,
-        d_features: Array,
-    ) -> float:
+        self, features: Array, targets: "Targets", context: StepContext
+    ) -> tuple[float, Array]:
         """See `Loss`."""
         from embedder.kernels.classes import step_within_classes
         from embedder.kernels.softmax import OutputMoments
 
         classes = self._classes(targets)
+        optimizer, rules, _ = context
         moments = output_moments(optimizer)
         of_classes = OutputMoments(*(array[self._words :] for array in moments))
-        loss = self._first_level.move(
-            features, self._of_classes(parameters), classes, rules["W2"], of_classes, d_features
+        loss, d_features = self._first_level.step_with_moments(
+            features, classes, rules["W2"], of_classes
         )
-        arguments, within = self._second_level(features, parameters, targets, classes)
         # The classes' own rows move at every step; their visits count those of their words.
         visits = optimizer.visits["W2"][self._words :]
         visits[np.unique(classes.columns)] += 1
-        rule, corrections = rules["W2 rows"], optimizer.corrections["W2"]
-        arguments += (rule, corrections, visits, OutputMoments(*moments), d_features)
-        step_within_classes(*arguments)
-        return loss - float(within.sum())
-
-    def _of_classes(self, parameters: Parameters) -> Parameters:
-        W2, b2 = parameters.W2[self._words :], parameters.b2[self._words :]
-        return parameters._replace(W2=W2, b2=b2)
+        level = self._second_level(features, targets)
+        step_within_classes(
+            level,
+            self._groups,
+            self._group_by(classes),
+            self._threads,
+            rules["W2 rows"],
+            optimizer.corrections["W2"],
+            visits,
+            moments,
+            d_features,
+        )
+        return loss - float(level.log_likelihoods.sum()), d_features
 
     def _classes(self, targets: "Targets") -> "Targets":
+        """Return the targets with words replaced by their classes."""
         return targets._replace(columns=self._class_of[targets.columns])
 
-    def _second_level(
-        self, features: Array, parameters: Parameters, targets: "Targets", classes: "Targets"
-    ) -> tuple[tuple[Any, ...], Array]:
-        """Group the examples by class; return both kernels' first arguments, and the last of these.
-
-        This receives each example's w log p(word | class).
-        """
+    def _group_by(self, classes: "Targets") -> int:
+        """Group the examples by class; return how many classes there are."""
         from embedder.kernels.gather import group_places
 
-        found = group_places(classes.columns[classes.starts], self._groups)
-        words = targets.columns[targets.starts]
-        W2, b2 = parameters.W2, parameters.b2
-        within = np.empty(len(features))
-        arguments = (
-            features, W2, b2, words, targets.totals, self._starts, self._groups, found,
-            self._parts, within,
-        )  # fmt: skip
-        return arguments, within
+        return int(group_places(classes.columns[classes.starts], self._groups))
+
+    def _second_level(self, features: Array, targets: "Targets") -> "SecondLevel":
+        from embedder.kernels.classes import SecondLevel
+
+        return SecondLevel(
+            features,
+            self._W2,
+            self._b2,
+            targets.columns[targets.starts],
+            targets.totals,
+            self._starts,
+            np.empty(len(features)),
+        )
 
 
 def class_starts(counts: Array, classes: int) -> Array:

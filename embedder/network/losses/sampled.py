@@ -6,32 +6,30 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import LossConfig
-from embedder.network.optimizer import Optimizer
-from embedder.network.parameters import Parameters
+from embedder.network.losses.softmax import Softmax
+from embedder.network.optimizer import StepContext
 
 if TYPE_CHECKING:
-    from embedder.kernels.optimizer import Rule
+    from embedder.kernels.sampled import Sample, SampledGradients
     from embedder.kernels.softmax import Targets
-from embedder.network.losses.softmax import Softmax
 
-_ALIKE: Array = np.empty(0, np.float32)
-"""Rates of rows: all learn at the full one."""
+_UNIFORM_RATES: Array = np.empty(0, np.float32)
 
 
-class Sampled:
-    """Sampled softmax, negative sampling or NCE with candidates that the batch shares.
+class SampledLoss:
+    """Sampled softmax, negative sampling or NCE with candidates that the batch shares; a `Loss`.
 
     Parameters
     ----------
     config
         Which of them, how many candidates, and what these are drawn from.
     counts : (V,)
-        How often each word stands in the corpus, most frequent first.
-    parameters
-        Their sizes.
+        How often each word occurs in the corpus, most frequent first.
+    W2 : (V, H), b2 : (V,)
+        The output layer; changed in place by a step.
     batch_size
         The largest B.
-    parts
+    threads
         How many threads share the work.
     seed
         With the step's number it decides the candidates.
@@ -41,9 +39,10 @@ class Sampled:
         self,
         config: LossConfig,
         counts: Array,
-        parameters: Parameters,
+        W2: Array,
+        b2: Array,
         batch_size: int,
-        parts: int,
+        threads: int,
         seed: int,
     ) -> None:
         from embedder.kernels import sampled as kernels
@@ -54,40 +53,40 @@ class Sampled:
             "negative-sampling": kernels.NEGATIVE_SAMPLING,
             "nce": kernels.NCE,
         }
-        V, H = parameters.W2.shape
-        dtype = parameters.W2.dtype.type
+        V, H = W2.shape
         S = config.samples
+        self._W2, self._b2 = W2, b2
         self._kind = kinds[config.name]
         self._share = config.negatives / S
         self._batch_size = batch_size
-        self._parts = parts
+        self._threads = threads
         self._seed = seed
-        self.proposal = proposal_of(config, counts)
+        self._samples = S
+        self.proposal = proposal_probabilities(config, counts)
         self._ends = np.cumsum(self.proposal)
         scale = {"sampled-softmax": float(S), "nce": config.negatives}.get(config.name)
         corrections = np.log(scale * self.proposal) if scale else np.zeros(V)
-        self._corrections = corrections.astype(dtype)
+        self._corrections = corrections.astype(W2.dtype)
         # The target of sampled softmax is no sample: nothing corrects for how often it is drawn.
         of_targets = np.zeros(V) if config.name == "sampled-softmax" else corrections
-        self._target_corrections = of_targets.astype(dtype)
+        self._target_corrections = of_targets.astype(W2.dtype)
         self._groups = new_groups(V, batch_size + S)
-        self._samples = S
-        self._d_rows = np.empty((batch_size + S, H), dtype)
-        self._d_bias = np.empty((batch_size + S, 1), dtype)
+        self._gradients = kernels.SampledGradients(
+            np.empty((batch_size, H), W2.dtype),
+            np.empty((batch_size + S, H), W2.dtype),
+            np.empty((batch_size + S, 1), W2.dtype),
+        )
         self._exact: Softmax | None = None
 
-    def log_likelihoods(self, features: Array, parameters: Parameters, targets: "Targets") -> Array:
+    def log_likelihoods(self, features: Array, targets: "Targets") -> Array:
         """See `Loss`."""
         if self._exact is None:
-            self._exact = Softmax(parameters, self._batch_size, self._parts)
-        return self._exact.log_likelihoods(features, parameters, targets)
+            self._exact = Softmax(self._W2, self._b2, self._batch_size, self._threads)
+        return self._exact.log_likelihoods(features, targets)
 
-    def training_loss(
-        self, features: Array, parameters: Parameters, targets: "Targets", number: int
-    ) -> float:
+    def training_loss(self, features: Array, targets: "Targets", number: int) -> float:
         """See `Loss`."""
-        d_features = np.empty_like(features)
-        return self._differentiate(features, parameters, targets, number, d_features)[0]
+        return self._differentiate(features, targets, number)[0]
 
     def draw(self, number: int) -> Array:
         """Return the candidates of a step, (S,) int32."""
@@ -96,26 +95,22 @@ class Sampled:
         return np.asarray(places, np.int32)
 
     def step(
-        self,
-        features: Array,
-        parameters: Parameters,
-        targets: "Targets",
-        optimizer: Optimizer,
-        rules: dict[str, "Rule"],
-        number: int,
-        d_features: Array,
-    ) -> float:
+        self, features: Array, targets: "Targets", context: StepContext
+    ) -> tuple[float, Array]:
         """See `Loss`."""
         from embedder.kernels.gather import count_visits, group_places, step_rows
         from embedder.kernels.optimizer import Moments
 
-        loss, places = self._differentiate(features, parameters, targets, number, d_features)
-        d_rows, d_bias = self._d_rows[: len(places)], self._d_bias[: len(places)]
-        W2, b2 = parameters.W2, parameters.b2
-        found = group_places(places, self._groups)
+        loss, sample, gradients = self._differentiate(features, targets, context.number)
+        rows = np.concatenate([sample.targets, sample.candidates])
+        found = group_places(rows, self._groups)
+        optimizer = context.optimizer
         visits = optimizer.visits["W2"]
         count_visits(self._groups, found, visits)
-        for table, gradient, name in ((W2, d_rows, "W2"), (b2[:, None], d_bias, "b2")):
+        for name, table, gradient in (
+            ("W2", self._W2, gradients.rows),
+            ("b2", self._b2[:, None], gradients.bias),
+        ):
             moments = Moments(
                 optimizer.first[name].reshape(-1, table.shape[1]),
                 optimizer.second[name].reshape(-1, table.shape[1]),
@@ -128,47 +123,40 @@ class Sampled:
                 1,
                 moments,
                 visits,
-                _ALIKE,
-                rules[f"{name} rows"],
+                _UNIFORM_RATES,
+                context.rules[f"{name} rows"],
                 optimizer.corrections["W2"],
-                self._parts,
+                self._threads,
             )
-        return loss
+        return loss, gradients.features
 
     def _differentiate(
-        self,
-        features: Array,
-        parameters: Parameters,
-        targets: "Targets",
-        number: int,
-        d_features: Array,
-    ) -> tuple[float, Array]:
-        """Return the loss and the words, targets and candidates, that `_d_rows` belong to."""
-        from embedder.kernels.sampled import sampled_gradients
+        self, features: Array, targets: "Targets", number: int
+    ) -> tuple[float, "Sample", "SampledGradients"]:
+        """Return the loss, the words that it looked at, and the gradients."""
+        from embedder.kernels.sampled import Sample, SampledGradients, sampled_gradients
 
         words, candidates = targets.columns[targets.starts], self.draw(number)
+        corrections = self._target_corrections[words], self._corrections[candidates]
+        sample = Sample(words, targets.totals, candidates, *corrections)
         n = len(words) + len(candidates)
+        d_features, d_rows, d_bias = self._gradients
+        gradients = SampledGradients(d_features[: len(words)], d_rows[:n], d_bias[:n])
         loss = sampled_gradients(
             self._kind,
-            features,
-            parameters.W2,
-            parameters.b2,
-            words,
-            targets.totals,
-            candidates,
-            self._target_corrections[words],
-            self._corrections[candidates],
             self._share,
-            self._parts,
-            d_features,
-            self._d_rows[:n],
-            self._d_bias[:n],
+            features,
+            self._W2,
+            self._b2,
+            sample,
+            self._threads,
+            gradients,
         )
-        return float(loss), np.concatenate([words, candidates])
+        return float(loss), sample, gradients
 
 
-def proposal_of(config: LossConfig, counts: Array) -> Array:
-    """Return what candidates are drawn from, (V,) float64: probabilities."""
+def proposal_probabilities(config: LossConfig, counts: Array) -> Array:
+    """Return the probabilities with which candidates are drawn, (V,) float64."""
     if config.proposal == "log-uniform":
         shares = np.log1p(1.0 / np.arange(1, len(counts) + 1))
     else:

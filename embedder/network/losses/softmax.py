@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.network.optimizer import Optimizer
-from embedder.network.parameters import Parameters
+from embedder.network.optimizer import Optimizer, StepContext
 
 if TYPE_CHECKING:
     from embedder.kernels.optimizer import Rule
@@ -14,85 +13,67 @@ if TYPE_CHECKING:
 
 
 class Softmax:
-    """The exact softmax, fused with the optimizer.
+    """The exact softmax, fused with the optimizer; a `Loss`.
 
     Parameters
     ----------
-    parameters
-        Their sizes.
+    W2 : (C, H), b2 : (C,)
+        The output layer; changed in place by a step.
     batch_size
         The largest B.
-    parts
+    threads
         How many threads share the work.
     """
 
-    def __init__(self, parameters: Parameters, batch_size: int, parts: int) -> None:
+    def __init__(self, W2: Array, b2: Array, batch_size: int, threads: int) -> None:
         from embedder.kernels.softmax import new_workspace
 
-        C, features = parameters.W2.shape
-        dtype = parameters.W2.dtype.type
-        self.workspace = new_workspace(C, features, batch_size, parts, dtype)
+        C, features = W2.shape
+        self._W2, self._b2 = W2, b2
+        self.workspace = new_workspace(C, features, batch_size, threads, W2.dtype.type)
+        self._d_features = np.empty((batch_size, features), W2.dtype)
 
-    def training_loss(
-        self, features: Array, parameters: Parameters, targets: "Targets", number: int = 0
-    ) -> float:
+    def training_loss(self, features: Array, targets: "Targets", number: int = 0) -> float:
         """See `Loss`; the batch's cross-entropy."""
         from embedder.kernels.softmax import softmax_loss
 
-        return float(softmax_loss(features, parameters.W2, parameters.b2, targets, self.workspace))
+        return float(softmax_loss(features, self._W2, self._b2, targets, self.workspace))
 
-    def log_likelihoods(self, features: Array, parameters: Parameters, targets: "Targets") -> Array:
+    def log_likelihoods(self, features: Array, targets: "Targets") -> Array:
         """See `Loss`."""
-        self.training_loss(features, parameters, targets)
+        self.training_loss(features, targets)
         B = len(features)
         logits = self.workspace.target_logits[:, :B].sum(axis=0)
         return np.asarray(logits - targets.totals * self.workspace.log_sums[:B])
 
     def step(
-        self,
-        features: Array,
-        parameters: Parameters,
-        targets: "Targets",
-        optimizer: Optimizer,
-        rules: dict[str, "Rule"],
-        number: int,
-        d_features: Array,
-    ) -> float:
+        self, features: Array, targets: "Targets", context: StepContext
+    ) -> tuple[float, Array]:
         """See `Loss`."""
-        from embedder.kernels.softmax import OutputMoments
+        moments = output_moments(context.optimizer)
+        return self.step_with_moments(features, targets, context.rules["W2"], moments)
 
-        moments = OutputMoments(*output_moments(optimizer))
-        return self.move(features, parameters, targets, rules["W2"], moments, d_features)
+    def step_with_moments(
+        self, features: Array, targets: "Targets", rule: "Rule", moments: "OutputMoments"
+    ) -> tuple[float, Array]:
+        """Take a step with a rule and moments of W2 and b2; the rest as for `step`."""
+        loss = self.training_loss(features, targets)
+        return loss, self.backward_and_update(targets, rule, moments)
 
-    def move(
-        self,
-        features: Array,
-        parameters: Parameters,
-        targets: "Targets",
-        rule: "Rule",
-        moments: "OutputMoments",
-        d_features: Array,
-    ) -> float:
-        """Take the step with these moments of W2 and b2; the rest as for `step`."""
-        loss = self.training_loss(features, parameters, targets)
-        self.finish(parameters, targets, rule, moments, d_features)
-        return loss
-
-    def finish(
-        self,
-        parameters: Parameters,
-        targets: "Targets",
-        rule: "Rule",
-        moments: "OutputMoments",
-        d_features: Array,
-    ) -> None:
-        """Take the step of a batch whose `training_loss` has just been taken."""
+    def backward_and_update(
+        self, targets: "Targets", rule: "Rule", moments: "OutputMoments"
+    ) -> Array:
+        """Take the step of the batch that `training_loss` has just seen; return ∂J/∂h (B, H)."""
         from embedder.kernels.softmax import softmax_step
 
-        W2, b2 = parameters.W2, parameters.b2
-        softmax_step(W2, b2, targets, self.workspace, rule, moments, d_features)
+        d_features = self._d_features[: len(targets.totals)]
+        softmax_step(self._W2, self._b2, targets, self.workspace, rule, moments, d_features)
+        return d_features
 
 
-def output_moments(optimizer: Optimizer) -> list[Array]:
-    """Return the first and second moments of W2, and then those of b2."""
-    return [m[name] for name in ("W2", "b2") for m in (optimizer.first, optimizer.second)]
+def output_moments(optimizer: Optimizer) -> "OutputMoments":
+    """Return the optimizer's moments of W2 and b2."""
+    from embedder.kernels.softmax import OutputMoments
+
+    halves = optimizer.first, optimizer.second
+    return OutputMoments(*(moments[name] for name in ("W2", "b2") for moments in halves))

@@ -31,17 +31,9 @@ from embedder.training.engine import WorkerLost
 
 PATIENCE = 300.0
 """Seconds that process 0 waits for another in a step. Others wait for it as long as it lives."""
-
-
-_FOREVER = 1e6
-
-
+_NO_TIMEOUT = 1e6
 _SECONDS_TO_JOIN = 120.0
-
-
 _SECONDS_TO_CONNECT = 10.0
-
-
 Reference = Any
 
 
@@ -65,7 +57,7 @@ class Cluster:
         self._was_there = ray.is_initialized()
         if not self._was_there:
             if config.address is not None:
-                _refuse_deaf(config.address)
+                _check_reachable(config.address)
             try:
                 ray.init(
                     address=config.address or "local",
@@ -83,8 +75,8 @@ class Cluster:
         self._node = ray.get_runtime_context().get_node_id()
         sizes = self._cpus().values()
         self.workers = config.workers or len(sizes)
-        workers_a_node = -(-self.workers // len(sizes))
-        self.threads = threads or max(1, int(min(sizes)) // workers_a_node)
+        workers_per_node = -(-self.workers // len(sizes))
+        self.threads = threads or max(1, int(min(sizes)) // workers_per_node)
         if self._room() < self.workers:
             found = self._room()
             self.close()
@@ -122,7 +114,7 @@ class Cluster:
             ray.shutdown()
 
 
-def _refuse_deaf(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Stop at once where nothing listens: Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if address == "auto" or not colon:
@@ -187,8 +179,8 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def add_up_run(references: list[Reference]) -> counting.Piece:
-    """Add up one run's pieces as a task; see `counting.add_shards`."""
+def add_up_range(references: list[Reference]) -> counting.Piece:
+    """Add up one range's pieces as a task; see `counting.add_shards`."""
     return counting.add_shards(fetch, references)
 
 
@@ -221,15 +213,15 @@ class Worker:
     def load(
         self, vocabulary: int, columns: list[int], references: list[Reference]
     ) -> tuple[Array, Array, Array]:
-        """Take in some runs of the counts, side by side.
+        """Load some ranges of the counts, next to each other.
 
         Returns
         -------
         (V,), (V,), (C_p,)
-            Row totals, cells in each row, and column totals of these runs.
+            Row totals, cells in each row, and column totals of these ranges.
         """
         path = Path(self._folder.name) / str(len(self._counts))
-        counts = counting.side_by_side(vocabulary, columns, fetch, references, path)
+        counts = counting.concatenate_columns(vocabulary, columns, fetch, references, path)
         self._counts.append(counts)
         rows = CountedRows(counts)
         return rows.totals, rows.cells, counts.column_totals(sum(columns))
@@ -285,7 +277,7 @@ class Worker:
             own = self.make_slice(contexts, words, *shape)
             if pmi is not None:
                 self.prepare_multiplication(own, *pmi)
-            exchange = Exchange(*place, self.address(), _FOREVER)
+            exchange = Exchange(*place, self.address(), _NO_TIMEOUT)
             try:
                 own.serve(exchange)
             finally:

@@ -1,10 +1,10 @@
-"""Counting as a map over parts of the text and a reduction by runs of contexts, as Ray tasks.
+"""Counting as a map over parts of the text and a reduction by ranges of contexts, as Ray tasks.
 
     read_shard    part of the text      → its words with counts, and the words' numbers
     merge_words   several parts' words  → theirs together
     number_shard  part, vocabulary      → ids
-    count_shard   ids                   → a piece of the counts for each run of contexts
-    add_shards    a run's pieces        → that run's counts
+    count_shard   ids                   → a piece of the counts for each range of contexts
+    add_shards    a range's pieces      → that range's counts
 
 A task is a function of its arguments: when Ray runs one again, because a machine was lost, it puts
 the same object in the place of the lost one, and nothing is counted twice. Objects that fill the
@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array, cumulated
+from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
-from embedder.examples.cooccurrence import Cooccurrences, count_sample
+from embedder.examples.cooccurrence import Cooccurrences, CountingOptions, count_sample
 from embedder.kernels import pieces as kernels
 from embedder.kernels.counts import sample_tokens
 from embedder.kernels.threads import kernel_threads
@@ -28,7 +28,7 @@ from embedder.text.corpus import read_text
 from embedder.text.phrases import Phrases
 from embedder.text.sources import Shard
 from embedder.text.vocabulary import Vocabulary, WordCounts, count_words, ids_in, renumber_file
-from embedder.training.distributed.slices import contexts_of_runs
+from embedder.training.distributed.slices import contexts_of_ranges
 
 WORDS_MERGED = 16
 """Parts whose words a task merges."""
@@ -39,7 +39,7 @@ class Piece(NamedTuple):
 
     ``rows (r,) int32``, ``ends (r,) int64``
     ``columns (cells,) int32``
-        Numbered within the run.
+        Numbered within the range.
     ``weights (cells,) float64``
     """
 
@@ -93,7 +93,7 @@ def merge_words(*parts: WordCounts) -> WordCounts:
         for word, count in zip(part.words(), part.counts.tolist(), strict=True):
             total[word] = total.get(word, 0) + count
     encoded = [word.encode() for word in total]
-    starts = cumulated(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+    starts = offsets_from_lengths(np.fromiter(map(len, encoded), np.int64, len(encoded)))
     letters = np.frombuffer(b"".join(encoded), np.uint8)
     return WordCounts(letters, starts, np.fromiter(total.values(), np.int64, len(total)))
 
@@ -117,10 +117,9 @@ def count_shard(
     threads: int,
     validation: bool,
     ids: Array,
-    place: int,
-    sentence: int,
+    before: tuple[int, int],
 ) -> list[Piece]:
-    """Count a part's neighbours; return a piece for each run of contexts.
+    """Count a part's neighbours; return a piece for each range of contexts.
 
     Parameters
     ----------
@@ -128,15 +127,15 @@ def count_shard(
         The run.
     vocabulary
         V words.
-    cuts : (runs + 1,) int64
-        Where the runs begin; see `embedder.training.distributed.slices.cut_words`.
+    cuts : (ranges + 1,) int64
+        Where the ranges start; see `embedder.training.distributed.slices.cut_words`.
     threads
         Of this task.
     validation
         Count what is held out instead of the rest.
     ids : (n,) int32
         The part.
-    place, sentence
+    before
         How many ids and sentences come before it.
     """
     V = len(vocabulary)
@@ -144,44 +143,43 @@ def count_shard(
     seed, fraction = config.training.seed, config.validation.fraction
     with tempfile.TemporaryDirectory(prefix="embedder-") as folder, kernel_threads(threads):
         sample = np.empty(len(ids), np.int32)
-        arguments = ids, keep, seed, fraction, validation, sample, place, sentence
+        arguments = ids, keep, seed, fraction, validation, sample, *before
         sample = sample[: sample_tokens(*arguments)]
-        limit = config.training.memory_limit
-        path = Path(folder) / "cells"
-        counts = count_sample(sample, V, config.examples, threads, path, limit, np.float64)
-        return _cut(counts, contexts_of_runs(cuts, V, config.examples))
+        options = CountingOptions(config.examples, threads, config.training.memory_limit)
+        counts = count_sample(sample, V, options, Path(folder) / "cells", np.float64)
+        return _cut(counts, contexts_of_ranges(cuts, V, config.examples))
 
 
 def _cut(counts: Cooccurrences, contexts: list[Array]) -> list[Piece]:
-    """Cut counts into runs, given the contexts of each."""
-    runs = len(contexts)
-    run_of, own_of = np.empty((2, sum(map(len, contexts))), np.int32)
-    for run, numbers in enumerate(contexts):
-        run_of[numbers] = run
-        own_of[numbers] = np.arange(len(numbers))
-    cells, filled = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
-    kernels.count_cells_of_runs(counts.offsets, counts.columns, run_of, cells, filled)
-    starts, row_starts = cumulated(cells), cumulated(filled)
+    """Cut counts into ranges, given the contexts of each."""
+    ranges = len(contexts)
+    range_of, own_of = np.empty((2, sum(map(len, contexts))), np.int32)
+    for number, own in enumerate(contexts):
+        range_of[own] = number
+        own_of[own] = np.arange(len(own))
+    cells, filled = np.zeros(ranges, np.int64), np.zeros(ranges, np.int64)
+    kernels.count_cells_per_range(counts.offsets, counts.columns, range_of, cells, filled)
+    starts, row_starts = offsets_from_lengths(cells), offsets_from_lengths(filled)
     whole = Piece(
         np.empty(row_starts[-1], np.int32),
         np.empty(row_starts[-1], np.int64),
         np.empty(starts[-1], np.int32),
         np.empty(starts[-1], np.float64),
     )
-    kernels.cut_columns(*counts, run_of, own_of, *whole, row_starts, starts)
+    kernels.cut_columns(tuple(counts), range_of, own_of, tuple(whole), row_starts, starts)
     found = []
-    for run in range(runs):
-        own_rows = slice(row_starts[run], row_starts[run + 1])
-        own = slice(starts[run], starts[run + 1])
-        found.append(Piece(*(a[own_rows] for a in whole[:2]), *(a[own] for a in whole[2:])))
+    for number in range(ranges):
+        rows = slice(row_starts[number], row_starts[number + 1])
+        cut = slice(starts[number], starts[number + 1])
+        found.append(Piece(*(a[rows] for a in whole[:2]), *(a[cut] for a in whole[2:])))
     return found
 
 
 def add_shards(fetch: Any, references: list[Any]) -> Piece:
-    """Add up one run's pieces, fetched one after the other.
+    """Add up one range's pieces, fetched one after the other.
 
     Sums of about the same size are added to each other, as in a merge sort: what is held is twice
-    the run's counts, however many parts there are.
+    the range's counts, however many parts there are.
 
     Parameters
     ----------
@@ -209,19 +207,19 @@ def _add(one: Piece, other: Piece) -> Piece:
     return Piece(both.rows[:filled], both.ends[:filled], both.columns[:cells], both.weights[:cells])
 
 
-def side_by_side(
+def concatenate_columns(
     vocabulary: int, columns: list[int], fetch: Any, references: list[Any], path: Path
 ) -> Cooccurrences:
-    """Put runs of contexts next to each other, in files that are mapped.
+    """Put ranges of contexts next to each other, in files that are mapped.
 
     Parameters
     ----------
     vocabulary
         V.
     columns
-        How many contexts each run has.
+        How many contexts each range has.
     fetch, references
-        As for `add_shards`; a run each.
+        As for `add_shards`; a range each.
     path
         The beginning of the files' names.
     """
@@ -229,7 +227,7 @@ def side_by_side(
     for reference in references:
         piece = fetch(reference)
         kernels.add_row_lengths(piece.rows, piece.ends, lengths)
-    offsets = cumulated(lengths)
+    offsets = offsets_from_lengths(lengths)
     if offsets[-1] == 0:
         return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, np.float32))
     cells = int(offsets[-1])

@@ -16,12 +16,8 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.training.engine import WorkerLost
 
-_BYTES_A_MESSAGE = 1 << 26
-
-
-_MOST_TAGS = 1 << 20
-
-
+_BYTES_PER_MESSAGE = 1 << 26
+_MAX_TAGS = 1 << 20
 _ADDITION_TYPES = {"f4": "glooFloat32", "f8": "glooFloat64"}
 
 
@@ -81,7 +77,7 @@ class Exchange:
 
     def _tag(self) -> int:
         """Return a number of its own for each exchange of all: none is taken for the next."""
-        self._exchanges = self._exchanges % _MOST_TAGS + 1
+        self._exchanges = self._exchanges % _MAX_TAGS + 1
         return self._exchanges
 
     def broadcast(self, array: Array) -> None:
@@ -155,5 +151,5 @@ class Exchange:
 def _pieces(array: Array) -> Iterator[Array]:
     """Yield an array's bytes, in place, so many at a time."""
     everything = array.reshape(-1).view(np.uint8)
-    for start in range(0, len(everything), _BYTES_A_MESSAGE):
-        yield everything[start : start + _BYTES_A_MESSAGE]
+    for start in range(0, len(everything), _BYTES_PER_MESSAGE):
+        yield everything[start : start + _BYTES_PER_MESSAGE]

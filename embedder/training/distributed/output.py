@@ -20,17 +20,15 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.config import Config
 from embedder.kernels.optimizer import Rule
-from embedder.kernels.softmax import OutputMoments, Targets
+from embedder.kernels.softmax import Targets
 from embedder.network.losses.softmax import Softmax, output_moments
-from embedder.network.optimizer import Optimizer
+from embedder.network.optimizer import Optimizer, StepContext
 from embedder.network.parameters import Parameters
 from embedder.training.distributed.exchange import Exchange
 from embedder.training.distributed.slices import OwnTargets, SlicedTargets
 
 TRAINING, HELD_OUT = 0, 1
 """Which counts an order is about."""
-
-
 ROWS = ("W2", "b2", "first.W2", "first.b2", "second.W2", "second.b2", "visits.W2")
 """Arrays with a row for each context, by their names in checkpoints."""
 
@@ -129,7 +127,7 @@ class Slice:
     batch_size, features
         As for `Message`.
     threads
-        Parts that the work of this process is cut into.
+        How many threads share the work of this process.
     """
 
     def __init__(
@@ -159,13 +157,12 @@ class Slice:
         WorkerLost
             If process 0 or another one is gone.
         """
-        parameters = _empty_parameters(len(self.contexts), self.message.features.shape[1])
+        batch_size, features = self.message.features.shape
+        parameters = _empty_parameters(len(self.contexts), features)
         optimizer = Optimizer(parameters, self.config.training)
         arrays = _rows_of(parameters._asdict() | optimizer.state())
-        batch_size, features = self.message.features.shape
-        softmax = Softmax(parameters, batch_size, self.threads)
-        d_features = np.empty((batch_size, features), np.float32)
-        total = np.empty_like(d_features)
+        softmax = Softmax(parameters.W2, parameters.b2, batch_size, self.threads)
+        total = np.empty((batch_size, features), np.float32)
         while True:
             exchange.broadcast(self.message.memory)
             header = Header(*self.message.header.tolist())
@@ -183,14 +180,14 @@ class Slice:
                         exchange.receive(arrays[name], 0)
             else:
                 B = int(header.examples)
-                batch, rows, scales, totals = self.message.batch(B)
-                own = self.targets[int(header.which)].select(rows, scales, totals)
-                softmax.training_loss(batch, parameters, own)
+                batch, *named = self.message.batch(B)
+                own = self.targets[int(header.which)].select(*named)
+                softmax.training_loss(batch, own)
                 merge_log_sums(exchange, softmax, own, broadcast=order == Order.STEP)
                 if order == Order.STEP:
-                    moments = OutputMoments(*output_moments(optimizer))
-                    softmax.finish(parameters, own, header.rule(), moments, d_features[:B])
-                    exchange.add_up(d_features[:B], total[:B])
+                    moments = output_moments(optimizer)
+                    d_features = softmax.backward_and_update(own, header.rule(), moments)
+                    exchange.add_up(d_features, total[:B])
 
 
 class SlicedSoftmax:
@@ -202,76 +199,56 @@ class SlicedSoftmax:
         To the others.
     own
         This process's slice.
-    parameters
-        W2 and b2 of this slice.
+    W2 : (C_p, H), b2 : (C_p,)
+        The output layer's rows of this slice.
     """
 
-    def __init__(self, exchange: Exchange, own: Slice, parameters: Parameters) -> None:
-        batch_size, _ = own.message.features.shape
+    def __init__(self, exchange: Exchange, own: Slice, W2: Array, b2: Array) -> None:
         self._exchange = exchange
         self._slice = own
-        self._softmax = Softmax(parameters, batch_size, own.threads)
-        self._own_d_features = np.empty_like(own.message.features)
+        self._softmax = Softmax(W2, b2, len(own.message.features), own.threads)
+        self._d_features = np.empty_like(own.message.features)
         self.steps = 0
         self.bytes = 0
         self.seconds = 0.0
         """Steps taken, and what they exchanged."""
 
-    def log_likelihoods(
-        self, features: Array, parameters: Parameters, targets: Targets | SlicedTargets
-    ) -> Array:
+    def log_likelihoods(self, features: Array, targets: Targets | SlicedTargets) -> Array:
         """See `Loss`."""
-        named = _named(targets)
-        own = self._forward(Header(Order.LOSS), features, parameters, named)
+        own = self._forward(Header(Order.LOSS), features, _named(targets))
         return merge_log_sums(self._exchange, self._softmax, own, broadcast=False)
 
     def training_loss(
-        self,
-        features: Array,
-        parameters: Parameters,
-        targets: Targets | SlicedTargets,
-        number: int = 0,
+        self, features: Array, targets: Targets | SlicedTargets, number: int = 0
     ) -> float:
         """See `Loss`."""
-        return -float(self.log_likelihoods(features, parameters, targets).sum())
+        return -float(self.log_likelihoods(features, targets).sum())
 
     def step(
-        self,
-        features: Array,
-        parameters: Parameters,
-        targets: Targets | SlicedTargets,
-        optimizer: Optimizer,
-        rules: dict[str, Rule],
-        number: int,
-        d_features: Array,
-    ) -> float:
+        self, features: Array, targets: Targets | SlicedTargets, context: StepContext
+    ) -> tuple[float, Array]:
         """See `Loss`."""
         exchange = self._exchange
         bytes_before, seconds_before = exchange.bytes, exchange.seconds
-        rule = rules["W2"]
-        own = self._forward(
-            Header(Order.STEP, 0, 0, 0, *rule), features, parameters, _named(targets)
-        )
+        rule = context.rules["W2"]
+        own = self._forward(Header(Order.STEP, 0, 0, 0, *rule), features, _named(targets))
         found = merge_log_sums(exchange, self._softmax, own, broadcast=True)
-        own_d_features = self._own_d_features[: len(features)]
-        moments = OutputMoments(*output_moments(optimizer))
-        self._softmax.finish(parameters, own, rule, moments, own_d_features)
-        exchange.add_up(own_d_features, d_features)
+        moments = output_moments(context.optimizer)
+        d_features = self._d_features[: len(features)]
+        exchange.add_up(self._softmax.backward_and_update(own, rule, moments), d_features)
         self.steps += 1
         self.bytes += exchange.bytes - bytes_before
         self.seconds += exchange.seconds - seconds_before
-        return -float(found.sum())
+        return -float(found.sum()), d_features
 
-    def _forward(
-        self, header: Header, features: Array, parameters: Parameters, targets: SlicedTargets
-    ) -> Targets:
+    def _forward(self, header: Header, features: Array, targets: SlicedTargets) -> Targets:
         """Send a batch out and leave its exponentials and sums in this process's softmax."""
         own, B = self._slice, len(features)
         header = header._replace(examples=B, which=targets.which)
         own.message.write(header, features, targets)
         self._exchange.broadcast(own.message.memory)
         selected = own.targets[targets.which].select(*targets[1:])
-        self._softmax.training_loss(features, parameters, selected)
+        self._softmax.training_loss(features, selected)
         return selected
 
 

@@ -1,13 +1,13 @@
 """How the output layer is cut: which contexts a worker owns, and a batch's targets among them.
 
-The vocabulary is cut into runs of consecutive words. A run has the contexts of its words: the words
-in any place and, of counts, the same just before and just after the centre where those are contexts
-apart (`embedder.examples.cooccurrence`). All contexts of a word are in one place, so that a
-spectral start can add them up there.
+The vocabulary is cut into ranges of consecutive words. A range has the contexts of its words: the
+words in any position and, from counts, their position-specific contexts where there are any
+(`embedder.examples.cooccurrence`). All contexts of a word are on one worker, so that a spectral
+start can add them up there.
 """
 
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,25 +17,25 @@ from embedder.examples.cooccurrence import Cooccurrences, context_words
 from embedder.kernels.softmax import Targets
 
 
-def cut_words(vocabulary: int, examples: ExamplesConfig, parts: int) -> Array:
-    """Cut the vocabulary into runs with about as many contexts each.
+def cut_words(vocabulary: int, examples: ExamplesConfig, ranges: int) -> Array:
+    """Cut the vocabulary into ranges with about the same number of contexts each.
 
     Returns
     -------
-    (parts + 1,) int64
-        Where they begin; at most V parts, none empty.
+    (ranges + 1,) int64
+        Where they start; at most V ranges, none empty.
     """
     mass = np.bincount(_words_of_contexts(vocabulary, examples))
-    return cut_evenly(mass, min(parts, vocabulary))
+    return cut_evenly(mass, min(ranges, vocabulary))
 
 
-def contexts_of_runs(cuts: Array, vocabulary: int, examples: ExamplesConfig) -> list[Array]:
-    """Return each run's contexts, ascending, int64.
+def contexts_of_ranges(cuts: Array, vocabulary: int, examples: ExamplesConfig) -> list[Array]:
+    """Return each range's contexts, ascending, int64.
 
     Parameters
     ----------
-    cuts : (runs + 1,) int64
-        Where the runs of words begin; see `cut_words`.
+    cuts : (ranges + 1,) int64
+        Where the ranges of words start; see `cut_words`.
     vocabulary
         V.
     examples
@@ -97,6 +97,30 @@ class OwnWords(NamedTuple):
         columns = (rows[own] - self.first).astype(np.int32)
         ones = np.ones(len(columns), np.float32)
         return Targets(ends - own, ends, columns, ones, scales, totals)
+
+
+class SlicedRows:
+    """Rows of counts whose columns are on all workers; see `embedder.examples.batches.Rows`.
+
+    Parameters
+    ----------
+    which
+        Of the counts that each worker has: those of the training text, or of what is held out.
+    totals : (V,) float64
+        n_w over all workers.
+    cells : (V,) int64
+        The cells of each row over all workers.
+    """
+
+    def __init__(self, which: int, totals: Array, cells: Array) -> None:
+        self._which = which
+        self.totals = totals
+        self.cells = cells
+
+    def targets(self, rows: Array, scales: Array) -> Any:
+        """Name some rows (B,) int64, each times a factor (B,) float64."""
+        totals = (self.totals[rows] * scales).astype(np.float32)
+        return SlicedTargets(self._which, rows, scales.astype(np.float32), totals)
 
 
 class SlicedTargets(NamedTuple):

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from embedder.config import VectorKind
 from embedder.errors import FormatError, VocabularyError
-from embedder.text.sources import Source, faults_named, open_source
+from embedder.text.sources import Source, as_corpus_errors, open_source
 from embedder.vectors.formats import (
     binary,
     fasttext,
@@ -39,8 +39,6 @@ from embedder.vectors.from_run import load_vectors
 from embedder.vectors.word_vectors import WordVectors
 
 _RUN = "run"
-
-
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
@@ -63,8 +61,6 @@ _FORMATS = {
     "projector": _Format(projector.read, projector.write, (".tsv",), "\t\n\r"),
     "static-embedding": _Format(static_embedding.read, static_embedding.write, (), None),
 }
-
-
 FORMATS = tuple(_FORMATS)
 """The names of the formats."""
 
@@ -93,7 +89,7 @@ def load(path: str | Path, kind: VectorKind | None = None, progress: bool = Fals
         If it cannot be read, or is damaged where it is compressed.
     """
     path = Path(path)
-    with faults_named(Source(str(path), path)):
+    with as_corpus_errors(Source(str(path), path)):
         found = detect(path) if path.exists() else _RUN
         if found == _RUN:
             return load_vectors(path, kind)
@@ -115,8 +111,8 @@ def detect(path: Path) -> str:
     if path.suffix == ".tsv":
         return "projector"
     with open_source(Source(str(path), path)) as file:
-        first = file.readline(text.LONGEST_LINE)
-        second = file.readline(text.LONGEST_LINE)
+        first = file.readline(text.MAX_LINE_BYTES)
+        second = file.readline(text.MAX_LINE_BYTES)
     magic = _by_first_bytes(path, first)
     if magic is not None:
         return magic

@@ -7,17 +7,13 @@ import numpy as np
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
 from embedder.text.sources import Source, open_source
-from embedder.vectors.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, progress_bar
-from embedder.vectors.formats.stream import Stream
-from embedder.vectors.formats.text import LONGEST_LINE, read_header
+from embedder.vectors.formats.byte_reader import ByteReader
+from embedder.vectors.formats.rows import ROWS_PER_CHUNK, VectorRows, check_dimension, progress_bar
+from embedder.vectors.formats.text import MAX_LINE_BYTES, read_header
 from embedder.vectors.word_vectors import WordVectors
 
-_LONGEST_WORD = 10_000
-
-
-_BYTES_A_CHUNK = 1 << 20
-
-
+_MAX_WORD_BYTES = 10_000
+_BYTES_PER_CHUNK = 1 << 20
 _NO_WORD = "no word followed by a space; cut off, or no such file"
 
 
@@ -30,22 +26,22 @@ def read(path: Path, progress: bool = False) -> WordVectors:
         If the file ends early or a word has no end, with the byte.
     """
     with open_source(Source(str(path), path)) as file:
-        stream = Stream(file, path)
-        first = stream.take_until(b"\n", LONGEST_LINE, "no line 'V D' to begin with")
+        reader = ByteReader(file, path)
+        first = reader.read_until(b"\n", MAX_LINE_BYTES, "no line 'V D' to begin with")
         header = read_header(first)
         if header is None:
             raise FormatError(f"{path}, line 1: expected a header 'V D'.")
         promised, dimension = header
         check_dimension(path, dimension)
         cut = f"ends within a vector; the header promises {promised:,} words of {dimension} numbers"
-        with Rows(path, dimension, promised, progress, "vector") as rows:
+        with VectorRows(path, dimension, promised, progress, "vector") as rows:
             left = promised
             while left:
                 words, chunk = [], bytearray()
-                size = min(left, ROWS_A_CHUNK, max(1, _BYTES_A_CHUNK // dimension))
+                size = min(left, ROWS_PER_CHUNK, max(1, _BYTES_PER_CHUNK // dimension))
                 for _ in range(size):
-                    words.append(stream.take_until(b" ", _LONGEST_WORD, _NO_WORD).lstrip(b"\n"))
-                    chunk += stream.take(4 * dimension, cut)
+                    words.append(reader.read_until(b" ", _MAX_WORD_BYTES, _NO_WORD).lstrip(b"\n"))
+                    chunk += reader.read(4 * dimension, cut)
                 rows.add(words, np.frombuffer(chunk, "<f4").reshape(size, dimension))
                 left -= size
             return rows.finish()
@@ -60,9 +56,9 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
             progress_bar(len(vectors), progress, f"writing {path.name}") as bar,
         ):
             file.write(b"%d %d\n" % vectors.matrix.shape)
-            for start in range(0, len(vectors), ROWS_A_CHUNK):
-                words = vectors.vocabulary.words[start : start + ROWS_A_CHUNK]
-                rows = vectors.matrix[start : start + ROWS_A_CHUNK].astype("<f4", copy=False)
+            for start in range(0, len(vectors), ROWS_PER_CHUNK):
+                words = vectors.vocabulary.words[start : start + ROWS_PER_CHUNK]
+                rows = vectors.matrix[start : start + ROWS_PER_CHUNK].astype("<f4", copy=False)
                 for word, row in zip(words, rows, strict=True):
                     file.write(word.encode() + b" " + row.tobytes() + b"\n")
                 bar.update(len(words))

@@ -14,30 +14,24 @@ import numpy as np
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
 from embedder.text.vocabulary import Vocabulary
-from embedder.vectors.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, gather, progress_bar
-from embedder.vectors.formats.stream import Stream
+from embedder.vectors.formats.byte_reader import ByteReader
+from embedder.vectors.formats.rows import (
+    ROWS_PER_CHUNK,
+    VectorRows,
+    check_dimension,
+    gather,
+    progress_bar,
+)
 from embedder.vectors.subwords import Subwords
 from embedder.vectors.word_vectors import WordVectors
 
 MAGIC = struct.pack("<i", 793712314)
-
-
 _VERSION = 12
-
-
 _SETTINGS = "<12id"  # dim ws epoch minCount neg wordNgrams loss model bucket minn maxn rate t
-
-
 _SKIPGRAM, _SUPERVISED, _NEGATIVE_SAMPLING = 2, 3, 2
-
-
 _DICTIONARY = "<iiiqq"  # entries, words, labels, tokens, pruned n-grams (-1: not pruned)
-
-
-_LONGEST_WORD = 1 << 20
-
-
-_SMALLEST_ENTRY = 10
+_MAX_WORD_BYTES = 1 << 20
+_MIN_ENTRY_BYTES = 10
 """Bytes: a word's end, its count and its kind."""
 
 
@@ -51,23 +45,23 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        stream = Stream(file, path)
-        if stream.take(4) != MAGIC:
-            raise stream.fail("not the format of fastText 0.1 and later")
-        (version,) = stream.unpack("<i")
+        reader = ByteReader(file, path)
+        if reader.read(4) != MAGIC:
+            raise reader.fail("not the format of fastText 0.1 and later")
+        (version,) = reader.unpack("<i")
         if version not in (11, 12):
-            raise stream.fail(f"version {version} is not known, only 11 and 12")
-        settings = stream.unpack(_SETTINGS)
+            raise reader.fail(f"version {version} is not known, only 11 and 12")
+        settings = reader.unpack(_SETTINGS)
         dimension, buckets, min_n, max_n = settings[0], *settings[8:11]
         if version == 11 and settings[7] == _SUPERVISED:
             max_n = 0  # as fastText has it
         check_dimension(path, dimension, "")
-        words, counts, entries = _read_dictionary(stream, size)
-        (quantised,) = stream.unpack("<?")
+        words, counts, entries = _read_dictionary(reader, size)
+        (quantised,) = reader.unpack("<?")
         if quantised:
-            raise stream.fail("a quantised model; only those that are not can be read")
-        height, width = stream.unpack("<qq")
-        start = stream.position
+            raise reader.fail("a quantised model; only those that are not can be read")
+        height, width = reader.unpack("<qq")
+        start = reader.position
     buckets = buckets if max_n > 0 else 0
     if width != dimension or height < entries or not 0 <= min_n <= max(max_n, min_n):
         raise FormatError(f"{path}: {height:,} rows of {width:,} numbers do not fit its settings.")
@@ -80,26 +74,26 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     return _compose(path, words, counts, subwords, progress)
 
 
-def _read_dictionary(stream: Stream, size: int) -> tuple[list[str], list[int], int]:
+def _read_dictionary(reader: ByteReader, size: int) -> tuple[list[str], list[int], int]:
     """Return words, counts, and how many entries there are (with labels)."""
-    entries, expected, _, _, pruned = stream.unpack(_DICTIONARY)
-    if not 0 <= expected <= entries or entries * _SMALLEST_ENTRY > size:
-        raise stream.fail(f"{entries:,} entries of which {expected:,} are words cannot be")
+    entries, expected, _, _, pruned = reader.unpack(_DICTIONARY)
+    if not 0 <= expected <= entries or entries * _MIN_ENTRY_BYTES > size:
+        raise reader.fail(f"{entries:,} entries of which {expected:,} are words cannot be")
     if pruned > 0:
-        raise stream.fail("a pruned model; only those that are not can be read")
+        raise reader.fail("a pruned model; only those that are not can be read")
     words: list[str] = []
     counts: list[int] = []
     for _ in range(entries):
-        word = stream.take_until(b"\0", _LONGEST_WORD, "a word without an end")
-        count, kind = stream.unpack("<qb")
+        word = reader.read_until(b"\0", _MAX_WORD_BYTES, "a word without an end")
+        count, kind = reader.unpack("<qb")
         if kind == 0:
             try:
                 words.append(word.decode("utf-8"))
             except UnicodeDecodeError:
-                raise stream.fail(f"the word {word!r} is not UTF-8") from None
+                raise reader.fail(f"the word {word!r} is not UTF-8") from None
             counts.append(count)
     if len(words) != expected or len(set(words)) != len(words):
-        raise stream.fail(f"{expected:,} different words were promised")
+        raise reader.fail(f"{expected:,} different words were promised")
     return words, counts, entries
 
 
@@ -110,12 +104,12 @@ def _compose(
     if not subwords.buckets:
         return WordVectors(vocabulary, gather(path, words, subwords.rows, progress).matrix)
     # Rows of n-grams that no word has are checked too: they are a new word's vector one day.
-    for start in range(0, len(subwords.rows), ROWS_A_CHUNK):
-        if not np.isfinite(subwords.rows[start : start + ROWS_A_CHUNK]).all():
+    for start in range(0, len(subwords.rows), ROWS_PER_CHUNK):
+        if not np.isfinite(subwords.rows[start : start + ROWS_PER_CHUNK]).all():
             raise FormatError(f"{path}: among its rows is a number that is not finite.")
-    with Rows(path, subwords.rows.shape[1], len(words), progress) as rows:
-        for start in range(0, len(words), ROWS_A_CHUNK):
-            some = words[start : start + ROWS_A_CHUNK]
+    with VectorRows(path, subwords.rows.shape[1], len(words), progress) as rows:
+        for start in range(0, len(words), ROWS_PER_CHUNK):
+            some = words[start : start + ROWS_PER_CHUNK]
             rows.add([word.encode() for word in some], subwords.compose(some, start))
         return WordVectors(vocabulary, rows.finish().matrix, (), subwords)
 
@@ -143,14 +137,14 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
                 file.write(word.encode() + b"\0" + struct.pack("<qb", int(count), 0))
             file.write(struct.pack("<?qq", False, height, D))
             first = file.tell()
-            for start in range(0, V, ROWS_A_CHUNK):
-                some = slice(start, start + ROWS_A_CHUNK)
+            for start in range(0, V, ROWS_PER_CHUNK):
+                some = slice(start, start + ROWS_PER_CHUNK)
                 rows = subwords.word_rows(
                     vectors.vocabulary.words[some], vectors.matrix[some], start
                 )
                 file.write(np.ascontiguousarray(rows, "<f4").data)
                 bar.update(len(rows))
-            for bucket, rows in subwords.ngram_rows(ROWS_A_CHUNK):
+            for bucket, rows in subwords.ngram_rows(ROWS_PER_CHUNK):
                 file.seek(first + 4 * D * (V + bucket))
                 file.write(np.ascontiguousarray(rows, "<f4").data)
                 bar.update(V + bucket + len(rows) - bar.n)

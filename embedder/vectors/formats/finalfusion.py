@@ -15,19 +15,13 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
-from embedder.vectors.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, progress_bar
-from embedder.vectors.formats.stream import Stream
+from embedder.vectors.formats.byte_reader import ByteReader
+from embedder.vectors.formats.rows import ROWS_PER_CHUNK, VectorRows, check_dimension, progress_bar
 from embedder.vectors.word_vectors import WordVectors
 
 MAGIC = b"FiFu"
-
-
 _SIMPLE_VOCAB, _NDARRAY, _BUCKET_VOCAB, _QUANTIZED, _METADATA, _NORMS = range(1, 7)
-
-
 _FASTTEXT_VOCAB, _EXPLICIT_VOCAB, _FLORET_VOCAB = range(7, 10)
-
-
 _VOCABULARIES = {
     # What stands before the words, after their number.
     _SIMPLE_VOCAB: "",
@@ -35,12 +29,8 @@ _VOCABULARIES = {
     _FASTTEXT_VOCAB: "<III",
     _EXPLICIT_VOCAB: "<QII",
 }
-
-
 _FLOAT32 = 10
-
-
-_LONGEST_WORD = 1 << 20
+_MAX_WORD_BYTES = 1 << 20
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
@@ -56,39 +46,39 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     repairs: list[str] = []
     size = path.stat().st_size
     with path.open("rb") as file:
-        stream = Stream(file, path)
-        if stream.take(4) != MAGIC:
-            raise stream.fail("no finalfusion file")
-        version, chunks = stream.unpack("<II")
+        reader = ByteReader(file, path)
+        if reader.read(4) != MAGIC:
+            raise reader.fail("no finalfusion file")
+        version, chunks = reader.unpack("<II")
         if version != 0:
-            raise stream.fail(f"version {version} is not known")
-        stream.take(4 * chunks)
-        while stream.position < size:
-            kind, length = stream.unpack("<IQ")
-            end = stream.position + length
+            raise reader.fail(f"version {version} is not known")
+        reader.read(4 * chunks)
+        while reader.position < size:
+            kind, length = reader.unpack("<IQ")
+            end = reader.position + length
             if end > size:
-                raise stream.fail("the file ends early")
+                raise reader.fail("the file ends early")
             if kind in _VOCABULARIES:
-                words = _read_words(stream, kind)
+                words = _read_words(reader, kind)
                 if kind != _SIMPLE_VOCAB:
                     repairs.append("its subwords were left out")
             elif kind == _NDARRAY:
-                matrix = _map_floats(stream, "<QI", path, end)
+                matrix = _map_floats(reader, "<QI", path, end)
             elif kind == _NORMS:
-                norms = _map_floats(stream, "<Q", path, end)
+                norms = _map_floats(reader, "<Q", path, end)
             elif kind in (_QUANTIZED, _FLORET_VOCAB):
-                raise stream.fail("quantised vectors and floret's subwords cannot be read")
+                raise reader.fail("quantised vectors and floret's subwords cannot be read")
             elif kind != _METADATA:
-                raise stream.fail(f"chunk {kind} is not known")
-            stream.seek(end)
+                raise reader.fail(f"chunk {kind} is not known")
+            reader.seek(end)
     if words is None or matrix is None:
         raise FormatError(f"{path}: lacks words or vectors.")
     if len(words) > len(matrix) or (norms is not None and len(norms) < len(words)):
         raise FormatError(f"{path}: {len(words):,} words, but {len(matrix):,} vectors.")
     check_dimension(path, matrix.shape[1], "")
-    with Rows(path, matrix.shape[1], progress=progress) as rows:
-        for start in range(0, len(words), ROWS_A_CHUNK):
-            stop = min(start + ROWS_A_CHUNK, len(words))
+    with VectorRows(path, matrix.shape[1], progress=progress) as rows:
+        for start in range(0, len(words), ROWS_PER_CHUNK):
+            stop = min(start + ROWS_PER_CHUNK, len(words))
             chunk = np.asarray(matrix[start:stop])
             if norms is not None:
                 with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
@@ -98,27 +88,27 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     return WordVectors(found.vocabulary, found.matrix, (*found.repairs, *repairs))
 
 
-def _read_words(stream: Stream, kind: int) -> list[bytes]:
-    (count,) = stream.unpack("<Q")
-    stream.unpack(_VOCABULARIES[kind])
+def _read_words(reader: ByteReader, kind: int) -> list[bytes]:
+    (count,) = reader.unpack("<Q")
+    reader.unpack(_VOCABULARIES[kind])
     words = []
     for _ in range(count):
-        (length,) = stream.unpack("<I")
-        if length > _LONGEST_WORD:
-            raise stream.fail(f"a word of {length:,} bytes")
-        words.append(stream.take(length))
+        (length,) = reader.unpack("<I")
+        if length > _MAX_WORD_BYTES:
+            raise reader.fail(f"a word of {length:,} bytes")
+        words.append(reader.read(length))
     return words
 
 
-def _map_floats(stream: Stream, layout: str, path: Path, end: int) -> Array:
+def _map_floats(reader: ByteReader, layout: str, path: Path, end: int) -> Array:
     """Map the float32 of a chunk that ends at a byte; one to four bytes of padding come first."""
-    shape = stream.unpack(layout)
-    (kind,) = stream.unpack("<I")
+    shape = reader.unpack(layout)
+    (kind,) = reader.unpack("<I")
     if kind != _FLOAT32:
-        raise stream.fail(f"numbers of type {kind}; only float32 ({_FLOAT32}) can be read")
-    start = stream.position + 4 - stream.position % 4
+        raise reader.fail(f"numbers of type {kind}; only float32 ({_FLOAT32}) can be read")
+    start = reader.position + 4 - reader.position % 4
     if start + 4 * math.prod(shape) > end:
-        raise stream.fail("the chunk ends within its numbers")
+        raise reader.fail("the chunk ends within its numbers")
     return np.memmap(path, "<f4", "r", start, shape)
 
 
@@ -140,10 +130,10 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
             for word in words:
                 file.write(struct.pack("<I", len(word)) + word)
             _begin_floats(file, _NDARRAY, struct.pack("<QI", V, D), 4 * V * D)
-            for start in range(0, V, ROWS_A_CHUNK):
-                rows = np.asarray(vectors.matrix[start : start + ROWS_A_CHUNK], np.float64)
+            for start in range(0, V, ROWS_PER_CHUNK):
+                rows = np.asarray(vectors.matrix[start : start + ROWS_PER_CHUNK], np.float64)
                 lengths = np.linalg.norm(rows, axis=1)
-                norms[start : start + ROWS_A_CHUNK] = lengths
+                norms[start : start + ROWS_PER_CHUNK] = lengths
                 rows /= np.where(lengths > 0, lengths, 1)[:, None]
                 file.write(rows.astype("<f4").tobytes())
                 bar.update(len(rows))

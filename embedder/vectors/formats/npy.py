@@ -12,7 +12,7 @@ from embedder.vectors.formats.rows import gather
 from embedder.vectors.word_vectors import WordVectors
 
 
-def words_beside(path: Path, suffix: str) -> list[str]:
+def read_words_file(path: Path, suffix: str) -> list[str]:
     """Return the lines of NAME plus `suffix`, beside NAME.*.
 
     Raises
@@ -45,7 +45,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
             matrix = np.lib.format.open_memmap(path, "r")
     except (ValueError, EOFError, SyntaxError, TokenError) as error:
         raise FormatError(f"{path}: no matrix in NumPy's format ({error}).") from None
-    return gather(path, words_beside(path, ".vocab.txt"), matrix, progress)
+    return gather(path, read_words_file(path, ".vocab.txt"), matrix, progress)
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False, dtype: str = "float32") -> None:

@@ -12,9 +12,9 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
-from embedder.vectors.formats.npy import words_beside
-from embedder.vectors.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, progress_bar
-from embedder.vectors.formats.text import LONGEST_LINE, parse_line, text_rows
+from embedder.vectors.formats.npy import read_words_file
+from embedder.vectors.formats.rows import ROWS_PER_CHUNK, VectorRows, check_dimension, progress_bar
+from embedder.vectors.formats.text import MAX_LINE_BYTES, parse_line, text_rows
 from embedder.vectors.word_vectors import WordVectors
 
 _METADATA = ".metadata.tsv"
@@ -30,14 +30,14 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     """
     words = _words(path)
     with path.open("rb") as file:
-        dimension = len(file.readline(LONGEST_LINE).split())
+        dimension = len(file.readline(MAX_LINE_BYTES).split())
         check_dimension(path, dimension)
         file.seek(0)
-        lines = iter(lambda: file.readline(LONGEST_LINE), b"")
+        lines = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
         numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-        with Rows(path, dimension, len(words), progress) as rows:
+        with VectorRows(path, dimension, len(words), progress) as rows:
             done = 0
-            while chunk := list(islice(numbered, ROWS_A_CHUNK)):
+            while chunk := list(islice(numbered, ROWS_PER_CHUNK)):
                 names = words[done : done + len(chunk)]
                 done += len(chunk)
                 vectors = [_vector(line, dimension, f"{path}, line {n:,}") for n, line in chunk]
@@ -56,7 +56,7 @@ def _vector(line: bytes, dimension: int, where: str) -> Array:
 def _words(path: Path) -> list[str]:
     shared = path.with_name("metadata.tsv")
     apart = path.with_suffix(_METADATA).exists() or not shared.exists()
-    lines = words_beside(path, _METADATA) if apart else words_beside(shared, ".tsv")
+    lines = read_words_file(path, _METADATA) if apart else read_words_file(shared, ".tsv")
     if lines and "\t" in lines[0]:
         heading = [name.lower() for name in lines[0].split("\t")]
         column = heading.index("word") if "word" in heading else 0

@@ -19,10 +19,8 @@ from embedder.storage import describe_write_error
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.word_vectors import WordVectors
 
-ROWS_A_CHUNK = 4096
-
-
-LARGEST_DIMENSION = 100_000
+ROWS_PER_CHUNK = 4096
+MAX_DIMENSION = 100_000
 
 
 def progress_bar(total: int | None, wanted: bool, what: str) -> "tqdm[Never]":
@@ -46,9 +44,9 @@ def check_dimension(path: Path, dimension: int, where: str = ", line 1") -> None
     FormatError
         For fewer than 1 or more than 100,000.
     """
-    if not 0 < dimension <= LARGEST_DIMENSION:
+    if not 0 < dimension <= MAX_DIMENSION:
         raise FormatError(
-            f"{path}{where}: vectors of {dimension:,} numbers; expected 1 to {LARGEST_DIMENSION:,}."
+            f"{path}{where}: vectors of {dimension:,} numbers; expected 1 to {MAX_DIMENSION:,}."
         )
 
 
@@ -59,7 +57,7 @@ def _first_not_finite(matrix: Array) -> int | None:
 
 
 @contextmanager
-def _faults_of_the_disk_named() -> Iterator[None]:
+def _as_format_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -67,7 +65,7 @@ def _faults_of_the_disk_named() -> Iterator[None]:
         raise FormatError(describe_write_error(folder, error, "set TMPDIR")) from None
 
 
-class Rows:
+class VectorRows:
     """Words and vectors collected from a file, inside a `with`.
 
     Wrong bytes in words are replaced, and of a word that stands twice the first vector is kept;
@@ -101,7 +99,7 @@ class Rows:
         self._what = what
         self._bar = progress_bar(promised, progress, f"reading {path.name}")
         self._words: dict[str, None] = {}
-        with _faults_of_the_disk_named():
+        with _as_format_errors():
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._read = self._replaced = self._twice = 0
 
@@ -148,7 +146,7 @@ class Rows:
         self._twice += int((~kept).sum())
         self._bar.update(len(words))
         rows = matrix if kept.all() else matrix[kept]
-        with _faults_of_the_disk_named():
+        with _as_format_errors():
             self._file.write(np.ascontiguousarray(rows, "<f4").data)
 
     def finish(self) -> WordVectors:
@@ -170,7 +168,7 @@ class Rows:
             repairs.append(f"{self._replaced:,} words are not UTF-8; wrong bytes were replaced")
         if self._twice:
             repairs.append(f"{self._twice:,} words stand twice; their first vectors were kept")
-        with _faults_of_the_disk_named():
+        with _as_format_errors():
             self._file.flush()
         matrix = np.memmap(self._file, "<f4", "r", shape=(len(self._words), self._dimension))
         words = list(self._words)
@@ -214,19 +212,19 @@ def gather(
         )
     check_dimension(path, matrix.shape[1], "")
     if matrix.dtype == np.float32 and len(set(words)) == len(words) and len(words):
-        for start in range(0, len(matrix), ROWS_A_CHUNK):
-            row = _first_not_finite(matrix[start : start + ROWS_A_CHUNK])
+        for start in range(0, len(matrix), ROWS_PER_CHUNK):
+            row = _first_not_finite(matrix[start : start + ROWS_PER_CHUNK])
             if row is not None:
                 raise FormatError(
                     f"{path}, row {start + row + 1:,} ('{words[start + row]}'): a number is not "
                     "finite."
                 )
         return WordVectors(Vocabulary(list(words), np.zeros(len(words), np.int64)), matrix)
-    with Rows(path, matrix.shape[1], progress=progress) as rows:
-        for start in range(0, len(matrix), ROWS_A_CHUNK):
-            chunk = matrix[start : start + ROWS_A_CHUNK].astype("<f4")
+    with VectorRows(path, matrix.shape[1], progress=progress) as rows:
+        for start in range(0, len(matrix), ROWS_PER_CHUNK):
+            chunk = matrix[start : start + ROWS_PER_CHUNK].astype("<f4")
             if scales is not None:
                 with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
                     chunk *= scales
-            rows.add([word.encode() for word in words[start : start + ROWS_A_CHUNK]], chunk)
+            rows.add([word.encode() for word in words[start : start + ROWS_PER_CHUNK]], chunk)
         return rows.finish()

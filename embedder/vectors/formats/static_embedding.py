@@ -23,12 +23,8 @@ from embedder.vectors.formats.tensors import TensorFile
 from embedder.vectors.word_vectors import WordVectors
 
 _UNKNOWN = "[UNK]"
-
-
 _TOKENS = r"\w+(?:['’]\w+)*|[^\w\s]"
 """Words, with inner apostrophes as the tokenizer `words` has them, and single other characters."""
-
-
 _PLACES = ("", "0_StaticEmbedding")
 
 

@@ -15,13 +15,11 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import save_tensors
-from embedder.vectors.formats.npy import words_beside
+from embedder.vectors.formats.npy import read_words_file
 from embedder.vectors.formats.rows import gather
 from embedder.vectors.word_vectors import WordVectors
 
 _MATRICES = ("embeddings", "embedding.weight", "vectors", "weight")
-
-
 _KIND = "embedder-vectors-1"
 
 
@@ -101,7 +99,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
         except UnicodeDecodeError as error:
             raise FormatError(f"{path}: byte {error.start:,} of 'words' is not UTF-8.") from None
     else:
-        words = words_beside(path, ".vocab.txt")
+        words = read_words_file(path, ".vocab.txt")
     return gather(path, words, matrix, progress, scales)
 
 

@@ -16,15 +16,11 @@ from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
 from embedder.text.sources import Source, open_source
-from embedder.vectors.formats.rows import ROWS_A_CHUNK, Rows, check_dimension, progress_bar
+from embedder.vectors.formats.rows import ROWS_PER_CHUNK, VectorRows, check_dimension, progress_bar
 from embedder.vectors.word_vectors import WordVectors
 
-LONGEST_LINE = 1 << 24
-
-
-_BYTES_A_CHUNK = 1 << 23
-
-
+MAX_LINE_BYTES = 1 << 24
+_BYTES_PER_CHUNK = 1 << 23
 _ODD_SPACES = (b"  ", b"\t", b"\v", b"\f", b"\r", b"\n")
 """What would let numbers slip from one row to the next when many are parsed at once."""
 
@@ -46,11 +42,11 @@ def read(path: Path, progress: bool = False) -> WordVectors:
         For a line that is not a word and D numbers.
     """
     with open_source(Source(str(path), path)) as file:
-        first = file.readline(LONGEST_LINE)
+        first = file.readline(MAX_LINE_BYTES)
         header = read_header(first)
         dimension = header[1] if header else count_numbers_at_the_end(first)
         check_dimension(path, dimension)
-        with Rows(path, dimension, header and header[0], progress) as rows:
+        with VectorRows(path, dimension, header and header[0], progress) as rows:
             number = 2 if header else 1
             for lines in _chunks(file, [] if header else [first]):
                 _add(rows, lines, dimension, path, number)
@@ -72,16 +68,16 @@ def count_numbers_at_the_end(line: bytes) -> int:
 
 def _chunks(file: IO[bytes], lines: list[bytes]) -> Iterator[list[bytes]]:
     size = 0
-    while line := file.readline(LONGEST_LINE):
+    while line := file.readline(MAX_LINE_BYTES):
         lines.append(line)
         size += len(line)
-        if len(lines) == ROWS_A_CHUNK or size > _BYTES_A_CHUNK:
+        if len(lines) == ROWS_PER_CHUNK or size > _BYTES_PER_CHUNK:
             yield lines
             lines, size = [], 0
     yield lines
 
 
-def _add(rows: Rows, lines: list[bytes], dimension: int, path: Path, number: int) -> None:
+def _add(rows: VectorRows, lines: list[bytes], dimension: int, path: Path, number: int) -> None:
     """Add the rows of lines, the first of which is line `number` of the file."""
     plain = _parse_plain([line.rstrip(b"\r\n ") for line in lines], dimension)
     if plain is not None:
@@ -164,7 +160,7 @@ def text_rows(vectors: WordVectors, separator: str) -> Iterator[tuple[list[str],
 
     Each number is the shortest decimal that reads back as the same float32.
     """
-    for start in range(0, len(vectors), ROWS_A_CHUNK):
-        texts = vectors.matrix[start : start + ROWS_A_CHUNK].astype(str)
-        words = vectors.vocabulary.words[start : start + ROWS_A_CHUNK]
+    for start in range(0, len(vectors), ROWS_PER_CHUNK):
+        texts = vectors.matrix[start : start + ROWS_PER_CHUNK].astype(str)
+        words = vectors.vocabulary.words[start : start + ROWS_PER_CHUNK]
         yield words, [separator.join(row) for row in texts]

@@ -105,7 +105,7 @@ def test_a_cluster_trains_what_one_process_does(on_cluster, make_toy_config, wor
     assert first == pytest.approx(second, rel=1e-5)
     told = load_model(Path(spread.output)).metadata
     assert told["workers"] == workers
-    assert (told["exchanged_bytes_a_step"] > 64 * 32 * 4) == (workers > 1)
+    assert (told["exchanged_bytes_per_step"] > 64 * 32 * 4) == (workers > 1)
 
 
 def test_a_cluster_comes_to_the_loss_of_one_process_with_adam(on_cluster, make_toy_config, write):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from embedder.config_files import make_config
-from embedder.examples.cooccurrence import count_cooccurrences
+from embedder.examples.cooccurrence import CountingOptions, TokenSample, count_cooccurrences
 from embedder.text.corpus import read_text
 from embedder.text.phrases import Phrases
 from embedder.text.sources import find_shards
 from embedder.text.vocabulary import choose_vocabulary, encode_corpus
 from embedder.training.distributed import counting
-from embedder.training.distributed.slices import contexts_of_runs, cut_words
+from embedder.training.distributed.slices import contexts_of_ranges, cut_words
 
 
 def dense(counts, shape):
@@ -48,13 +48,13 @@ def count_in_parts(config, size, runs, tmp_path, validation=False):
     cuts = cut_words(len(vocabulary), config.examples, runs)
     pieces, place, sentence = [], 0, 0
     for ids, (length, sentences) in numbered:
-        arguments = config, vocabulary, cuts, 1, validation, ids, place, sentence
+        arguments = config, vocabulary, cuts, 1, validation, ids, (place, sentence)
         pieces.append(counting.count_shard(*arguments))
         place, sentence = place + length, sentence + sentences
     sums = [counting.add_shards(lambda x: x, [p[run] for p in pieces]) for run in range(runs)]
-    own = contexts_of_runs(cuts, len(vocabulary), config.examples)
+    own = contexts_of_ranges(cuts, len(vocabulary), config.examples)
     sizes = [len(contexts) for contexts in own]
-    whole = counting.side_by_side(
+    whole = counting.concatenate_columns(
         len(vocabulary), sizes, lambda x: x, sums, tmp_path / f"found{validation}"
     )
     found = dense(whole, (len(vocabulary), sum(sizes)))
@@ -73,13 +73,14 @@ def test_counts_in_parts_are_those_of_one_machine(config, tmp_path, size, runs):
         np.testing.assert_array_equal(ids, corpus.ids)
         expected = count_cooccurrences(
             corpus.ids,
-            vocabulary.keep_probabilities(config.vocabulary.subsample),
-            config.examples,
-            config.training.seed,
-            2,
+            TokenSample(
+                vocabulary.keep_probabilities(config.vocabulary.subsample),
+                config.training.seed,
+                config.validation.fraction,
+                validation,
+            ),
+            CountingOptions(config.examples, 2),
             tmp_path,
-            config.validation.fraction,
-            validation,
         )
         np.testing.assert_allclose(found, dense(expected, found.shape), rtol=1e-6)
         np.testing.assert_allclose(whole.row_totals(), expected.row_totals(), rtol=1e-12)

@@ -3,7 +3,7 @@ import pytest
 
 from embedder.config import ExamplesConfig
 from embedder.examples.cooccurrence import context_words
-from embedder.training.distributed.slices import OwnCounts, OwnWords, contexts_of_runs, cut_words
+from embedder.training.distributed.slices import OwnCounts, OwnWords, contexts_of_ranges, cut_words
 
 
 @pytest.mark.parametrize("parts", [1, 2, 7, 50])
@@ -13,7 +13,7 @@ def test_runs_share_the_contexts_and_cover_each_once(parts, near):
     cuts = cut_words(50, examples, parts)
     assert len(cuts) == parts + 1
     assert (np.diff(cuts) > 0).all()
-    runs = contexts_of_runs(cuts, 50, examples)
+    runs = contexts_of_ranges(cuts, 50, examples)
     contexts = len(context_words(50, examples))
     assert sorted(np.concatenate(runs)) == list(range(contexts))
     if parts <= 7:
@@ -28,9 +28,9 @@ def test_no_more_runs_than_words():
 def test_a_run_has_all_contexts_of_its_words():
     examples = ExamplesConfig(near=1, near_contexts=3)
     cuts = np.array([0, 1, 4, 5])
-    assert list(contexts_of_runs(cuts, 5, examples)[1]) == [1, 2, 3, 6, 7, 9, 10]
+    assert list(contexts_of_ranges(cuts, 5, examples)[1]) == [1, 2, 3, 6, 7, 9, 10]
     windows = ExamplesConfig(source="windows")
-    assert list(contexts_of_runs(cuts, 5, windows)[1]) == [1, 2, 3]
+    assert list(contexts_of_ranges(cuts, 5, windows)[1]) == [1, 2, 3]
 
 
 def test_words_of_other_workers_are_no_targets_here():

@@ -6,13 +6,11 @@ from typing import IO, Any
 
 from embedder.errors import FormatError
 
-_BYTES_A_READ = 1 << 20
-
-
+_BYTES_PER_READ = 1 << 20
 _ENDS = "the file ends early"
 
 
-class Stream:
+class ByteReader:
     """A file read in blocks; what it lacks is a `FormatError` that names the byte.
 
     Parameters
@@ -44,22 +42,22 @@ class Stream:
         self._file.seek(position)
         self._buffer, self._taken, self._start = b"", 0, position
 
-    def take(self, size: int, otherwise: str = _ENDS) -> bytes:
+    def read(self, size: int, otherwise: str = _ENDS) -> bytes:
         """Return the next bytes; `otherwise` is the complaint if there are too few."""
-        if not self._has(size):
+        if not self._fill_buffer(size):
             raise self.fail(otherwise)
         self._taken += size
         return self._buffer[self._taken - size : self._taken]
 
     def unpack(self, layout: str) -> tuple[Any, ...]:
         """Return the next numbers, as `struct.unpack` has them."""
-        return struct.unpack(layout, self.take(struct.calcsize(layout)))
+        return struct.unpack(layout, self.read(struct.calcsize(layout)))
 
-    def take_until(self, mark: bytes, longest: int, otherwise: str) -> bytes:
+    def read_until(self, mark: bytes, longest: int, otherwise: str) -> bytes:
         """Return what is before the next mark, and pass over the mark."""
         end = self._buffer.find(mark, self._taken, self._taken + longest)
         if end < 0:
-            self._has(longest)
+            self._fill_buffer(longest)
             end = self._buffer.find(mark, self._taken, self._taken + longest)
             if end < 0:
                 raise self.fail(otherwise)
@@ -67,14 +65,14 @@ class Stream:
         self._taken = end + len(mark)
         return found
 
-    def _has(self, size: int) -> bool:
+    def _fill_buffer(self, size: int) -> bool:
         """Read on until so many bytes are there; say whether they are."""
         if len(self._buffer) - self._taken < size:
             parts = [self._buffer[self._taken :]]
             length = len(parts[0])
             self._start += self._taken
             self._taken = 0
-            while length < size and (data := self._file.read(_BYTES_A_READ)):
+            while length < size and (data := self._file.read(_BYTES_PER_READ)):
                 parts.append(data)
                 length += len(data)
             self._buffer = b"".join(parts)
