@@ -5,8 +5,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from embedder.config import Config
-from embedder.config_files import LANGUAGE_MODEL_DEFAULTS, WINDOWS_DEFAULTS
+from embedder.config import LANGUAGE_MODEL_DEFAULTS, WINDOWS_DEFAULTS, Config
 
 _MARK = "<!-- configuration -->"
 

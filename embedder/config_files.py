@@ -76,46 +76,9 @@ def with_overrides(config: Config, overrides: typing.Sequence[str], origin: str)
 def make_config(tree: dict[str, Any], origin: str) -> Config:
     """Check a nested dictionary and return it as a `Config`; `origin` names it in errors."""
     try:
-        return Config.model_validate(_with_window_defaults(tree))
+        return Config.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {describe_errors(error)}") from None
-
-
-WINDOWS_DEFAULTS: dict[str, dict[str, Any]] = {
-    "network": {"vectors": "input"},
-    "training": {
-        "passes": 5,
-        "batch_size": 1024,
-        "learning_rate": 5e-3,
-        "hidden_rate_factor": 0.01,
-        "embedding_rate_factor": 1.0,
-    },
-}
-LANGUAGE_MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
-    "vocabulary": {"subsample": 0.0},
-    "network": {"initialisation": "random"},
-    "training": {"batch_size": 256, "hidden_rate_factor": 1.0},
-}
-
-
-def _with_window_defaults(tree: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what windows want otherwise than counts: a row of E then gets many small steps."""
-
-    def section(name: str) -> dict[str, Any]:
-        found = tree.get(name)
-        return found if isinstance(found, dict) else {}
-
-    if section("examples").get("source") != "windows":
-        return tree
-    layers = [WINDOWS_DEFAULTS]
-    if section("network").get("input") == "concat":
-        layers.append(LANGUAGE_MODEL_DEFAULTS)
-    filled = dict(tree)
-    for name in ("vocabulary", "network", "training"):
-        if isinstance(tree.get(name, {}), dict):
-            own = {key: value for layer in layers for key, value in layer.get(name, {}).items()}
-            filled[name] = own | section(name)
-    return filled
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

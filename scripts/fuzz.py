@@ -36,8 +36,8 @@ TARGETS += ["analogies", "similarity", "outliers", "categories", *_FORMATS]
 
 def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, bytes]:
     """Return a reader, the path of the file that it reads, and a valid file."""
-    from embedder.config import CorpusConfig, VocabularyConfig
     from embedder.config_files import load_config
+    from embedder.config_sections import CorpusConfig, VocabularyConfig
     from embedder.evaluation.categories import read_categories
     from embedder.evaluation.outliers import read_outliers
     from embedder.evaluation.questions import read_analogies

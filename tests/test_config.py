@@ -120,10 +120,10 @@ WINDOWS = "examples.source=windows"
         ([WINDOWS, "examples.near=3"], "examples.near: has no effect"),
         (["loss.name=nce"], "loss.name: expected softmax"),
         (["network.dropout=0.1"], "need examples.source windows"),
-        (["validation.files=[b.txt]"], "expected fraction alone"),
+        (["validation.files=[b.txt]"], "expected only fraction"),
         ([WINDOWS, "network.input=concat", "network.vectors=sum"], "expected input or output"),
-        ([WINDOWS, "network.tied=true", "network.hidden=50"], "as large as network.dimension"),
-        ([WINDOWS, "validation.fraction=0.1", "validation.split=[5, 5]"], "expected one of"),
+        ([WINDOWS, "network.tied=true", "network.hidden=50"], "equal to network.dimension"),
+        ([WINDOWS, "validation.fraction=0.1", "validation.split=[5, 5]"], "expected only one of"),
         (["validation.fraction=0.1", "evaluation.ngram=5"], "windows and network.input mean or"),
         (
             [WINDOWS, "network.input=mean", "evaluation.ngram=5"],

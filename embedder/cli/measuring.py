@@ -10,27 +10,27 @@ from embedder.cli.options import (
     DTYPE,
     JSON,
     METHOD,
+    MODEL,
     POST,
     RESTRICT,
-    RUN,
     SIMILARITY,
     VECTORS,
-    FileLists,
     file_list,
+    grouped,
     read_vectors,
     write_json,
 )
 from embedder.cli.program import main
 
 
-@main.command("eval", cls=FileLists)
-@RUN
+@main.command("eval")
+@MODEL
 @ANALOGIES
 @SIMILARITY
 @file_list("--outliers", "Groups of words, an empty line, outliers; or a folder of such files.")
 @file_list("--categories", "Lines 'word category'.")
 @click.option(
-    "--perplexity", multiple=True, metavar="FILE", help="Text for the network to predict."
+    "--perplexity", multiple=True, metavar="FILE", help="Text for a run's network to predict."
 )
 @VECTORS
 @METHOD
@@ -39,106 +39,117 @@ from embedder.cli.program import main
     type=click.IntRange(min=1),
     multiple=True,
     metavar="K",
-    help="Also count analogies whose answer is among the K best.",
+    help="Also count analogies whose answer is among the K best candidates.",
 )
 @RESTRICT
 @POST
 @DTYPE
 @JSON
+@grouped("files", "analogies", "similarity", "outliers", "categories")
+@grouped("source", "kind", "post")
+@grouped("options", "method", "restrict_vocab", "top_k", "dtype")
 def evaluate(
-    run: Path,
-    analogies: tuple[Path, ...],
-    similarity: tuple[Path, ...],
-    outliers: tuple[Path, ...],
-    categories: tuple[Path, ...],
+    model: Path,
+    files: dict[str, tuple[Path, ...]],
     perplexity: tuple[str, ...],
-    vectors: Any,
-    method: Any,
-    top_k: tuple[int, ...],
-    restrict_vocab: int | None,
-    post: tuple[str, ...],
-    dtype: str,
+    source: dict[str, Any],
+    options: dict[str, Any],
     out: Path | None,
 ) -> None:
-    """Measure the vectors of a run or file RUN on questions, and a run's network on text.
+    """Measure vectors on analogies and other tasks, or a run's network on text.
 
-    Several values may follow one option, as in --analogies FILE FILE.
+    MODEL is a run or a file of vectors. Several values may follow one option.
+
+    For example:
+
+        embedder eval runs/quickstart --analogies data/bible-analogies.txt --top-k 5
+        embedder eval vectors.bin --similarity ws-353-all.txt simlex-999.txt
+        embedder eval runs/language-model --perplexity README.md
     """
-    if not any((analogies, similarity, outliers, categories, perplexity)):
+    if not files and not perplexity:
         raise click.UsageError(
             "nothing to evaluate: give --analogies FILE, --similarity FILE, --outliers FILE, "
             "--categories FILE or --perplexity FILE."
         )
     figures: dict[str, Any] = {}
-    if analogies or similarity or outliers or categories:
+    if files:
         from embedder.evaluation.suite import read_tasks
 
-        tasks = read_tasks(analogies, similarity, outliers, categories)
-        loaded = read_vectors(run, vectors, post)
-        tops = tuple(sorted({1, *top_k}))
-        figures = show_evaluation(loaded, tasks, method, restrict_vocab, tops, dtype)
+        tasks = read_tasks(**files)
+        figures = show_evaluation(read_vectors(model, **source), tasks, **options)
     if perplexity:
-        figures["perplexity"] = _perplexities(run, perplexity)
+        figures["perplexity"] = _perplexities(model, perplexity)
     if out is not None:
         write_json(out, figures)
 
 
 def show_evaluation(
-    vectors: Any,
-    tasks: Any,
-    method: Any = "3CosAdd",
-    restrict_vocab: int | None = None,
-    tops: tuple[int, ...] = (1,),
-    dtype: str = "float32",
+    vectors: Any, tasks: Any, dtype: str = "float32", top_k: tuple[int, ...] = (), **options: Any
 ) -> dict[str, Any]:
-    """Print tables and return the same figures for JSON."""
+    """Print tables and return the same figures for JSON.
+
+    Parameters
+    ----------
+    vectors, tasks
+        As for `embedder.evaluation.suite.evaluate`, as are the remaining options.
+    dtype
+        Round the vectors first, and report the loss.
+    top_k
+        Also count analogies whose answer is among this many candidates.
+    """
     from embedder.evaluation import suite
     from embedder.reporting import tables
     from embedder.vectors.rounding import rounded
 
+    tops = tuple(sorted({1, *top_k}))
     rounded_vectors = rounded(vectors, dtype)
-    results = suite.evaluate(rounded_vectors, tasks, method, restrict_vocab)
+    results = suite.evaluate(rounded_vectors, tasks, **options)
     click.echo(tables.result_tables(results, tops))
     figures = results.figures(tops)
     if dtype != "float32":
-        lost = suite.compare(vectors, rounded_vectors, tasks, method, restrict_vocab)
+        lost = suite.compare(vectors, rounded_vectors, tasks, **options)
         click.echo(tables.difference_table("float32", dtype, lost) + "\n")
         figures["rounding"] = {name: found and found._asdict() for name, found in lost.items()}
     return figures
 
 
-@main.command(cls=FileLists)
+@main.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
 @ANALOGIES
 @SIMILARITY
 @METHOD
 @RESTRICT
 @JSON
+@grouped("files", "analogies", "similarity")
+@grouped("options", "method", "restrict_vocab")
 def compare(
     models: tuple[Path, ...],
-    analogies: tuple[Path, ...],
-    similarity: tuple[Path, ...],
-    method: Any,
-    restrict_vocab: int | None,
+    files: dict[str, tuple[Path, ...]],
+    options: dict[str, Any],
     out: Path | None,
 ) -> None:
-    """Compare the first of MODELS with each other one, on what both know.
+    """Compare two or more models on the words that both know.
 
-    MODELS are runs or files of vectors. Intervals and p-values are of the paired bootstrap over
-    questions.
+    MODELS are runs or files of vectors; the first is compared with each of the others. Intervals
+    and p-values come from the paired bootstrap over questions.
+
+    For example:
+
+        embedder compare runs/five-passes runs/tutorial --analogies data/bible-analogies.txt
+        embedder compare gensim.bin runs/books --similarity ws-353-all.txt --json difference.json
     """
     from embedder.evaluation import suite
     from embedder.reporting import tables
 
     if len(models) < 2:
         raise click.UsageError("give at least two models: embedder compare A B --analogies FILE.")
-    if not analogies and not similarity:
+    if not files:
         raise click.UsageError("nothing to compare on: give --analogies FILE or --similarity FILE.")
-    tasks = suite.read_tasks(analogies, similarity)
-    first = read_vectors(models[0], None)
+    tasks = suite.read_tasks(**files)
+    first = read_vectors(models[0])
     figures = {}
     for model in models[1:]:
-        found = suite.compare(first, read_vectors(model, None), tasks, method, restrict_vocab)
+        found = suite.compare(first, read_vectors(model), tasks, **options)
         click.echo(tables.difference_table(str(models[0]), str(model), found) + "\n")
         figures[str(model)] = {name: pair and pair._asdict() for name, pair in found.items()}
     if out is not None:
@@ -156,55 +167,56 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
     return {file: result._asdict() for file, result in results.items()}
 
 
-@main.command(cls=FileLists)
-@RUN
+@main.command()
+@MODEL
 @click.option("--out", type=click.Path(path_type=Path), help="The page; RUN/report.html for a run.")
 @ANALOGIES
 @SIMILARITY
 @RESTRICT
 @VECTORS
-@click.option("--words", multiple=True, metavar="WORD", help="Show the neighbours of these.")
+@click.option(
+    "--words", multiple=True, metavar="WORD", help="Words whose neighbours the page shows."
+)
 @click.option(
     "--map-words",
     type=click.IntRange(min=2, max=20_000),
-    default=2000,
-    show_default=True,
     metavar="N",
-    help="How many of the most frequent words are on the map.",
+    help="How many of the most frequent words to map; 2,000 by default.",
 )
 @click.option(
     "--map",
     "projection",
     type=click.Choice(["pca", "umap"]),
-    default="pca",
-    show_default=True,
-    help="How the map is laid out; umap needs 'embedder[umap]'.",
+    help="Layout of the map; pca by default. umap needs 'embedder[umap]'.",
 )
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
+@grouped("files", "analogies", "similarity")
+@grouped("options", "kind", "words", "map_words", "projection", "restrict_vocab")
 def report(
-    run: Path,
+    model: Path,
     out: Path | None,
-    analogies: tuple[Path, ...],
-    similarity: tuple[Path, ...],
-    restrict_vocab: int | None,
-    vectors: Any,
-    words: tuple[str, ...],
-    map_words: int,
-    projection: Any,
+    files: dict[str, tuple[Path, ...]],
+    options: dict[str, Any],
     browse: bool,
 ) -> None:
-    """Write a page that shows the run or file of vectors RUN, and its charts as PNG and SVG.
+    """Write a page with curves, evaluation, neighbours and a map of words.
 
-    The page is one file and needs no network. Evaluation is on the files that the run's
-    configuration names, or on those given here. Needs: pip install 'embedder[report]'.
+    MODEL is a run or a file of vectors. The page is one file that needs no network; its charts are
+    also written as PNG and SVG. By default, the evaluation uses the files that the run's
+    configuration names. Needs: pip install 'embedder[report]'.
+
+    For example:
+
+        embedder report runs/quickstart --open
+        embedder report vectors.bin --words king sea --out king.html
     """
     from embedder.evaluation.suite import read_tasks
-    from embedder.reporting.report import write_report
+    from embedder.reporting.report import ReportOptions, write_report
 
     if out is None:
-        out = run / "report.html" if run.is_dir() else run.with_suffix(".html")
-    tasks = read_tasks(analogies, similarity) if analogies or similarity else None
-    page = write_report(run, out, vectors, tasks, words, map_words, projection, restrict_vocab)
+        out = model / "report.html" if model.is_dir() else model.with_suffix(".html")
+    tasks = read_tasks(**files) if files else None
+    page = write_report(model, out, ReportOptions(tasks=tasks, **options))
     click.echo(f"Wrote {page}, and its charts to {page.with_suffix('')}.")
     if browse:
         click.launch(str(page.resolve()))

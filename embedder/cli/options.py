@@ -1,5 +1,6 @@
 """Arguments and options that several commands take, and what they do with them."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,59 +9,35 @@ from typing import Any, TypeVar
 import click
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-RUN = click.argument("run", type=click.Path(path_type=Path))
+_OVERRIDES = "embedder.overrides"
+
+CONFIG = click.argument("config", type=click.Path(path_type=Path))
+OVERRIDES = click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+MODEL = click.argument("model", type=click.Path(path_type=Path))
 VECTORS = click.option(
     "--vectors",
+    "kind",
     type=click.Choice(["input", "hidden", "output", "sum"]),
-    help="Which vectors; by default those that the run names.",
+    help="Which vectors of a run; by default those that its configuration names.",
 )
 COUNT = click.option(
     "-n", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
 )
 
 
-class FileLists(click.Command):
-    """A command whose repeatable options take all the files that follow them.
-
-    Only where the command's argument comes first: behind an option it would look like a file.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the option before each of its values, and parse."""
-        if not args or args[0].startswith("-"):
-            return super().parse_args(ctx, args)
-        repeatable = {
-            name
-            for parameter in self.params
-            if isinstance(parameter, click.Option) and parameter.multiple
-            for name in parameter.opts
-        }
-        expanded: list[str] = []
-        option: str | None = None
-        for before, argument in zip(["", *args], args, strict=False):
-            if argument.startswith("-"):
-                option = argument if argument in repeatable else None
-            elif option is not None and before != option:
-                expanded.append(option)
-            expanded.append(argument)
-        return super().parse_args(ctx, expanded)
-
-
-def file_list(name: str, what: str) -> Callable[[_F], _F]:
-    """Return an option that names files; see `FileLists`."""
+def file_list(name: str, description: str) -> Callable[[_F], _F]:
+    """Return an option that names one or more files."""
     return click.option(
-        name, type=click.Path(path_type=Path), multiple=True, metavar="FILE", help=what
+        name, type=click.Path(path_type=Path), multiple=True, metavar="FILE", help=description
     )
 
 
-ANALOGIES = file_list("--analogies", "Questions: Google's, MSR's (NAME.questions) or BATS's.")
+ANALOGIES = file_list("--analogies", "Questions of Google, MSR (NAME.questions) or BATS.")
 SIMILARITY = file_list("--similarity", "Lines 'word word score'.")
 METHOD = click.option(
     "--method",
     type=click.Choice(["3CosAdd", "3CosMul", "PairDistance"]),
-    default="3CosAdd",
-    show_default=True,
-    help="How analogies are answered.",
+    help="How to answer analogies; 3CosAdd by default.",
 )
 RESTRICT = click.option(
     "--restrict-vocab",
@@ -69,29 +46,60 @@ RESTRICT = click.option(
     help="Use only the N most frequent words.",
 )
 JSON = click.option(
-    "--json", "out", type=click.Path(path_type=Path), help="Write the figures here too."
+    "--json", "out", type=click.Path(path_type=Path), help="Also write the results to this file."
 )
 POST = click.option(
     "--post",
     multiple=True,
     metavar="STEP",
-    help="First, in this order: normalise, centre, all-but-the-top[=N].",
+    help="Postprocess first, in this order: normalise, centre, all-but-the-top[=N].",
 )
 DTYPE = click.option(
     "--dtype",
     type=click.Choice(["float32", "float16", "int8"]),
     default="float32",
     show_default=True,
-    help="Round the vectors, and say what is lost.",
+    help="Round the vectors, and report the loss.",
 )
 
 
-def read_vectors(path: Path, vectors: Any, post: tuple[str, ...] = ()) -> Any:
-    """Read a run's or a file's vectors, saying what had to be repaired."""
+def config_option(name: str, key: str, description: str, **settings: Any) -> Callable[[_F], _F]:
+    """Return an option that sets a key of the configuration; see `given_overrides`."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value is not None:
+            ctx.meta.setdefault(_OVERRIDES, []).append(f"{key}={json.dumps(value)}")
+
+    return click.option(name, expose_value=False, callback=remember, help=description, **settings)
+
+
+def given_overrides() -> list[str]:
+    """Return the options of the command that set keys of the configuration, as 'key=value'."""
+    found: list[str] = click.get_current_context().meta.get(_OVERRIDES, [])
+    return found
+
+
+def grouped(name: str, *fields: str) -> Callable[[_F], _F]:
+    """Pass some of a command's options as one dictionary, leaving out those that are not given."""
+
+    def decorate(command: _F) -> _F:
+        @functools.wraps(command)
+        def with_group(**options: Any) -> Any:
+            group = {field: options.pop(field) for field in fields}
+            given = {field: value for field, value in group.items() if value not in (None, ())}
+            return command(**options, **{name: given})
+
+        return with_group  # type: ignore[return-value]
+
+    return decorate
+
+
+def read_vectors(path: Path, kind: Any = None, post: tuple[str, ...] = ()) -> Any:
+    """Read the vectors of a run or file, and report what had to be repaired."""
     from embedder.vectors.formats import load
     from embedder.vectors.postprocessing import postprocess
 
-    loaded = load(path, vectors, progress=True)
+    loaded = load(path, kind, progress=True)
     for repair in loaded.repairs:
         click.echo(f"{path}: {repair}.", err=True)
     return postprocess(loaded, post)

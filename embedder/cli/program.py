@@ -1,5 +1,7 @@
-"""The program itself: what every command has in common."""
+"""The program itself: what all commands have in common, and how the help lists them."""
 
+import inspect
+import re
 from typing import Any
 
 import click
@@ -7,8 +9,53 @@ import click
 from embedder.errors import EmbedderError
 from embedder.version import __version__
 
+_TOPICS = {
+    "Train": ("train", "run", "phrases"),
+    "Look": ("neighbors", "analogy", "report"),
+    "Measure": ("eval", "compare", "check-gradients"),
+    "Convert": ("export", "convert", "index"),
+    "Manage": ("cache",),
+}
+"""The commands in the help, by what people want to do."""
+_LONGEST_SUMMARY = 200
+
+
+class Command(click.Command):
+    """A command; indented lines of its description, such as examples, are shown as they are.
+
+    Options that may be repeated take all the values that follow them, as in --analogies FILE FILE,
+    where the command's argument comes first: behind such an option it would look like a value.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        # Click leaves a paragraph alone that begins with this mark.
+        self.help = re.sub(r"\n\n(?=    )", "\n\n\b\n", inspect.cleandoc(self.help or ""))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the option before each of its values, and parse."""
+        if not args or args[0].startswith("-"):
+            return super().parse_args(ctx, args)
+        repeatable = {
+            name
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and parameter.multiple
+            for name in parameter.opts
+        }
+        expanded: list[str] = []
+        option: str | None = None
+        for before, argument in zip(["", *args], args, strict=False):
+            if argument.startswith("-"):
+                option = argument if argument in repeatable else None
+            elif option is not None and before != option:
+                expanded.append(option)
+            expanded.append(argument)
+        return super().parse_args(ctx, expanded)
+
 
 class _Program(click.Group):
+    command_class = Command
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -19,8 +66,22 @@ class _Program(click.Group):
                 "out of memory; lower vocabulary.max_size or training.batch_size."
             ) from None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by topic, each with its whole summary."""
+        for topic, names in _TOPICS.items():
+            rows = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                assert command is not None
+                rows.append((name, command.get_short_help_str(_LONGEST_SUMMARY)))
+            with formatter.section(topic):
+                formatter.write_dl(rows)
+
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="embedder")
 def main() -> None:
-    """Train word embeddings from your own text on ordinary CPUs, and use them."""
+    """Train word embeddings from your own text on ordinary CPUs, and use them.
+
+    `embedder COMMAND --help` explains a command, with examples.
+    """

@@ -1,11 +1,12 @@
 """Commands that read text: train, run, phrases, and what belongs to them."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from embedder.cli.measuring import show_evaluation
+from embedder.cli.options import CONFIG, OVERRIDES, config_option, given_overrides, grouped
 from embedder.cli.program import main
 from embedder.errors import EmbedderError
 
@@ -14,93 +15,92 @@ _INTERRUPTED = 130
 
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@OVERRIDES
 @click.option("--output", metavar="DIR", help="The run folder, instead of the config's `output`.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is already in the folder.")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Go on with an interrupted run (instead of CONFIG).",
+    help="Resume an interrupted run (instead of CONFIG).",
 )
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="As training.threads.")
-@click.option("--memory-limit", metavar="SIZE", help="As training.memory_limit, such as 2GB.")
-@click.option(
+@config_option(
+    "--threads",
+    "training.threads",
+    "Set training.threads.",
+    type=click.IntRange(min=1),
+    metavar="N",
+)
+@config_option(
+    "--memory-limit",
+    "training.memory_limit",
+    "Set training.memory_limit, for example to 2GB.",
+    metavar="SIZE",
+)
+@config_option(
     "--max-minutes",
+    "training.max_minutes",
+    "Set training.max_minutes: end in time, with a model.",
     type=click.FloatRange(min=0, min_open=True),
     metavar="M",
-    help="As training.max_minutes: end in time, with a model.",
+)
+@config_option(
+    "--engine",
+    "training.engine",
+    "Set training.engine: ray for a cluster.",
+    type=click.Choice(["local", "ray"]),
+)
+@config_option(
+    "--address",
+    "cluster.address",
+    "Set cluster.address; by default Ray starts on this machine.",
+    metavar="HOST:PORT",
+)
+@config_option(
+    "--workers",
+    "cluster.workers",
+    "Set cluster.workers.",
+    type=click.IntRange(min=1),
+    metavar="N",
 )
 @click.option(
-    "--engine", type=click.Choice(["local", "ray"]), help="As training.engine: ray for a cluster."
-)
-@click.option(
-    "--address", metavar="HOST:PORT", help="As cluster.address; without it on this machine."
-)
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="As cluster.workers.")
-@click.option(
-    "--dry-run", is_flag=True, help="Read, count, say what it would take, and train nothing."
+    "--dry-run", is_flag=True, help="Read, count, say what training would take, and stop."
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
+@grouped("mode", "overwrite", "dry_run", "quiet")
 def train(
     config: Path | None,
     overrides: tuple[str, ...],
     output: str | None,
-    overwrite: bool,
     resume: Path | None,
-    threads: int | None,
-    memory_limit: str | None,
-    max_minutes: float | None,
-    engine: str | None,
-    address: str | None,
-    workers: int | None,
-    dry_run: bool,
-    quiet: bool,
+    mode: dict[str, bool],
 ) -> None:
     """Train the network that CONFIG describes.
 
-    Any key can be changed on the command line, dotted:
+    Any key of the configuration can be overridden on the command line, dotted.
 
+    For example:
+
+        embedder train configs/quickstart.yaml
         embedder train configs/quickstart.yaml training.passes=5 corpus.files=my.txt
+        embedder train --resume runs/quickstart
     """
-    from embedder.config_files import load_config, with_overrides
-    from embedder.runs.run_folder import RunFolder
-
-    options = {
-        "training.threads": threads,
-        "training.memory_limit": memory_limit,
-        "training.max_minutes": max_minutes,
-        "training.engine": engine,
-        "cluster.address": None if address is None else json.dumps(address),
-        "cluster.workers": workers,
-    }
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    if (config is None) == (resume is None):
-        raise click.UsageError("give either CONFIG or --resume RUN.")
-    if resume is not None:
-        if overwrite or output:
-            raise click.UsageError("--resume goes on in its own folder, as its config says.")
-        settings = with_overrides(RunFolder(resume).read_config(), given, str(resume))
-        settings = settings.model_copy(update={"output": str(resume)})
-    else:
-        assert config is not None
-        settings = load_config(config, [*overrides, *given])
-        if output is not None:
-            settings = settings.model_copy(update={"output": output})
+    settings = _settings(config, overrides, output, resume, mode["overwrite"])
+    quiet = mode["quiet"]
 
     from embedder.training.train import rehearse
     from embedder.training.train import train as run_training
     from embedder.training.trainer import Interrupted
 
-    if dry_run:
+    if mode["dry_run"]:
         click.echo(rehearse(settings, quiet))
         return
     try:
-        result = run_training(settings, overwrite=overwrite, resume=resume is not None, quiet=quiet)
+        result = run_training(settings, mode["overwrite"], resume is not None, quiet)
     except Interrupted as stop:
         click.echo(
             f"Stopped at {stop}; nothing is lost. "
-            f"Go on with: embedder train --resume {settings.output}",
+            f"Resume with: embedder train --resume {settings.output}",
             err=True,
         )
         raise SystemExit(_INTERRUPTED) from None
@@ -109,6 +109,29 @@ def train(
         raise SystemExit(_INTERRUPTED) from None
     if not quiet:
         _summarise(result.folder)
+
+
+def _settings(
+    config: Path | None,
+    overrides: tuple[str, ...],
+    output: str | None,
+    resume: Path | None,
+    overwrite: bool,
+) -> Any:
+    """Return the configuration of a new or resumed run, with what the command line changes."""
+    from embedder.config_files import load_config, with_overrides
+    from embedder.runs.run_folder import RunFolder
+
+    if (config is None) == (resume is None):
+        raise click.UsageError("give either CONFIG or --resume RUN.")
+    if resume is not None:
+        if overwrite or output:
+            raise click.UsageError("--resume continues in the run's own folder.")
+        settings = with_overrides(RunFolder(resume).read_config(), given_overrides(), str(resume))
+        return settings.model_copy(update={"output": str(resume)})
+    assert config is not None
+    settings = load_config(config, [*overrides, *given_overrides()])
+    return settings if output is None else settings.model_copy(update={"output": output})
 
 
 def _summarise(run: Path) -> None:
@@ -144,21 +167,25 @@ def _summarise(run: Path) -> None:
 @main.command("run")
 @click.argument("experiment", type=click.Path(path_type=Path))
 @click.option("--quiet", is_flag=True, help="No progress bars.")
-@click.option("--dry-run", is_flag=True, help="Name the runs and do none.")
+@click.option("--dry-run", is_flag=True, help="List the runs and stop.")
 @click.option(
     "--cache-limit",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
     metavar="GB",
-    help="Keep at most so much of what runs share for later.",
+    help="Size limit of the cache that runs share.",
 )
 def run_experiment(experiment: Path, quiet: bool, dry_run: bool, cache_limit: float) -> None:
-    """Train and compare all settings that EXPERIMENT describes.
+    """Train and compare all settings of an experiment.
 
-    Runs that are done are not done again, and an interrupted one goes on: type the same command
-    until the experiment is complete. Results are in its folder: results.csv, results.md, best.yaml
-    and plots.
+    EXPERIMENT is a YAML file. Finished runs are skipped and an interrupted one is resumed: repeat
+    the command until the experiment is complete. Its folder then contains results.csv, results.md,
+    best.yaml and plots.
+
+    For example:
+
+        embedder run configs/experiments/study.yaml
     """
     from embedder.examples.cache import Cache
     from embedder.experiments import experiment as experiments
@@ -180,7 +207,7 @@ def run_experiment(experiment: Path, quiet: bool, dry_run: bool, cache_limit: fl
             Cache(limit=round(cache_limit * 1e9)),
         )
     except Interrupted as stop:
-        click.echo(f"Stopped at {stop}; go on with: embedder run {experiment}", err=True)
+        click.echo(f"Stopped at {stop}; resume with: embedder run {experiment}", err=True)
         raise SystemExit(_INTERRUPTED) from None
     heading, cells = results.as_cells(rows)
     click.echo(tables.table(heading, cells))
@@ -192,10 +219,16 @@ def run_experiment(experiment: Path, quiet: bool, dry_run: bool, cache_limit: fl
 @main.command()
 @click.option("--clear", is_flag=True, help="Remove everything.")
 def cache(clear: bool) -> None:
-    """Show what runs of experiments share: corpora as ids, and counts.
+    """Show or clear the cache of what an experiment's runs share.
 
-    They are in $EMBEDDER_CACHE, or embedder in the user's cache folder; beyond 10 GB, or what
-    `embedder run --cache-limit` says, those that were not used for longest go.
+    It contains corpora as ids, and counts, in $EMBEDDER_CACHE or the user's cache folder. Beyond 10
+    GB, or the limit set by `embedder run --cache-limit`, the least recently used entries are
+    removed.
+
+    For example:
+
+        embedder cache
+        embedder cache --clear
     """
     from embedder.examples.cache import Cache
 
@@ -211,26 +244,31 @@ def cache(clear: bool) -> None:
 
 
 @main.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@CONFIG
+@OVERRIDES
 @click.option(
     "-n",
     "--count",
     type=click.IntRange(min=0),
     default=50,
     show_default=True,
-    help="How many of each pass are shown.",
+    help="How many to show from each pass.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write all of them here, for corpus.phrases.file.",
+    help="Write all of them to this file, for corpus.phrases.file.",
 )
 def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | None) -> None:
-    """Print the strongest phrases in the text of CONFIG, as corpus.phrases says; train nothing.
+    """Print the phrases in the text of a configuration, without training.
 
-    Where it asks for none, those of one pass with its other settings.
+    The settings are those of corpus.phrases in CONFIG; if it asks for no passes, one is made.
+
+    For example:
+
+        embedder phrases configs/quickstart.yaml corpus.phrases.passes=2 -n 20
+        embedder phrases configs/quickstart.yaml --out phrases.tsv
     """
     from embedder.config_files import load_config
     from embedder.reporting import tables
@@ -242,17 +280,21 @@ def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | No
     click.echo(tables.phrase_table(found, count))
     if out is not None:
         found.save(out)
-        click.echo(f"\nWrote {out}; give it as corpus.phrases.file={out}.")
+        click.echo(f"\nWrote {out}; use it with corpus.phrases.file={out}.")
 
 
 @main.command("check-gradients")
-@click.argument("config", type=click.Path(path_type=Path))
-@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@CONFIG
+@OVERRIDES
 def check_gradients(config: Path, overrides: tuple[str, ...]) -> None:
-    """Compare the kernels' gradients with finite differences and with explicit Jacobians.
+    """Check a network's gradients against finite differences and Jacobians.
 
-    For the network that CONFIG describes, with random parameters in double precision. Each figure
-    is the largest deviation relative to the largest gradient.
+    The network is the one that CONFIG describes, with random parameters in double precision. Each
+    figure is the largest deviation relative to the largest gradient.
+
+    For example:
+
+        embedder check-gradients configs/quickstart.yaml network.activation=tanh
     """
     from embedder.config_files import load_config
     from embedder.reporting import tables

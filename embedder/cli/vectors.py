@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from embedder.cli.options import COUNT, DTYPE, POST, RUN, VECTORS, FileLists, read_vectors
+from embedder.cli.options import COUNT, DTYPE, MODEL, POST, VECTORS, read_vectors
 from embedder.cli.program import main
 
 
 @main.command()
-@RUN
+@MODEL
 @click.argument("words", nargs=-1, required=True)
 @VECTORS
 @COUNT
@@ -18,13 +18,21 @@ from embedder.cli.program import main
     "--index",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Look there, approximately: a file that `embedder index` wrote.",
+    help="Search approximately, in an index that `embedder index` wrote.",
 )
 def neighbors(
-    run: Path, words: tuple[str, ...], vectors: Any, count: int, index: Path | None
+    model: Path, words: tuple[str, ...], kind: Any, count: int, index: Path | None
 ) -> None:
-    """Print the words nearest to each WORD, by cosine."""
-    loaded = read_vectors(run, vectors)
+    """Print the words nearest to each WORD, by cosine similarity.
+
+    MODEL is a run or a file of vectors.
+
+    For example:
+
+        embedder neighbors runs/quickstart king
+        embedder neighbors vectors.bin king sea -n 5
+    """
+    loaded = read_vectors(model, kind)
     searched = loaded
     if index is not None:
         from embedder.vectors.index import ApproximateIndex
@@ -39,32 +47,44 @@ def neighbors(
 
 
 @main.command("index")
-@RUN
+@MODEL
 @click.argument("out", type=click.Path(path_type=Path))
 @VECTORS
-def build_index(run: Path, out: Path, vectors: Any) -> None:
-    """Write an approximate index of RUN's vectors to OUT, for `neighbors --index OUT`.
+def build_index(model: Path, out: Path, kind: Any) -> None:
+    """Write an approximate index for fast neighbour search.
 
-    Needs usearch: pip install 'embedder[index]'. Worth it for vocabularies of a million words and
-    more; below, exact search answers in a tenth of a second.
+    MODEL is a run or a file of vectors; `embedder neighbors MODEL WORD --index OUT` searches the
+    index. It pays off for vocabularies of a million words and more; for smaller ones, exact search
+    takes a tenth of a second. Needs usearch: pip install 'embedder[index]'.
+
+    For example:
+
+        embedder index runs/books books.usearch
     """
     from embedder.vectors.index import ApproximateIndex
 
-    index = ApproximateIndex.build(read_vectors(run, vectors))
+    index = ApproximateIndex.build(read_vectors(model, kind))
     index.save(out)
     click.echo(f"Wrote {out}; it finds {index.recall():.1%} of the ten nearest of 200 words.")
 
 
 @main.command()
-@RUN
+@MODEL
 @click.argument("a")
 @click.argument("b")
 @click.argument("c")
 @VECTORS
 @COUNT
-def analogy(run: Path, a: str, b: str, c: str, vectors: Any, count: int) -> None:
-    """Complete "A is to B as C is to …"."""
-    loaded = read_vectors(run, vectors)
+def analogy(model: Path, a: str, b: str, c: str, kind: Any, count: int) -> None:
+    """Complete the analogy "A is to B as C is to …".
+
+    MODEL is a run or a file of vectors.
+
+    For example:
+
+        embedder analogy runs/quickstart go went come
+    """
+    loaded = read_vectors(model, kind)
     _report_composed_words(loaded, [a, b, c])
     _print_neighbors(loaded.analogy(a, b, c, count))
 
@@ -97,55 +117,65 @@ _FORMAT = click.option(
             "static-embedding",
         ]
     ),
-    help="By default as OUT's name says: .bin, .npy, .safetensors, .fifu, .tsv, .glove, .ftbin; "
-    "word2vec's text otherwise.",
+    help="By default OUT's suffix decides: .bin, .npy, .safetensors, .fifu, .tsv, .glove, .ftbin; "
+    "otherwise word2vec's text.",
 )
 
 
-@main.command(cls=FileLists)
-@RUN
+@main.command()
+@MODEL
 @click.argument("out", type=click.Path(path_type=Path))
 @_FORMAT
 @VECTORS
 @POST
 @DTYPE
 def export(
-    run: Path, out: Path, file_format: Any, vectors: Any, post: tuple[str, ...], dtype: str
+    model: Path, out: Path, file_format: Any, kind: Any, post: tuple[str, ...], dtype: str
 ) -> None:
-    """Write RUN's vectors to the file (static-embedding: folder) OUT for other tools."""
-    _export(run, out, file_format, vectors, post, dtype)
+    """Write the vectors of a run for other programs.
+
+    MODEL is a run (or a file of vectors); OUT is a file, or a folder for static-embedding.
+
+    For example:
+
+        embedder export runs/quickstart vectors.txt
+        embedder export runs/quickstart vectors.safetensors --post normalise --dtype int8
+    """
+    _export(read_vectors(model, kind, post), out, file_format, dtype)
 
 
-@main.command(cls=FileLists)
+@main.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @_FORMAT
 @POST
 @DTYPE
 def convert(source: Path, out: Path, file_format: Any, post: tuple[str, ...], dtype: str) -> None:
-    """Write the vectors of the file or run IN to OUT in another format.
+    """Convert a file of vectors from any format to any other.
 
-    What IN is, is found out: word2vec's text or binary, GloVe, fastText's .vec or .bin, .npy,
-    safetensors, finalfusion, the embedding projector's .tsv, or a folder of model2vec or
-    sentence-transformers.
+    The format of IN is detected: word2vec text or binary, GloVe, fastText .vec or .bin, .npy,
+    safetensors, finalfusion, the embedding projector's .tsv, or a model2vec or
+    sentence-transformers folder.
+
+    For example:
+
+        embedder convert glove.6B.100d.txt glove.bin
+        embedder convert cc.en.300.bin vectors.safetensors --dtype float16
     """
-    _export(source, out, file_format, None, post, dtype)
+    _export(read_vectors(source, None, post), out, file_format, dtype)
 
 
-def _export(
-    source: Path, out: Path, file_format: Any, vectors: Any, post: tuple[str, ...], dtype: str
-) -> None:
+def _export(vectors: Any, out: Path, file_format: Any, dtype: str) -> None:
     from embedder.vectors.formats import save
     from embedder.vectors.rounding import rounded, rounding_loss
 
-    loaded = read_vectors(source, vectors, post)
-    save(loaded, out, file_format, progress=True, dtype=dtype)
-    words, dimension = loaded.matrix.shape
+    save(vectors, out, file_format, progress=True, dtype=dtype)
+    words, dimension = vectors.matrix.shape
     click.echo(f"Wrote {words:,} vectors of {dimension} dimensions to {out}.")
     if dtype != "float32":
-        loss = rounding_loss(loaded, rounded(loaded, dtype))
+        loss = rounding_loss(vectors, rounded(vectors, dtype))
         click.echo(
-            f"As {dtype}, the mean cosine of a vector with what it was is {loss.cosine:.6f}, and "
+            f"As {dtype}, the mean cosine of a vector with the original is {loss.cosine:.6f}, and "
             f"{loss.neighbors:.1%} of words' ten nearest are the same; eval --dtype {dtype} shows "
             "what that costs."
         )

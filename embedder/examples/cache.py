@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from embedder.errors import RunError
 from embedder.storage import describe_write_error
 from embedder.text.sources import Source, as_corpus_errors
@@ -96,12 +98,9 @@ class Cache:
 
 
 def default_folder() -> Path:
-    """Return `$EMBEDDER_CACHE`, or `embedder` in the user's cache folder."""
+    """Return `$EMBEDDER_CACHE`, or the user's cache folder for this program."""
     own = os.environ.get("EMBEDDER_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or (Path.home() / ".cache")
-    return Path(base) / "embedder"
+    return Path(own) if own else user_cache_path("embedder", appauthor=False)
 
 
 def address(kind: str, settings: dict[str, Any], sources: Sequence[Source] = ()) -> str | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
-from embedder.config import ExamplesConfig
+from embedder.config_sections import ExamplesConfig
 from embedder.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -221,8 +221,12 @@ def count_sample(
             cells = close_gaps(rows.columns, rows.weights, own_room, rows.used)
             columns_file.write(rows.columns[:cells].data)
             weights_file.write(rows.weights[:cells].data)
-    offsets = offsets_from_lengths(used)
-    if offsets[-1] == 0:
+    return _map_cells(offsets_from_lengths(used), paths, dtype)
+
+
+def _map_cells(offsets: Array, paths: tuple[Path, Path], dtype: type) -> Cooccurrences:
+    """Return the counts whose columns and weights are in two files, mapped."""
+    if offsets[-1] == 0:  # an empty file cannot be mapped
         return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, dtype))
     return Cooccurrences(
         offsets,

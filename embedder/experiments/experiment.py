@@ -25,8 +25,9 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from embedder.config import Config, Positive
+from embedder.config import Config
 from embedder.config_files import describe_errors, make_config, read_yaml, set_key
+from embedder.config_sections import Positive
 from embedder.errors import ConfigError, RunError
 from embedder.evaluation.suite import configured_tasks, evaluate
 from embedder.examples.cache import Cache

@@ -172,7 +172,9 @@ def sampled_gradients(kind, share, features, W, b, sample, threads, gradients):
     gradients : SampledGradients
     """
     batch, size = features.shape
-    samples = len(sample.candidates)
+    targets, weights, candidates, target_corrections, _ = sample
+    d_features, d_rows, d_bias = gradients
+    samples = len(candidates)
     rows, shifts = _candidate_rows(W, b, sample)
     d_candidates = np.empty((threads, samples, size), features.dtype)
     d_shifts = np.zeros((threads, samples), features.dtype)
@@ -180,40 +182,37 @@ def sampled_gradients(kind, share, features, W, b, sample, threads, gradients):
     for thread in prange(threads):
         low = thread * batch // threads
         high = (thread + 1) * batch // threads
-        own = features[low:high]
-        targets = sample.targets[low:high]
-        weights = sample.weights[low:high]
+        own, own_targets, own_weights = features[low:high], targets[low:high], weights[low:high]
         target_logits = np.empty(high - low, features.dtype)
         for i in range(high - low):
-            target = targets[i]
-            prefetch_row(W, targets[min(i + _TARGETS_AHEAD, high - low - 1)])
-            correction = sample.target_corrections[low + i]
-            target_logits[i] = np.dot(own[i], W[target]) + b[target] - correction
+            target = own_targets[i]
+            prefetch_row(W, own_targets[min(i + _TARGETS_AHEAD, high - low - 1)])
+            target_logits[i] = np.dot(own[i], W[target]) + b[target] - target_corrections[low + i]
         logits = np.dot(rows, own.T)
-        _prepare(logits, shifts, sample.candidates, targets, kind != NCE)
+        _prepare(logits, shifts, candidates, own_targets, kind != NCE)
         d_targets = np.empty(high - low, features.dtype)
         if kind == SAMPLED_SOFTMAX:
-            losses[thread] = _softmax_of_candidates(logits, target_logits, weights, d_targets)
+            losses[thread] = _softmax_of_candidates(logits, target_logits, own_weights, d_targets)
         else:
-            own_share = features.dtype.type(share)
+            noise = features.dtype.type(share)
             losses[thread] = _logistic_of_candidates(
-                logits, target_logits, weights, own_share, d_targets
+                logits, target_logits, own_weights, noise, d_targets
             )
         np.dot(logits, own, d_candidates[thread])
         for s in range(samples):
             d_shifts[thread, s] = logits[s].sum()
-        d_own = gradients.features[low:high]
+        d_own = d_features[low:high]
         np.dot(logits.T, rows, d_own)
         for i in range(high - low):
-            row = W[targets[i]]
+            row = W[own_targets[i]]
             d = d_targets[i]
             for j in range(size):
                 d_own[i, j] += d * row[j]
-                gradients.rows[low + i, j] = d * own[i, j]
-            gradients.bias[low + i, 0] = d
-    gradients.rows[batch:] = d_candidates[0]
-    gradients.bias[batch:, 0] = d_shifts[0]
+                d_rows[low + i, j] = d * own[i, j]
+            d_bias[low + i, 0] = d
+    d_rows[batch:] = d_candidates[0]
+    d_bias[batch:, 0] = d_shifts[0]
     for thread in range(1, threads):
-        gradients.rows[batch:] += d_candidates[thread]
-        gradients.bias[batch:, 0] += d_shifts[thread]
+        d_rows[batch:] += d_candidates[thread]
+        d_bias[batch:, 0] += d_shifts[thread]
     return losses.sum()

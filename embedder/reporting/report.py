@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config import EvaluationConfig, VectorKind
+from embedder.config_sections import EvaluationConfig, VectorKind
 from embedder.errors import EmbedderError, EvaluationError
 from embedder.evaluation.similarity import pair_cosines
 from embedder.evaluation.suite import Tasks, configured_tasks, evaluate
@@ -47,18 +47,37 @@ class Report(NamedTuple):
     config: str
 
 
-def write_report(
-    path: Path,
-    out: Path,
-    kind: VectorKind | None = None,
-    tasks: Tasks | None = None,
-    words: Sequence[str] = (),
-    map_words: int = 2000,
-    projection: Projection = "pca",
-    restrict_vocab: int | None = None,
-    pictures: bool = True,
-) -> Path:
-    """Write a page about a run, or about a file of vectors, and each chart as PNG and SVG.
+class ReportOptions(NamedTuple):
+    """What to show, and how.
+
+    ``kind``
+        Which vectors of a run; by default those that its configuration names.
+    ``tasks``
+        What to evaluate on; by default what the run's configuration names.
+    ``words``
+        Whose neighbours to show; by default those that the configuration names, or some.
+    ``map_words``
+        How many of the most frequent words are on the map.
+    ``projection``
+        How the map lays words out in the plane.
+    ``restrict_vocab``
+        Evaluate with only this many of the most frequent words; by default as the run's
+        configuration says.
+    ``pictures``
+        Whether to write each chart as PNG and SVG too.
+    """
+
+    kind: VectorKind | None = None
+    tasks: Tasks | None = None
+    words: Sequence[str] = ()
+    map_words: int = 2000
+    projection: Projection = "pca"
+    restrict_vocab: int | None = None
+    pictures: bool = True
+
+
+def write_report(path: Path, out: Path, options: ReportOptions | None = None) -> Path:
+    """Write a page about a run, or about a file of vectors, and its charts as pictures.
 
     Parameters
     ----------
@@ -66,21 +85,8 @@ def write_report(
         The run's folder, or the file.
     out
         The page; the pictures go to a folder of its name without ``.html``.
-    kind
-        Which vectors of a run.
-    tasks
-        What to evaluate on; by default what the run's configuration names.
-    words
-        Whose neighbours to show; by default those that the configuration names, or some.
-    map_words
-        How many of the most frequent words are on the map.
-    projection
-        How the map lays words in the plane.
-    restrict_vocab
-        Evaluate with only so many of the most frequent words; by default as the run's
-        configuration says.
-    pictures
-        Whether to write the PNG and SVG.
+    options
+        What to show.
 
     Returns
     -------
@@ -92,8 +98,9 @@ def write_report(
     EmbedderError
         If the extra's packages are missing, or the run or file cannot be read.
     """
+    options = options or ReportOptions()
     library = _vega()
-    report = _make(path, kind, tasks, words, map_words, projection, restrict_vocab)
+    report = _make(path, options)
     from embedder.reporting.charts import specification
 
     specifications = {
@@ -102,9 +109,9 @@ def write_report(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EmbedderError(f"{out.parent}: cannot be made ({error.strerror}).") from None
+        raise EmbedderError(f"{out.parent}: cannot be created ({error.strerror}).") from None
     write_atomically(out, _page(report, specifications, library.javascript_bundle()).encode())
-    if pictures:
+    if options.pictures:
         folder = out.with_suffix("")
         folder.mkdir(exist_ok=True)
         for name, drawn in specifications.items():
@@ -126,18 +133,11 @@ def _vega() -> Any:
     return vl_convert
 
 
-def _make(
-    path: Path,
-    kind: VectorKind | None,
-    tasks: Tasks | None,
-    words: Sequence[str],
-    map_words: int,
-    projection: Projection,
-    restrict_vocab: int | None,
-) -> Report:
+def _make(path: Path, options: ReportOptions) -> Report:
     from embedder.reporting import charts
 
-    vectors = load(path, kind)
+    tasks, words, restrict_vocab = options.tasks, options.words, options.restrict_vocab
+    vectors = load(path, options.kind)
     folder = RunFolder(path)
     config = folder.read_config() if path.is_dir() and folder.config.exists() else None
     if config is not None:
@@ -156,8 +156,8 @@ def _make(
         lengths = np.linalg.norm(vectors.matrix[some].astype(np.float64), axis=1)
         chart = charts.norms(names, vectors.vocabulary.counts[some], lengths)
         vocabulary.append(("frequency-and-length", chart))
-    shown = vectors.vocabulary.words[:map_words]
-    places, about = _places(vectors, len(shown), projection)
+    shown = vectors.vocabulary.words[: options.map_words]
+    places, about = _places(vectors, len(shown), options.projection)
     name = path.name or str(path)
     drawn = charts.word_map(shown, places, _groups(vectors, len(shown)), f"Words of {name}")
     V, D = vectors.matrix.shape

@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config import CorpusConfig
+from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text.sources import (
     BLOCK_BYTES,

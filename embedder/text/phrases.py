@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config import Config, CorpusConfig, PhrasesConfig
+from embedder.config import Config
+from embedder.config_sections import CorpusConfig, PhrasesConfig
 from embedder.errors import RunError
 from embedder.storage import read_utf8, write_atomically
 from embedder.text.corpus import read_text

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config import VocabularyConfig
+from embedder.config_sections import VocabularyConfig
 from embedder.errors import RunError, VocabularyError
 from embedder.storage import read_utf8, write_atomically
 

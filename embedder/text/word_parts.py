@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from embedder.config import SubwordsConfig
+from embedder.config_sections import SubwordsConfig
 from embedder.errors import VocabularyError
 from embedder.storage import read_utf8, write_atomically
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.arrays import Array, unit_rows
-from embedder.config import VectorKind
+from embedder.config_sections import VectorKind
 from embedder.errors import RunError
 from embedder.network.activation import SLOPES, activate
 from embedder.network.composition import SharedRows

@@ -231,7 +231,7 @@ def test_export_rounds_and_says_how_near(invoke, toy_run, tmp_path):
     out = tmp_path / "v.safetensors"
     result = invoke("export", toy_run, out, "--post", "normalise", "--dtype", "int8")
     assert result.exit_code == 0
-    assert "the mean cosine of a vector with what it was is 0.99" in result.output
+    assert "the mean cosine of a vector with the original is 0.99" in result.output
     fails(
         invoke("export", toy_run, tmp_path / "v.txt", "--dtype", "int8"),
         "word2vec cannot hold int8; expected --format safetensors",
@@ -353,7 +353,7 @@ def test_help_imports_neither_numba_nor_numpy():
     assert not {"numba", "numpy", "pydantic", "yaml", "scipy"} & set(loaded.split())
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(config_file, tmp_path):
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(config_file, tmp_path):
     run = tmp_path / "run"
     arguments = ["train", config_file, "--output", run, "training.passes=100000"]
     process = subprocess.Popen([*PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
@@ -365,7 +365,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(config_file, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"Go on with: embedder train --resume {run}" in errors
+    assert f"Resume with: embedder train --resume {run}" in errors
     assert "Traceback" not in errors
     assert list(run.glob("checkpoint-*.safetensors"))
 

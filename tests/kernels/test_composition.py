@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.config import TrainingConfig
+from embedder.config_sections import TrainingConfig
 from embedder.network.composition import SharedRows
 from embedder.network.inputs import Inputs
 from embedder.network.optimizer import Optimizer

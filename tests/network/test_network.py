@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 
-from embedder.config import NetworkConfig, TrainingConfig
+from embedder.config_sections import NetworkConfig, TrainingConfig
 from embedder.examples.batches import one_hot, target_rows
 from embedder.examples.cooccurrence import Cooccurrences
 from embedder.kernels.softmax import Targets

@@ -14,7 +14,7 @@ from embedder.vectors.word_vectors import WordVectors
 pytest.importorskip("altair", reason="altair is not installed")
 pytest.importorskip("vl_convert", reason="vl-convert-python is not installed")
 
-from embedder.reporting.report import write_report
+from embedder.reporting.report import ReportOptions, write_report
 
 HOSTILE = ["</script><script>alert(1)</script>", "<!--", "<b>&amp;", '"', "\\", "'", "日本", "ok"]
 
@@ -31,7 +31,7 @@ def similarity(toy_run, tmp_path_factory):
 def page(toy_run, toy_files, similarity, tmp_path_factory):
     tasks = read_tasks([toy_files[1]], [similarity])
     out = tmp_path_factory.mktemp("report") / "toy.html"
-    return write_report(toy_run, out, tasks=tasks, map_words=300)
+    return write_report(toy_run, out, ReportOptions(tasks=tasks, map_words=300))
 
 
 def specifications(page):
@@ -60,7 +60,9 @@ def test_a_file_of_vectors_has_a_page_without_training(rng, tmp_path):
     words = [*HOSTILE, *(f"w{i}" for i in range(20))]
     vectors = WordVectors(Vocabulary(words, np.ones(28)), rng.normal(size=(28, 4)).astype("f4"))
     vectors.save(tmp_path / "v.safetensors")
-    page = write_report(tmp_path / "v.safetensors", tmp_path / "v.html", words=HOSTILE)
+    page = write_report(
+        tmp_path / "v.safetensors", tmp_path / "v.html", ReportOptions(words=HOSTILE)
+    )
     found = specifications(page)
     assert list(found) == ["map"]
     assert found["map"]["words"][: len(HOSTILE)] == HOSTILE
@@ -73,7 +75,7 @@ def test_a_file_of_vectors_has_a_page_without_training(rng, tmp_path):
 
 def test_words_that_are_unknown_are_an_error(toy_run, tmp_path):
     with pytest.raises(EmbedderError, match="'nil' is not in the vocabulary"):
-        write_report(toy_run, tmp_path / "r.html", words=["nil"], pictures=False)
+        write_report(toy_run, tmp_path / "r.html", ReportOptions(words=["nil"], pictures=False))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pytest
 
 from embedder.config_files import make_config
 from embedder.errors import ConfigError, RunError
+from embedder.network.composition import OwnRows
 from embedder.runs.checkpoint import load_model
 from embedder.training.forecast import Needs, estimate_needs, refuse_too_large, time_step
 from embedder.training.train import train
@@ -36,7 +37,7 @@ def test_the_estimate_is_what_is_allocated(make_toy_config, monkeypatch):
     monkeypatch.setattr(Trainer, "run", run)
     config = make_toy_config(training={"passes": 1})
     train(config, quiet=True)
-    needs = estimate_needs(config, found["V"], 127_620, 2)
+    needs = estimate_needs(config, OwnRows(found["V"]), 127_620, 2)
     assert needs.parameters == found["parameters"]
     assert found["logits"] < needs.batch < 1.5 * found["logits"]
 
@@ -57,14 +58,14 @@ def test_the_time_of_a_step_is_found_by_taking_steps(make_toy_config, monkeypatc
     monkeypatch.setattr("embedder.training.forecast.time.perf_counter", lambda: next(times))
     config = make_toy_config()
     # By this clock each step takes a second, of as many contexts as are timed at most.
-    assert time_step(config, 100, 5.0, 20, 2) == 1.0
-    assert time_step(config, 10 * 2**14, 5.0, 20, 2) == 10.0
+    assert time_step(config, 100, 5.0, 20, 2, OwnRows(100)) == 1.0
+    assert time_step(config, 10 * 2**14, 5.0, 20, 2, OwnRows(100)) == 10.0
 
 
 def test_a_run_says_how_long_it_will_take(make_toy_config, capsys):
     train(make_toy_config(training={"passes": 1}))
     said = capsys.readouterr().err
-    assert re.search(r"time: about [\d.]+ s a pass \(\d+ steps\), [\d.]+ s of training", said)
+    assert re.search(r"time: about [\d.]+ s per pass \(\d+ steps\), [\d.]+ s of training", said)
 
 
 def test_limits_are_written_with_or_without_a_unit():

@@ -226,6 +226,6 @@ def test_a_dry_run_tells_the_memory_of_all_rows(make, capsys):
     with_subwords, without = make(), make(subwords={})
     told = []
     for config in (with_subwords, without):
-        assert "a pass" in rehearse(config)
+        assert "per pass" in rehearse(config)
         told.append(capsys.readouterr().err.split("memory: parameters and optimizer ")[1][:5])
     assert told[0] != told[1]

@@ -307,10 +307,10 @@ def test_a_run_that_has_no_more_time_ends_with_its_model(make_toy_config, capsys
 def test_a_rehearsal_says_what_it_would_take_and_leaves_nothing(make_toy_config):
     config = make_toy_config()
     said = rehearse(config, quiet=True)
-    assert re.match(r"[\d,]+ words, [\d,]+ tokens\ntime: about [\d.]+ s a pass", said)
+    assert re.match(r"[\d,]+ words, [\d,]+ tokens\ntime: about [\d.]+ s per pass", said)
     assert not Path(config.output).exists()
     windows = make_toy_config(examples=WINDOWS, network={"input": "mean"})
-    assert re.search(r"time: about [\d.]+ s a pass", rehearse(windows, quiet=True))
+    assert re.search(r"time: about [\d.]+ s per pass", rehearse(windows, quiet=True))
 
 
 @pytest.mark.parametrize("sizes", [{"dimension": 1, "hidden": 1}, {"dimension": 1, "hidden": 3}])

@@ -39,13 +39,6 @@ def test_rows_that_get_ever_better_are_found(monkeypatch):
     assert found.ids.tolist() == [[999, 998, 997]]
 
 
-def test_lengths_neither_overflow_nor_divide_by_zero():
-    matrix = np.array([[3e38, 3e38], [0, 0], [3, 4]], np.float32)
-    lengths = row_lengths(matrix)
-    assert lengths[1:].tolist() == [1, 5]
-    assert lengths[0] == np.finfo(np.float32).max
-
-
 def test_what_fails_in_a_thread_is_raised(monkeypatch):
     monkeypatch.setattr("embedder.vectors.search._ROWS_PER_BLOCK", 2)
 

@@ -7,7 +7,7 @@ their exact cost, for validation, is the cross-entropy of the whole softmax over
 from typing import TYPE_CHECKING, Protocol
 
 from embedder.arrays import Array
-from embedder.config import LossConfig
+from embedder.config_sections import LossConfig
 from embedder.network.losses.classes import ClassSoftmax
 from embedder.network.losses.sampled import SampledLoss
 from embedder.network.losses.softmax import Softmax

@@ -18,7 +18,8 @@ from ray.util import get_node_ip_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from embedder.arrays import Array
-from embedder.config import ClusterConfig, Config
+from embedder.config import Config
+from embedder.config_sections import ClusterConfig
 from embedder.errors import EmbedderError, RunError
 from embedder.examples.batches import CountedRows
 from embedder.examples.cooccurrence import Cooccurrences

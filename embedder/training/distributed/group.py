@@ -105,11 +105,11 @@ class Group:
         self._config = config
         self._ownership = ownership
         self._contexts = ownership.contexts()
-        self._leader = Worker(config, cluster.threads)
         self._address = cluster.address
         self._serving: list[Reference] = []
         self._connection: tuple[Exchange, Slice] | None = None
         self._placement = cluster.place(config, len(ownership.ranges))
+        self._leader = Worker(config, cluster.threads)
 
     def load(self, vocabulary: int, sums: list[Reference]) -> tuple[Array, Array, Array]:
         """Have each process load its ranges of the counts.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from embedder.arrays import Array, cut_evenly
-from embedder.config import ExamplesConfig
+from embedder.config_sections import ExamplesConfig
 from embedder.examples.cooccurrence import Cooccurrences, context_words
 from embedder.kernels.softmax import Targets
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from embedder.config import VectorKind
+from embedder.config_sections import VectorKind
 from embedder.errors import FormatError, VocabularyError
 from embedder.text.sources import Source, as_corpus_errors, open_source
 from embedder.vectors.formats import (

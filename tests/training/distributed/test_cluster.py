@@ -220,7 +220,7 @@ def test_a_worker_killed_in_training_is_replaced(
 
     def step(self, batch):
         if not killed and self.number == (3 if before_a_checkpoint else 40):
-            killed.extend(self._engine._placement.actors)
+            killed.extend(self._engine._group._placement.actors)
             ray.kill(killed[0])
         return original(self, batch)
 
@@ -240,7 +240,7 @@ def test_workers_that_are_lost_again_and_again_end_the_training(on_cluster, monk
     def lost(*_):
         raise WorkerLost("gone")
 
-    monkeypatch.setattr(engine.RayEngine, "_place", lost)
+    monkeypatch.setattr(engine, "Group", lost)
     monkeypatch.setattr(engine, "_LOSSES_WITHOUT_PROGRESS", 2)
     with pytest.raises(RunError, match=r"the workers are lost \(gone\).*--resume"):
         train(config, quiet=True)
@@ -278,7 +278,7 @@ def test_faults_of_the_text_are_told_as_by_one_process(on_cluster, write):
 
 
 def test_losses_that_are_not_the_exact_softmax_are_refused(make_toy_config):
-    with pytest.raises(ConfigError, match=r"training\.engine: ray cuts the exact softmax"):
+    with pytest.raises(ConfigError, match=r"training\.engine: ray splits the exact softmax"):
         make_toy_config(
             examples={"source": "windows"},
             loss={"name": "negative-sampling"},

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from embedder.config import ExamplesConfig
+from embedder.config_sections import ExamplesConfig
 from embedder.examples.cooccurrence import context_words
 from embedder.training.distributed.slices import OwnCounts, OwnWords, contexts_of_ranges, cut_words
 

@@ -1,0 +1,339 @@
+"""The sections of a configuration: keys, types, defaults and descriptions.
+
+`embedder.config` puts the sections together and knows which settings fit together.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+VectorKind = Literal["input", "hidden", "output", "sum"]
+
+
+class Section(BaseModel):
+    """Keys that belong together."""
+
+    # strict: "5" is not a number and 1.5 is not a count, so a typo is not silently rounded.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class PhrasesConfig(Section):
+    """Pairs of adjacent words to join into one word (Mikolov et al. 2013, section 4)."""
+
+    passes: Annotated[int, Field(ge=0, le=9)] = 0
+    """Number of passes over the text; 0 joins nothing. Each pass joins pairs of the words that the
+    pass before it produced: two passes find phrases of up to four words."""
+    min_count: Positive = 5
+    """Ignore pairs that occur fewer times. The original scoring subtracts this from each pair's
+    count."""
+    scoring: Literal["original", "npmi"] = "original"
+    """(n_ab − min_count) N / (n_a n_b), or normalised pointwise mutual information, at most 1; both
+    as in gensim's Phrases."""
+    threshold: float = 10.0
+    """Join pairs with a higher score. For npmi, try 0.5."""
+    joiner: Annotated[str, Field(pattern=r"^\S+$")] = "_"
+    """Text between the words of a joined phrase."""
+    connectors: list[str] = []
+    """Words such as `of` that may occur between the two words of a pair and are never one of
+    them."""
+    file: str | None = None
+    """Phrases written by `embedder phrases CONFIG --out FILE`, to use instead of learning them."""
+
+    @property
+    def used(self) -> bool:
+        """Whether any phrases are joined."""
+        return self.passes > 0 or self.file is not None
+
+    @model_validator(mode="after")
+    def _file_stands_alone(self) -> "PhrasesConfig":
+        fields = type(self).model_fields
+        changed = [
+            name
+            for name in fields
+            if name in self.model_fields_set and getattr(self, name) != fields[name].default
+        ]
+        if self.file is not None and changed != ["file"]:
+            raise ValueError(
+                f"corpus.phrases.{next(n for n in changed if n != 'file')}: has no effect with "
+                "corpus.phrases.file, which contains phrases that were learned already"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _threshold_suits_the_scoring(self) -> "PhrasesConfig":
+        if self.scoring == "npmi" and not -1 <= self.threshold < 1:
+            raise ValueError(
+                "corpus.phrases.threshold: expected a number from -1 to 1 for scoring npmi, such "
+                f"as 0.5, got {self.threshold:g}"
+            )
+        if self.scoring == "original" and self.threshold <= 0:
+            raise ValueError(
+                "corpus.phrases.threshold: expected a number greater than 0 for scoring original, "
+                f"got {self.threshold:g}"
+            )
+        return self
+
+
+class CorpusConfig(Section):
+    """Where the text is, and how it is split into words."""
+
+    files: list[str] = Field(min_length=1)
+    """Files, folders, globs, `package:NAME/PATH`, URLs, or `-` for standard input."""
+    tokenizer: Literal["words", "whitespace"] = "words"
+    """`words`: runs of letters, digits and combining marks, with inner apostrophes; `whitespace`:
+    whatever is between ASCII whitespace."""
+    lowercase: bool = True
+    """Convert all words to lower case."""
+    text_field: str | None = None
+    """The field that contains the text, for JSON lines."""
+    phrases: PhrasesConfig = PhrasesConfig()
+    """Pairs of words to join."""
+    limit: ByteSize | None = None
+    """Fail if the uncompressed text exceeds this (e.g. 50GB). Without a limit, a small compressed
+    file may expand to any size; memory stays constant."""
+    errors: Literal["strict", "replace", "ignore"] = "strict"
+    """What to do with bytes that are not UTF-8."""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _one_file_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+class VocabularyConfig(Section):
+    """Which words get a vector."""
+
+    min_count: Positive = 5
+    """Ignore words that occur fewer times."""
+    max_size: Positive | None = None
+    """Keep at most this many words, the most frequent ones."""
+    subsample: Annotated[float, Field(ge=0.0)] = 1e-3
+    """Threshold t of Mikolov et al. 2013: occurrences of more frequent words are dropped at random;
+    0 keeps all."""
+    unknown: Annotated[str, Field(pattern=r"^\S+$")] | None = None
+    """A symbol, such as <unk>, that replaces all other words; by default they are dropped."""
+
+
+class ExamplesConfig(Section):
+    """How the tokens become training examples."""
+
+    source: Literal["cooccurrence", "windows"] = "cooccurrence"
+    """`cooccurrence` trains on the counts of all windows of a word at once (network.input: word);
+    `windows` trains on each window of the text separately."""
+    window: Positive = 5
+    """Words on each side of the centre word."""
+    window_weights: Literal["linear", "uniform", "harmonic"] = "linear"
+    """Weight of a neighbour at distance d in counts: (window − d + 1)/window, 1, or 1/d. Also used
+    for a spectral start."""
+    near: Annotated[int, Field(ge=0)] = 2
+    """Up to this distance, neighbours to the left and to the right are position-specific contexts
+    with outputs of their own. For source cooccurrence."""
+    near_contexts: Positive = 10_000
+    """Number of words, the most frequent ones, with position-specific contexts; other near
+    neighbours count like distant ones."""
+    sides: Literal["both", "left"] = "both"
+    """Words on both sides, or only those before. For source windows, as are the following keys."""
+    dynamic: bool = False
+    """Draw the size of each window from 1 … window, as word2vec does, which gives near words more
+    weight."""
+    across_sentences: bool = False
+    """Let windows extend across the ends of sentences."""
+    shuffle_tokens: Positive = 1 << 20
+    """Number of tokens held in memory and shuffled together; they come from all over the corpus."""
+
+
+class NetworkConfig(Section):
+    """The network's shape and its initial parameters."""
+
+    input: Literal["word", "mean", "concat"] = "word"
+    """The input x. `word`: the centre word's vector, which predicts its neighbours. `mean`: the
+    mean of the window's vectors (CBOW), which predicts the centre word. `concat`: the window's
+    vectors concatenated (Bengio et al. 2003), which predict the same."""
+    dimension: Positive = 100
+    """D, the length of a word's input vector."""
+    hidden: Positive = 100
+    """H, the number of hidden units and the length of hidden, output and sum vectors."""
+    activation: Literal["sigmoid", "tanh", "relu", "identity"] = "sigmoid"
+    """Activation function of the hidden layer."""
+    direct: bool = False
+    """Connect the input directly to the logits as well (Bengio et al. 2003)."""
+    tied: bool = False
+    """Share one table between input and output, W2 = E (Press and Wolf 2017)."""
+    initialisation: Literal["spectral", "random"] = "spectral"
+    """Start from a truncated SVD of the positive PMI of the counts, or at random."""
+    vectors: VectorKind = "sum"
+    """The kind of vectors that `eval`, `neighbors` and `export` use by default."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the entries of x and h set to zero in a step (Srivastava et al. 2014)."""
+
+
+class SubwordsConfig(Section):
+    """Rows that a word's input vector averages, besides the word's own row.
+
+    Words with common parts learn from each other, and words never seen have vectors.
+    """
+
+    min_n: Positive = 3
+    """Minimum length of n-grams in characters; `<` and `>` mark the ends of a word (Bojanowski et
+    al. 2017)."""
+    max_n: Annotated[int, Field(ge=0, le=64)] = 0
+    """Maximum length of n-grams; 0 disables them. fastText's default is 6."""
+    buckets: Annotated[int, Field(gt=0, le=1 << 31)] = 2_000_000
+    """Number of buckets that n-grams are hashed into, as in fastText; unused buckets cost
+    nothing."""
+    parts: str | None = None
+    """A file of lines 'word<TAB>part<TAB>…' with lemmas, stems or classes, whose rows words
+    share."""
+
+    @property
+    def used(self) -> bool:
+        """Whether words share rows."""
+        return self.max_n > 0 or self.parts is not None
+
+    @model_validator(mode="after")
+    def _lengths_are_a_range(self) -> "SubwordsConfig":
+        if self.max_n and self.min_n > self.max_n:
+            raise ValueError(
+                f"subwords.min_n: expected at most subwords.max_n, {self.max_n}, got {self.min_n}"
+            )
+        return self
+
+
+class LossConfig(Section):
+    """The loss that training minimises."""
+
+    name: Literal["softmax", "class-softmax", "sampled-softmax", "negative-sampling", "nce"] = (
+        "softmax"
+    )
+    """The exact softmax; a softmax in two levels, exact too and cheaper for many words; or a loss
+    over sampled candidates."""
+    classes: Positive | None = None
+    """Number of classes for class-softmax; by default √V."""
+    samples: Positive = 256
+    """Number of candidates that the examples of a batch share, for the sampled losses."""
+    negatives: Annotated[float, Field(gt=0.0)] = 5.0
+    """Noise words per example for negative-sampling and nce: the total weight of the samples."""
+    proposal: Literal["unigram", "log-uniform"] = "unigram"
+    """Distribution of the candidates: counts^power, or log(1 + 1/rank)."""
+    power: Fraction = 0.75
+    """Exponent of the counts, for proposal unigram."""
+
+
+class TrainingConfig(Section):
+    """How the loss is minimised."""
+
+    passes: Positive = 10
+    """Number of passes. From counts, a pass draws as many rows as there are words in the
+    vocabulary; from windows, it reads the text once."""
+    batch_size: Positive = 256
+    """B, the number of examples per step."""
+    optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
+    """The optimizer."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 2e-2
+    """Learning rate of the output layer; the two factors below apply to the other layers."""
+    hidden_rate_factor: Annotated[float, Field(ge=0.0)] = 0.1
+    """Rate of W1 and b1, as a multiple of the learning rate."""
+    embedding_rate_factor: Annotated[float, Field(ge=0.0)] = 5.0
+    """Rate of E, as a multiple of the learning rate."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    """Number of steps over which the rate first rises linearly."""
+    final_rate_fraction: Fraction = 0.02
+    """Fraction of the learning rate to which the rate falls linearly by the end."""
+    row_sampling: Fraction = 0.5
+    """From counts, draw rows with probability ∝ count^row_sampling, weighted so that the expected
+    gradient stays the same."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Decoupled weight decay: each step shrinks the weights it updates by learning rate × this
+    (Loshchilov and Hutter 2019)."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """Seed for all random draws. The same seed and number of threads give bit-identical results."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Number of threads; 0 uses all that the machine offers."""
+    clip_gradients: Annotated[float, Field(gt=0.0)] | None = None
+    """Clip every entry of a gradient to ± this."""
+    checkpoint_every: (
+        Annotated[int, Field(ge=0)]
+        | Annotated[str, Field(pattern=r"^[1-9][0-9]* (passes|steps|minutes)$")]
+    ) = 5
+    """Passes between checkpoints, or for example `500 steps` or `10 minutes`; 0 saves one only when
+    training is interrupted."""
+    checkpoints_kept: Positive = 2
+    """Number of recent checkpoints to keep; if the newest is damaged, the one before it is used."""
+    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
+    """Time limit for the whole run: the learning rate falls in time for it, and training ends there
+    with a model. Two such runs are not bit-identical."""
+    memory_limit: ByteSize | None = None
+    """Memory limit, such as 2GB: counting stays below it by going through the disk, and a network
+    that does not fit is refused. By default, the limit is what the machine has available."""
+    engine: Literal["local", "ray"] = "local"
+    """Train in this process, or on a Ray cluster (see `cluster`)."""
+
+    @property
+    def checkpoint_interval(self) -> tuple[int, str]:
+        """The number and the unit of what passes between two checkpoints."""
+        if isinstance(self.checkpoint_every, int):
+            return self.checkpoint_every, "passes"
+        amount, unit = self.checkpoint_every.split()
+        return int(amount), unit
+
+
+class ClusterConfig(Section):
+    """The cluster for `training.engine: ray`."""
+
+    address: str | None = None
+    """Address of the cluster's head, such as `10.0.0.1:6379`, or `auto` on one of its machines. By
+    default, Ray is started on this machine for the run."""
+    workers: Positive | None = None
+    """Number of processes that share the output layer, with training.threads CPUs each; by default
+    one per machine."""
+    shard_size: Annotated[ByteSize, Field(gt=0)] = ByteSize(64_000_000)
+    """Approximate size of the shards into which text is cut for counting."""
+    wait_minutes: Annotated[float, Field(ge=0.0)] = 1.0
+    """When workers are lost, wait this long for replacements before continuing with those left."""
+
+
+class ValidationConfig(Section):
+    """Held-out text."""
+
+    fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the sentences to hold out of training and report the loss on."""
+    files: list[str] = []
+    """Files with validation text, instead."""
+    split: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    """Numbers of tokens that train and validate, instead; the rest of the text is the test."""
+    every: Annotated[int, Field(ge=0)] = 0
+    """Steps between two validations; 0 validates at the end of each pass."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Stop after this many validations without improvement and keep the best parameters; 0 never
+    stops early."""
+
+
+class EvaluationConfig(Section):
+    """What `embedder train` shows when it ends."""
+
+    words: list[str] = []
+    """Words whose neighbours are printed; by default a few from the vocabulary."""
+    analogies: list[str] = []
+    """Files of analogy questions."""
+    similarity: list[str] = []
+    """Files of word pairs with human similarity scores."""
+    restrict_vocab: Positive | None = None
+    """Use only this many of the most frequent words."""
+    ngram: Annotated[int, Field(ge=0, le=9)] = 0
+    """Order of a Kneser–Ney model of the training text, to compare the network's perplexity on
+    held-out text with, and to mix it with; 0 for none. The model is built in memory."""
+
+
+class TrackingConfig(Section):
+    """Where metrics go, besides the run's folder."""
+
+    tensorboard: bool = False
+    """Write event files to the folder `tensorboard` of the run."""
+    mlflow: str | None = None
+    """MLflow's tracking server or store, such as `sqlite:///mlflow.db`."""
+    experiment: str = "embedder"
+    """Name of the MLflow experiment."""
