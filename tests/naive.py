@@ -38,6 +38,75 @@ def count_words(text):
     return Counter(re.findall(rb"[^ \t\n\r\v\f]+", text))
 
 
+def blank_between_words(text, word_characters):
+    """The text with spaces, one a byte, for all but words, apostrophes in them, and newlines."""
+    blanked = ""
+    for i, character in enumerate(text):
+        around = text[i - 1 : i] + text[i + 1 : i + 2]
+        inner = character in "'’" and len(around) == 2 and set(around) <= word_characters
+        stays = character in word_characters or inner or character == "\n"
+        blanked += character if stays else " " * len(character.encode())
+    return blanked
+
+
+def encode(text, numbers):
+    """Numbers of a text's words, −1 for a newline; new words get the next number."""
+    ids = []
+    for line in re.split(rb"(\n)", text):
+        words = re.findall(rb"[^ \t\n\r\v\f]+", line)
+        ids += [-1] if line == b"\n" else [numbers.setdefault(w, len(numbers)) for w in words]
+    return ids
+
+
+def renumber(ids, new_ids, previous=-1):
+    """New ids without the words that have none, and without sentences that are empty then."""
+    out = [previous]
+    for old in ids:
+        new = -1 if old < 0 else new_ids[old]
+        if (old >= 0 and new >= 0) or (old < 0 and out[-1] >= 0):
+            out.append(new)
+    return out[1:]
+
+
+def uniform(seed, counter):
+    """Number `counter` of SplitMix64 from a seed, over 2⁶⁴, to 53 bits."""
+    mask = 2**64 - 1
+    z = ((seed + counter) * 0x9E3779B97F4A7C15) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    z = z ^ (z >> 31)
+    return (z >> 11) / 2**53
+
+
+def sample_tokens(ids, keep, seed, held_out, want_held_out, place=0, sentence=0):
+    """What one side of the validation split keeps, without empty sentences."""
+    out = []
+    for i, word in enumerate(ids):
+        if word < 0:
+            sentence += 1
+            out += [-1] if out and out[-1] >= 0 else []
+        elif (uniform(seed + 1, sentence) < held_out) == want_held_out:
+            out += [word] if uniform(seed, place + i) < keep[word] else []
+    return out
+
+
+def drop_tokens(ids, keep, seed, first, drop_ends):
+    out = []
+    for i, word in enumerate(ids):
+        stays = not drop_ends if word < 0 else uniform(seed, first + i) < keep[word]
+        out += [word] if stays else []
+    return out
+
+
+def count_ids(ids, words):
+    return [list(ids).count(word) for word in range(words)]
+
+
+def positions(ids, words):
+    """Where each of some words stands."""
+    return [[i for i, other in enumerate(ids) if other == word] for word in words]
+
+
 def windows(sentences, distance_weights):
     """(centre, neighbour, weight, offset) for every pair of positions in one window."""
     for sentence in sentences:
@@ -58,6 +127,52 @@ def cooccurrences(sentences, vocabulary, distance_weights, near=0, near_contexts
             context += vocabulary if offset < 0 else vocabulary + apart
         counts[centre, context] += weight
     return counts
+
+
+def dense_counts(counts, columns):
+    """(V, columns) of counts in compressed rows."""
+    offsets, own_columns, weights = counts
+    out = np.zeros((len(offsets) - 1, columns))
+    for row, (i, j) in enumerate(itertools.pairwise(offsets)):
+        for k in range(i, j):
+            out[row, own_columns[k]] += weights[k]
+    return out
+
+
+def dense_piece(piece, rows, columns):
+    """(rows, columns) of a piece of counts: its rows, their ends, columns and weights."""
+    own_rows, ends, own_columns, weights = piece
+    out = np.zeros((rows, columns))
+    for row, i, j in zip(own_rows, [0, *ends], ends, strict=False):
+        for k in range(i, j):
+            out[row, own_columns[k]] += weights[k]
+    return out
+
+
+def count_cells_per_range(dense, range_of, ranges):
+    """Cells, and rows that are not empty, in the columns of each range."""
+    parts = [dense[:, range_of == r] != 0 for r in range(ranges)]
+    return [part.sum() for part in parts], [part.any(1).sum() for part in parts]
+
+
+def fold(dense, words):
+    """(V, V) of counts (V, C), given the word of each context."""
+    out = np.zeros((len(dense), len(dense)))
+    for context, word in enumerate(words):
+        out[:, word] += dense[:, context]
+    return out
+
+
+def close_gaps(array, room, used):
+    return [number for i, n in zip(room, used, strict=False) for number in array[i : i + n]]
+
+
+def sparse_times_dense(offsets, columns, values, dense):
+    out = np.zeros((len(offsets) - 1, dense.shape[1]))
+    for row, (i, j) in enumerate(itertools.pairwise(offsets)):
+        for k in range(i, j):
+            out[row] += values[k] * dense[columns[k]]
+    return out
 
 
 def activate(r, activation):
@@ -123,6 +238,21 @@ def scatter(d_table, ids, d_x, combine):
     return d_table
 
 
+def group_places(ids):
+    """{id: its places}, without negative ids, in order of the ids."""
+    return {i: [p for p, j in enumerate(ids) if i == j] for i in sorted(set(ids)) if i >= 0}
+
+
+def number_places(groups, places):
+    """The number of the group that each place is in, or −1."""
+    numbers = {place: g for g, own in enumerate(groups.values()) for place in own}
+    return [numbers.get(place, -1) for place in range(places)]
+
+
+def sum_groups(groups, gradient, places_per_row):
+    return [sum(gradient[p // places_per_row] for p in places) for places in groups.values()]
+
+
 def class_softmax(hidden, W, b, targets, weights, starts):
     """J, ∂J/∂h, ∂J/∂W, ∂J/∂b of two levels; the rows of W behind the words are the classes'."""
     V = starts[-1]
@@ -141,6 +271,22 @@ def class_softmax(hidden, W, b, targets, weights, starts):
             d_W[rows] += np.outer(d_theta, h)
             d_b[rows] += d_theta
     return loss, d_hidden, d_W, d_b
+
+
+def within_classes(hidden, W, b, targets, weights, starts):
+    """w log p(word | class), and ∂J/∂h, ∂J/∂W, ∂J/∂b of J = −Σ w log p, an example at a time."""
+    likelihoods = np.zeros(len(hidden))
+    d_hidden, d_W, d_b = np.zeros_like(hidden), np.zeros_like(W), np.zeros_like(b)
+    for i, (h, target, weight) in enumerate(zip(hidden, targets, weights, strict=True)):
+        low, high = next((j, k) for j, k in itertools.pairwise(starts) if j <= target < k)
+        theta = W[low:high] @ h + b[low:high]
+        log_p = theta - theta.max() - np.log(np.exp(theta - theta.max()).sum())
+        likelihoods[i] = weight * log_p[target - low]
+        d_theta = weight * (np.exp(log_p) - np.eye(high - low)[target - low])
+        d_hidden[i] = d_theta @ W[low:high]
+        d_W[low:high] += np.outer(d_theta, h)
+        d_b[low:high] += d_theta
+    return likelihoods, d_hidden, d_W, d_b
 
 
 def sampled(kind, hidden, W, b, targets, weights, candidates, q, k):
@@ -170,17 +316,18 @@ def sampled(kind, hidden, W, b, targets, weights, candidates, q, k):
     return loss, d_hidden, d_W, d_b
 
 
-def window_examples(ids, window, left_only):
-    """(context, centre) of every token, −1 for what is missing."""
+def window_examples(ids, window, left_only, seed=None):
+    """(context, centre) of every token, −1 for what is missing; a seed draws windows' sizes."""
     for i, centre in enumerate(ids):
         if centre < 0:
             continue
+        size = window if seed is None else 1 + int(uniform(seed, i) * window)
         slots = []
         for side in [-1] if left_only else [-1, 1]:
             words, alive = [], True
             for d in range(1, window + 1):
                 j = i + side * d
-                alive = alive and 0 <= j < len(ids) and ids[j] >= 0
+                alive = alive and d <= size and 0 <= j < len(ids) and ids[j] >= 0
                 words.append(int(ids[j]) if alive else -1)
             slots += words[::-1] if side < 0 else words
         yield slots, centre
@@ -282,6 +429,16 @@ def ngram_buckets(word, min_n, max_n, buckets):
     return found
 
 
+def compose_words(words, rows, first, min_n, max_n, buckets):
+    """Each word's mean of its own row and its n-grams'; None is a word without n-grams."""
+    V = len(rows) - buckets
+    out = []
+    for i, word in enumerate(words, start=first):
+        found = [] if word is None else ngram_buckets(word, min_n, max_n, buckets)
+        out.append(rows[[i, *(V + bucket for bucket in found)]].mean(0))
+    return np.array(out)
+
+
 def compose(table, starts, rows):
     """Each word's mean of its rows."""
     return np.array([table[rows[i:j]].mean(0) for i, j in itertools.pairwise(starts)])
@@ -296,19 +453,51 @@ def hand_on(d_words, starts, rows, height):
     return d_rows
 
 
-def phrases(sentences, scoring, min_count, threshold, connectors):
-    """{(first, between…, second): score} of the pairs of words that are phrases."""
-    words, pairs = Counter(), Counter()
+def group_rows(starts, rows, words):
+    """{row: places of the words that it is in}, in order of first appearance."""
+    groups = {}
+    for place, word in enumerate(words):
+        for row in rows[starts[word] : starts[word + 1]]:
+            groups.setdefault(row, []).append(place)
+    return groups
+
+
+def number_triples(keys):
+    """{triple: its place}, in order of first appearance."""
+    return {key: place for place, key in enumerate(dict.fromkeys(keys))}
+
+
+def count_pairs(sentences, connectors):
+    """How often each (first, between…, second) stands in the text."""
+    pairs = Counter()
     for sentence in sentences:
         before, between = None, ()
         for word in sentence:
-            words[word] += 1
             if word in connectors:
                 between += (word,)
                 continue
             if before is not None:
                 pairs[before, *between, word] += 1
             before, between = word, ()
+    return pairs
+
+
+def join_pairs(sentence, joined, connectors):
+    """A sentence with {(first, between…, second): word} put for its pairs, from left to right."""
+    out, i = [], 0
+    while i < len(sentence):
+        inner = itertools.takewhile(connectors.__contains__, sentence[i + 1 :])
+        pair = tuple(sentence[i : i + 2 + len(list(inner))])
+        found = sentence[i] not in connectors and pair in joined
+        out.append(joined[pair] if found else sentence[i])
+        i += len(pair) if found else 1
+    return out
+
+
+def phrases(sentences, scoring, min_count, threshold, connectors):
+    """{(first, between…, second): score} of the pairs of words that are phrases."""
+    words = Counter(itertools.chain.from_iterable(sentences))
+    pairs = count_pairs(sentences, connectors)
     tokens = sum(words.values())
     distinct = len(set(words) - set(connectors)) + len(pairs)
     found = {}

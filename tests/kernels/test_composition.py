@@ -3,6 +3,14 @@ import numpy as np
 import pytest
 
 from embedder.config_sections import TrainingConfig
+from embedder.kernels.composition import (
+    compose,
+    count_rows,
+    divide_by_row_counts,
+    group_rows,
+    number_places,
+)
+from embedder.kernels.gather import group_places, new_groups
 from embedder.network.composition import SharedRows
 from embedder.network.inputs import Inputs
 from embedder.network.optimizer import Optimizer
@@ -20,6 +28,69 @@ def composition(rng):
     rows[starts[:-1]] = np.arange(V)
     rows[starts[1] + 1 : starts[1] + 3] = V  # the same twice
     return SharedRows(starts, rows, np.arange(R - V), [], np.full(R, 10**9))
+
+
+def some_words(rng, m):
+    return rng.integers(0, V, m)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 40])
+def test_places_have_the_number_of_their_group(rng, n):
+    ids = rng.integers(-1, V, n).astype(np.int32)
+    groups, local = new_groups(V, n), np.full(n, -9)
+    number_places(groups, group_places(ids, groups), local)
+    assert local.tolist() == naive.number_places(naive.group_places(ids.tolist()), n)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize(("m", "width"), [(0, 3), (1, 1), (6, 15), (7, 16), (8, 17)])
+def test_vectors_are_the_means_of_the_words_rows(rng, composition, m, width, threads):
+    E, words = rng.normal(size=(R, width)), some_words(rng, m)
+    out = np.full((m, width), np.nan)
+    compose(E, composition.starts, composition.rows, words, threads, out)
+    expected = naive.compose(E, composition.starts, composition.rows)[words]
+    np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("m", [0, 1, 6, 7, 8])
+def test_gradients_are_divided_by_the_words_number_of_rows(rng, composition, m, threads):
+    words, gradient = some_words(rng, m), rng.normal(size=(m, D))
+    expected = gradient / np.diff(composition.starts)[words, None]
+    divide_by_row_counts(composition.starts, words, threads, gradient)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("m", [0, 1, 6, 30])
+def test_rows_of_words_are_counted(rng, composition, m):
+    words = some_words(rng, m)
+    expected = sum(len(rows_of(composition, word)) for word in words)
+    assert count_rows(composition.starts, words) == expected
+
+
+@pytest.mark.parametrize("m", [0, 1, 6, 30])
+def test_words_are_grouped_by_their_rows(rng, composition, m):
+    groups = new_groups(R, 5 * 30)
+    for words in (some_words(rng, m), some_words(rng, m)):
+        found = group_rows(composition.starts, composition.rows, words, groups)
+        expected = naive.group_rows(composition.starts, composition.rows.tolist(), words)
+        assert groups.rows[:found].tolist() == list(expected)
+        parts = np.split(groups.order, groups.starts[1 : found + 1])[:found]
+        assert [part.tolist() for part in parts] == list(expected.values())
+        assert not groups.tally.any()
+
+
+def test_composing_has_the_same_bits_for_any_number_of_threads(rng, composition):
+    E = rng.normal(size=(R, 17)).astype(np.float32)
+    words = some_words(rng, 300)
+    runs = []
+    for threads in (1, 2, 7):
+        out = np.empty((300, 17), np.float32)
+        compose(E, composition.starts, composition.rows, words, threads, out)
+        divide_by_row_counts(composition.starts, words, threads, out)
+        runs.append(out)
+    np.testing.assert_array_equal(runs[0], runs[1])
+    np.testing.assert_array_equal(runs[0], runs[2])
 
 
 def windows(rng, B, K):

@@ -10,6 +10,7 @@ from embedder.kernels.gather import (
     group_places,
     new_groups,
     step_rows,
+    sum_groups,
 )
 from embedder.kernels.optimizer import ADAGRAD, ADAM, GRADIENT, SGD, Moments, Rule
 
@@ -23,6 +24,55 @@ def windows(rng, B, K):
     ids = rng.integers(-1, V, (B, K)).astype(np.int32)
     ids[0] = -1
     return ids
+
+
+def group(ids, rows):
+    groups = new_groups(rows, len(ids))
+    return groups, group_places(ids, groups)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 40])
+@pytest.mark.parametrize("rows", [1, V])
+def test_places_are_grouped_by_the_row_that_they_name(rng, n, rows):
+    ids = rng.integers(-1, rows, n).astype(np.int32)
+    groups = new_groups(rows, n)
+    for _ in range(2):  # what a batch leaves behind does not matter to the next one
+        found = group_places(ids, groups)
+        expected = naive.group_places(ids.tolist())
+        assert groups.rows[:found].tolist() == list(expected)
+        parts = np.split(groups.order, groups.starts[1 : found + 1])[:found]
+        assert [part.tolist() for part in parts] == list(expected.values())
+
+
+def test_a_visit_is_counted_for_each_row_in_the_groups(rng):
+    ids = np.array([3, -1, 3, 0, 8, 3], np.int32)
+    visits = np.full(V, 5, np.int32)
+    count_visits(*group(ids, V), visits)
+    assert np.flatnonzero(visits == 6).tolist() == [0, 3, 8]
+    assert (np.delete(visits, [0, 3, 8]) == 5).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize(("B", "K"), [(0, 3), (1, 1), (13, 4)])
+def test_gradients_are_divided_by_the_words_of_their_windows(rng, B, K, threads):
+    ids = rng.integers(-1, V, (B, K)).astype(np.int32)
+    d_x = rng.normal(size=(B, D))
+    expected = d_x / np.maximum((ids >= 0).sum(1), 1)[:, None]
+    divide_by_window_sizes(ids, threads, d_x)
+    np.testing.assert_allclose(d_x, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("places_per_row", [1, 4])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 400])
+def test_gradients_are_added_up_by_group(rng, n, places_per_row, threads):
+    ids = rng.integers(-1, V, n).astype(np.int32)
+    gradient = rng.normal(size=(-(-n // places_per_row), D))
+    groups, found = group(ids, V)
+    out = np.full((found, D), np.nan)
+    sum_groups(groups, found, gradient, places_per_row, threads, out)
+    expected = naive.sum_groups(naive.group_places(ids.tolist()), gradient, places_per_row)
+    np.testing.assert_allclose(out, np.reshape(expected, out.shape), rtol=1e-12, atol=1e-13)
 
 
 def move_rows(table, ids, gradient, places_per_row, moments, visits, rule, threads, rates=None):

@@ -2,7 +2,16 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.kernels.optimizer import ADAGRAD, ADAM, SGD, Rule, step
+from embedder.kernels.optimizer import (
+    ADAGRAD,
+    ADAM,
+    GRADIENT,
+    SGD,
+    Rule,
+    flat_rows,
+    rule_of_row,
+    step,
+)
 
 KINDS = {"sgd": SGD, "adagrad": ADAGRAD, "adam": ADAM}
 DECAYS = (0.5, 0.9)
@@ -40,3 +49,29 @@ def test_weight_decay_shrinks_before_the_step(rng, name):
         rule = Rule(KINDS[name], 0.3, *DECAYS, 1e-8, shrink)
         step(array, g, np.zeros(7), np.zeros(7), rule)
     np.testing.assert_allclose(found, plain, rtol=1e-12)
+
+
+def test_the_gradient_can_be_recorded_instead(rng):
+    p, g = rng.normal(size=(2, 17))
+    before, first = p.copy(), np.zeros(17)
+    step(p, g, first, first[:0], Rule(GRADIENT, 0.3, *DECAYS, 1e-8, 0.1, 0.5))
+    np.testing.assert_array_equal(first, g)
+    np.testing.assert_array_equal(p, before)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("visits", [1, 2, 3, 100])
+def test_a_row_has_the_rule_of_its_own_number_of_steps(name, visits):
+    rule = Rule(KINDS[name], 0.3, *DECAYS, 1e-8, 0.1, 0.5)
+    found = rule_of_row(rule, visits, np.array([0.5, 0.7, 0.9]), 2.0)
+    correction = {1: 0.5, 2: 0.7}.get(visits, 0.9) if name == "adam" else 1.0
+    assert found.rate == pytest.approx(2 * 0.3 * correction, rel=1e-15)
+    assert tuple(found._replace(rate=0.3)) == tuple(rule)
+
+
+def test_rows_are_flat_views_and_what_is_empty_stays_empty():
+    array = np.arange(12.0).reshape(4, 3)
+    assert flat_rows(array, 1, 3).tolist() == [3, 4, 5, 6, 7, 8]
+    assert flat_rows(array[:0], 1, 3).shape == flat_rows(array, 2, 2).shape == (0,)
+    flat_rows(array, 1, 3)[0] = 99
+    assert array[1, 0] == 99

@@ -10,6 +10,7 @@ from embedder.kernels.sampled import (
     SampledGradients,
     sampled_gradients,
 )
+from embedder.kernels.threads import kernel_threads
 
 KINDS = {"sampled-softmax": SAMPLED_SOFTMAX, "negative-sampling": NEGATIVE_SAMPLING, "nce": NCE}
 V = 15
@@ -93,9 +94,10 @@ def mean_gradient(kind, draws, samples, rng, example_, k=3.0):
     """Over many draws of candidates from q."""
     hidden, W, b, targets, weights, _, q = example_
     total = 0.0
-    for _ in range(draws):
-        candidates = rng.choice(V, samples, p=q).astype(np.int32)
-        total += gradients(kind, hidden, W, b, targets, weights, candidates, q, k, 1)[2]
+    with kernel_threads(1):  # thousands of small calls would mostly wait for the others
+        for _ in range(draws):
+            candidates = rng.choice(V, samples, p=q).astype(np.int32)
+            total += gradients(kind, hidden, W, b, targets, weights, candidates, q, k, 1)[2]
     return total / draws
 
 

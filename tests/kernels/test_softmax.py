@@ -10,6 +10,7 @@ from embedder.kernels.softmax import (
     new_workspace,
     softmax_loss,
     softmax_step,
+    step_output_rows,
 )
 from embedder.kernels.threads import kernel_threads
 
@@ -151,6 +152,26 @@ def test_the_fused_step_is_the_gradient_followed_by_the_optimizer(rng, kind):
         softmax_step(found_W, found_b, targets, workspace, rule, moments, d_hidden)
     np.testing.assert_allclose(found_W, W, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(found_b, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (2, 7), (5, 9), (0, 9), (4, 4)])
+@pytest.mark.parametrize("kind", [SGD, ADAM])
+def test_some_rows_step_with_their_bias_and_the_bias_does_not_decay(rng, kind, low, high):
+    W, b = rng.normal(size=(9, 3)), rng.normal(size=9)
+    d_W, d_b = rng.normal(size=(high - low, 3)), rng.normal(size=high - low)
+    moments = OutputMoments(*(np.zeros_like(a) for a in (W, W, b, b)))
+    expected_W, expected_b = W.copy(), b.copy()
+    name = {SGD: "sgd", ADAM: "adam"}[kind]
+    own = slice(low, high)
+    for p, g, kept in ((expected_W, d_W, 0.9), (expected_b, d_b, 1.0)):
+        p[own], _, _ = naive.optimizer_step(
+            name, kept * p[own], g, 0.0, 0.0, 1, 0.05, (0.9, 0.999), 1e-8
+        )
+    correction = np.sqrt(1 - 0.999) / (1 - 0.9) if kind == ADAM else 1.0
+    rule = Rule(kind, 0.05 * correction, 0.9, 0.999, 1e-8, 0.1)
+    step_output_rows(W, b, low, high, d_W, d_b, rule, moments)
+    np.testing.assert_allclose(W, expected_W, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(b, expected_b, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("shares", [1, 2, 3, 8])

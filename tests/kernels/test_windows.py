@@ -56,6 +56,41 @@ def test_pairs_are_the_windows_taken_apart(rng, left_only):
     assert [(int(a), int(b)) for a, b in pairs] == [(int(a), int(b)) for a, b in expected]
 
 
+@pytest.mark.parametrize("window", [1, 3, 7])
+@pytest.mark.parametrize("left_only", [False, True])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_dynamic_windows_are_those_of_a_plain_loop(rng, window, left_only, seed):
+    ids = text(rng)
+    contexts, centres = lay(ids, window, left_only, dynamic=True, seed=seed)
+    expected = list(naive.window_examples(ids, window, left_only, seed))
+    assert centres.tolist() == [centre for _, centre in expected]
+    assert contexts.tolist() == [slots for slots, _ in expected]
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("left_only", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 60])
+def test_pairs_are_those_of_a_plain_loop(rng, n, left_only, dynamic):
+    ids = text(rng, n)
+    centres, neighbours = np.full((8 * n, 1), -9, np.int32), np.full(8 * n, -9, np.int32)
+    places = np.flatnonzero(ids >= 0)
+    found = pairs_around(ids, places, 4, left_only, dynamic, 5, centres, neighbours)
+    examples = naive.window_examples(ids, 4, left_only, 5 if dynamic else None)
+    expected = [(int(centre), c) for slots, centre in examples for c in slots if c >= 0]
+    assert list(zip(centres[:, 0].tolist(), neighbours.tolist(), strict=True))[:found] == expected
+    assert (neighbours[found:] == -9).all()
+
+
+@pytest.mark.parametrize("drop_ends", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 60])
+def test_dropped_words_are_those_of_a_plain_loop(rng, n, drop_ends):
+    ids, keep = text(rng, n), rng.uniform(0, 1.3, 9)
+    out = np.full(n, -9, np.int32)
+    written = drop_tokens(ids, keep, 7, 100, drop_ends, out)
+    assert out[:written].tolist() == naive.drop_tokens(ids, keep, 7, 100, drop_ends)
+    assert (out[written:] == -9).all()
+
+
 def test_frequent_words_are_dropped_with_their_probability(rng):
     ids = np.tile(np.array([0, 1, -1], np.int32), 20_000)
     out = np.empty_like(ids)

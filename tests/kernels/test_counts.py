@@ -1,0 +1,226 @@
+import naive
+import numpy as np
+import pytest
+
+from embedder.arrays import offsets_from_lengths
+from embedder.kernels.counts import (
+    ContextRules,
+    PositionIndex,
+    RowBuffers,
+    close_gaps,
+    count_rows,
+    count_tokens,
+    fold_rows,
+    index_positions,
+    sample_tokens,
+    uniform,
+)
+
+WEIGHTS = np.array([1.0, 0.7, 0.1])
+
+
+def random_sentences(rng, V, sentences=25, longest=12):
+    """Among them empty ones."""
+    return [rng.integers(0, V, rng.integers(0, longest)).tolist() for _ in range(sentences)]
+
+
+def stream(sentences):
+    return np.array([i for sentence in sentences for i in [*sentence, -1]], np.int32)
+
+
+def test_uniform_is_splitmix64():
+    published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]  # from seed 0
+    assert [uniform(0, n) for n in (1, 2, 3)] == [(z >> 11) / 2**53 for z in published]
+
+
+def test_uniform_is_that_of_whole_numbers_modulo_two_to_the_64(rng):
+    seeds = [0, 1, 7, 2**32, 2**62, *rng.integers(0, 2**62, 200).tolist()]
+    for seed in seeds:
+        for counter in (0, 1, 63, 2**31, 2**62 - 1):
+            assert uniform(seed, counter) == naive.uniform(seed, counter)
+
+
+def test_uniform_numbers_fill_their_range_evenly():
+    numbers = np.array([uniform(3, i) for i in range(10_000)])
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    np.testing.assert_allclose(np.histogram(numbers, 10, (0, 1))[0], 1000, rtol=0.12)
+
+
+def sample(ids, keep, seed, held_out, side, place=0, sentence=0):
+    out = np.full(len(ids), -9, np.int32)
+    written = sample_tokens(ids, keep, seed, held_out, side, out, place, sentence)
+    assert (out[written:] == -9).all()
+    return out[:written].tolist()
+
+
+@pytest.mark.parametrize("before", [(0, 0), (1000, 17)])
+@pytest.mark.parametrize("held_out", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("side", [False, True])
+def test_a_sample_is_that_of_a_plain_loop(rng, side, held_out, before):
+    ids = stream(random_sentences(rng, 5))
+    keep = np.array([0.0, 0.2, 0.7, 1.0, 1.5])
+    for text in (ids, ids[:-1], ids[:1], ids[:0]):
+        expected = naive.sample_tokens(text, keep, 3, held_out, side, *before)
+        assert sample(text, keep, 3, held_out, side, *before) == expected
+
+
+def test_the_sides_of_the_split_have_each_sentence_once(rng):
+    sentences = [s for s in random_sentences(rng, 5) if s]
+    parts = [sample(stream(sentences), np.ones(5), 3, 0.4, side) for side in (False, True)]
+    assert sum(len(part) for part in parts) == len(stream(sentences))
+    assert all(parts)
+    for i, sentence in enumerate(sentences):
+        part = parts[naive.uniform(4, i) < 0.4]
+        assert part[: len(sentence) + 1] == [*sentence, -1]
+        del part[: len(sentence) + 1]
+
+
+def test_text_begins_at_the_beginning_unless_told_otherwise(rng):
+    ids, out = stream(random_sentences(rng, 5)), np.empty(400, np.int32)
+    keep = np.full(5, 0.5)
+    written = sample_tokens(ids, keep, 3, 0.3, False, out)
+    assert out[:written].tolist() == sample(ids, keep, 3, 0.3, False, 0, 0)
+
+
+@pytest.mark.parametrize("side", [False, True])
+def test_a_text_in_two_parts_has_the_sample_of_the_whole(rng, side):
+    ids = stream(random_sentences(rng, 5))
+    keep = np.array([0.1, 0.3, 0.5, 0.8, 1.0])
+    whole = sample(ids, keep, 8, 0.3, side)
+    assert whole
+    for cut in (0, *(np.flatnonzero(ids < 0) + 1)):
+        one = sample(ids[:cut], keep, 8, 0.3, side)
+        place, sentence = int(cut), int((ids[:cut] < 0).sum())
+        assert one + sample(ids[cut:], keep, 8, 0.3, side, place, sentence) == whole
+
+
+def test_tokens_are_counted_and_added_to_the_counts(rng):
+    ids = stream(random_sentences(rng, 5))
+    counts = np.zeros(6, np.int64)
+    count_tokens(ids, counts)
+    assert counts.tolist() == naive.count_ids(ids, 6)
+    count_tokens(ids[:0], counts)
+    count_tokens(ids, counts)
+    assert counts.tolist() == [2 * n for n in naive.count_ids(ids, 6)]
+
+
+def index_of(ids, words, dtype=np.int32):
+    """The index of some consecutive words, in Python."""
+    places = naive.positions(ids, words)
+    starts = offsets_from_lengths(np.array([len(own) for own in places], np.int64))
+    return PositionIndex(ids, starts, np.array([p for own in places for p in own], dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize(("first", "last"), [(0, 7), (2, 5), (6, 7), (3, 3)])
+def test_the_positions_of_words_are_listed_in_order(rng, first, last, dtype):
+    ids = stream(random_sentences(rng, 6))  # the last word stands nowhere
+    expected = index_of(ids, range(first, last), dtype)
+    found = expected._replace(positions=np.full_like(expected.positions, -9))
+    index_positions(found, first)
+    np.testing.assert_array_equal(found.positions, expected.positions)
+
+
+def count(ids, words, rules, threads, spare=3):
+    """Counts (words, C) of some consecutive words, dense, and the rows as they came out."""
+    room = np.arange(len(words) + 1) * (rules.contexts + spare)
+    columns, weights = np.full(room[-1], -9, np.int32), np.full(room[-1], np.nan)
+    rows = RowBuffers(room, columns, weights, np.full(len(words), -9))
+    count_rows(index_of(ids, words), rules, threads, rows)
+    dense = np.zeros((len(words), rules.contexts))
+    for i, n in enumerate(rows.used):
+        own = slice(room[i], room[i] + n)
+        assert (np.diff(columns[own]) > 0).all()
+        assert (columns[own.stop : room[i + 1]] == -9).all()
+        dense[i, columns[own]] = weights[own]
+    return dense, rows
+
+
+NEAR = [(0, 0), (1, 1), (2, 40), (9, 1000)]  # distance, contexts
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize(("near", "near_contexts"), NEAR)
+@pytest.mark.parametrize("V", [1, 2, 63, 64, 65, 130])  # 64 are marked at a time
+def test_rows_of_counts_agree_with_plain_windows(rng, V, near, near_contexts, threads):
+    sentences = random_sentences(rng, V)
+    expected = naive.cooccurrences(sentences, V, WEIGHTS, near, near_contexts)
+    rules = ContextRules(V, expected.shape[1], near, WEIGHTS)
+    found, rows = count(stream(sentences), range(V), rules, threads)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert rows.used.tolist() == (expected > 0).sum(1).tolist()
+
+
+def test_rows_of_some_words_are_theirs_among_all(rng):
+    sentences = random_sentences(rng, 40)
+    expected = naive.cooccurrences(sentences, 40, WEIGHTS, 1, 9)
+    rules = ContextRules(40, 58, 1, WEIGHTS)
+    for words in (range(0, 1), range(11, 31), range(39, 40), range(5, 5)):
+        found, _ = count(stream(sentences), words, rules, 2)
+        np.testing.assert_allclose(found, expected[words.start : words.stop], rtol=1e-12)
+
+
+def test_windows_end_with_the_text_also_without_a_sentence_end(rng):
+    ids = rng.integers(0, 4, 30).astype(np.int32)
+    for text in (ids, ids[:1], ids[:0]):
+        found, _ = count(text, range(4), ContextRules(4, 4, 0, WEIGHTS), 2)
+        np.testing.assert_allclose(found, naive.cooccurrences([text], 4, WEIGHTS), rtol=1e-12)
+
+
+def test_counts_have_the_same_bits_for_any_number_of_threads(rng):
+    ids = stream(random_sentences(rng, 50, 300))
+    runs = [count(ids, range(50), ContextRules(50, 70, 2, WEIGHTS), n)[1] for n in (1, 2, 7)]
+    for rows in runs[1:]:
+        for one, other in zip(runs[0], rows, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("used", [[], [0], [3], [0, 2, 0, 5, 1, 0], [4, 4, 4]])
+def test_rows_are_moved_together(rng, used):
+    used = np.array(used, np.int64)
+    room = offsets_from_lengths(used + rng.integers(0, 4, len(used)))
+    columns = rng.integers(0, 99, room[-1]).astype(np.int32)
+    weights = rng.random(room[-1])
+    expected = [naive.close_gaps(array, room, used) for array in (columns, weights)]
+    cells = close_gaps(columns, weights, room, used)
+    assert cells == used.sum()
+    assert [columns[:cells].tolist(), weights[:cells].tolist()] == expected
+
+
+def fold(counts, words, threads):
+    """What `fold_rows` leaves in each row, dense."""
+    offsets, columns, weights = counts
+    folded = np.full_like(columns, -9), np.full_like(weights, np.nan)
+    used = np.full(len(offsets) - 1, -9)
+    fold_rows(offsets, columns, weights, words, threads, *folded, used)
+    dense = np.zeros((len(used), len(used)))
+    for row, n in enumerate(used):
+        own = slice(offsets[row], offsets[row] + n)
+        assert len(set(folded[0][own])) == n
+        dense[row, folded[0][own]] = folded[1][own]
+    return dense, (*folded, used)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize(("V", "apart"), [(1, 0), (1, 1), (8, 3), (33, 33), (64, 10)])
+def test_contexts_of_one_word_are_added_up(rng, V, apart, threads):
+    words = np.r_[np.arange(V), np.arange(apart), np.arange(apart)]
+    dense = rng.random((V, len(words))) * (rng.random((V, len(words))) < 0.4)
+    dense[V // 2] = 0
+    rows, columns = np.nonzero(dense)
+    offsets = offsets_from_lengths(np.bincount(rows, minlength=V))
+    counts = offsets, columns.astype(np.int32), dense[rows, columns]
+    expected = naive.fold(dense, words)
+    found, (*_, used) = fold(counts, words, threads)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert used.tolist() == (expected > 0).sum(1).tolist()
+
+
+def test_folded_rows_have_the_same_bits_for_any_number_of_threads(rng):
+    offsets = np.arange(31) * 20
+    counts = offsets, rng.integers(0, 90, 600).astype(np.int32), rng.random(600)
+    runs = [fold(counts, np.arange(90) % 30, threads)[1] for threads in (1, 2, 7)]
+    for other in runs[1:]:
+        for one, two in zip(runs[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
