@@ -1,4 +1,4 @@
-"""YAML files and `key=value` overrides → a checked `Config`, or one sentence a mistake."""
+"""YAML files and `key=value` overrides → a validated `Config`, or one sentence per mistake."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ from embedder.errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's reading of 2e-2 as a number, and an error for a key that stands twice."""
+    """Loader that reads 2e-2 as a number, as YAML 1.2 does, and rejects duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -24,7 +24,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key_node, yaml.ScalarNode):
                 if key_node.value in seen:
                     raise yaml.MarkedYAMLError(
-                        problem=f"the key '{key_node.value}' stands twice",
+                        problem=f"duplicate key '{key_node.value}'",
                         problem_mark=key_node.start_mark,
                     )
                 seen.add(key_node.value)
@@ -51,13 +51,13 @@ def load_config(path: Path, overrides: typing.Sequence[str] = ()) -> Config:
     path
         The YAML file.
     overrides
-        For example ``["training.passes=5", "corpus.files=my.txt"]``; values are read as YAML.
+        Such as ``["training.passes=5", "corpus.files=my.txt"]``; values are parsed as YAML.
 
     Raises
     ------
     ConfigError
-        For a file that is missing or not YAML, a key that does not exist (the nearest one is
-        named) or a value of the wrong type or out of range.
+        For a file that is missing or not YAML, an unknown key (the message suggests the nearest
+        one) or a value of the wrong type or out of range.
     """
     tree = read_yaml(path)
     for override in overrides:
@@ -74,7 +74,7 @@ def with_overrides(config: Config, overrides: typing.Sequence[str], origin: str)
 
 
 def make_config(tree: dict[str, Any], origin: str) -> Config:
-    """Check a nested dictionary and return it as a `Config`; `origin` names it in errors."""
+    """Validate a nested dictionary and return it as a `Config`; `origin` names it in errors."""
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -123,18 +123,18 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"'{override}': expected KEY=VALUE, such as training.passes=5.")
-    # In YAML a lone "-" begins a list; here it is standard input.
+    # In YAML, a lone "-" begins a list; here, it means standard input.
     value = text if text == "-" else _parse_mapping(f"value: {text}", f"'{override}'")["value"]
     set_key(tree, key, value)
 
 
 def set_key(tree: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key of a nested dictionary, making sections on the way.
+    """Set a dotted key of a nested dictionary, creating missing sections.
 
     Raises
     ------
     ConfigError
-        If what should be a section is a value.
+        If part of the path is a value instead of a section.
     """
     *sections, last = key.split(".")
     for section in sections:
@@ -148,30 +148,30 @@ def set_key(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """Turn pydantic's list into sentences a user can act on, one a fault.
+    """Turn pydantic's list of errors into one actionable sentence per error.
 
     Parameters
     ----------
     error
-        What pydantic raised.
+        The error raised by pydantic.
     model
-        What was validated, for the names of near keys; a `Config` if None.
+        The validated model, used to suggest keys; `Config` if None.
     """
     sentences = []
-    for fault in error.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            sentences.append(f"{where}: unknown key.{_nearest_key(fault['loc'], model or Config)}")
-        elif fault["type"] == "missing":
+    for entry in error.errors(include_url=False):
+        where = ".".join(str(part) for part in entry["loc"])
+        if entry["type"] == "extra_forbidden":
+            sentences.append(f"{where}: unknown key.{_nearest_key(entry['loc'], model or Config)}")
+        elif entry["type"] == "missing":
             sentences.append(f"{where}: required, but not given.")
-        elif fault["type"] == "value_error":
-            sentences.append(f"{fault['msg'].removeprefix('Value error, ')}.")
-        elif fault["type"] == "model_type":
-            sentences.append(f"{where}: expected a section with keys, got {fault['input']!r}.")
+        elif entry["type"] == "value_error":
+            sentences.append(f"{entry['msg'].removeprefix('Value error, ')}.")
+        elif entry["type"] == "model_type":
+            sentences.append(f"{where}: expected a section with keys, got {entry['input']!r}.")
         else:
-            expected = fault["msg"].removeprefix("Input should be ")
+            expected = entry["msg"].removeprefix("Input should be ")
             expected = re.sub(r"^(greater|less) than", r"a number \1 than", expected)
-            sentences.append(f"{where}: expected {expected}, got {fault['input']!r}.")
+            sentences.append(f"{where}: expected {expected}, got {entry['input']!r}.")
     return " ".join(dict.fromkeys(sentences))
 
 
@@ -188,12 +188,12 @@ def _nearest_key(location: tuple[int | str, ...], model: type[BaseModel]) -> str
     if near:
         full = ".".join([*map(str, location[:-1]), near[0]])
         return f" Did you mean '{full}'?"
-    # A key written at the wrong level is as common as a misspelt one.
+    # A key at the wrong level is as common as a misspelt one.
     everywhere = {f"{s}.{k}": k for s, k in _all_keys()} if model is Config else {}
     for full, key in sorted(everywhere.items(), key=lambda entry: entry[0].count(".")):
         if key == name:
             return f" Did you mean '{full}'?"
-    return f" The keys here are: {', '.join(here)}." if here else ""
+    return f" Valid keys: {', '.join(here)}." if here else ""
 
 
 def _all_keys() -> list[tuple[str, str]]:

@@ -1,8 +1,8 @@
-"""What can go wrong through a user's input, each as one sentence that says what to do."""
+"""Errors caused by user input; each message is one sentence that says what to do."""
 
 
 class EmbedderError(Exception):
-    """A mistake or a limit that a user can act on; the program prints it without a traceback."""
+    """A mistake or limit that a user can act on; the CLI prints it without a traceback."""
 
 
 class ConfigError(EmbedderError):
@@ -14,11 +14,11 @@ class CorpusError(EmbedderError):
 
 
 class VocabularyError(EmbedderError):
-    """A vocabulary that is too small, damaged or lacks a word."""
+    """A vocabulary that is too small or damaged, or lacks a word."""
 
 
 class RunError(EmbedderError):
-    """A run folder that is missing, damaged, unfinished or in the way."""
+    """A run folder that is missing, damaged, unfinished or in the way, or a failed write."""
 
 
 class EvaluationError(EmbedderError):
@@ -26,4 +26,4 @@ class EvaluationError(EmbedderError):
 
 
 class FormatError(EmbedderError):
-    """A file of word vectors that cannot be understood."""
+    """A file of word vectors that cannot be parsed or written, or an unknown option for one."""

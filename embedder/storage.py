@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic file writes: a file is either complete or absent."""
 
 import errno
 import os
@@ -17,14 +17,14 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
     Parameters
     ----------
     path
-        The file's final name; one that exists is replaced.
+        The file's final name; an existing file is replaced.
     content
-        The bytes, or a function that writes the file whose path it is given.
+        The bytes, or a function that writes them to the path it is given.
 
     Raises
     ------
     RunError
-        If the disk is full or the folder cannot be written; `path` is then as it was before.
+        If the disk is full or the folder is not writable; `path` is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     try:
@@ -43,12 +43,13 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
 
 
 def read_utf8(path: Path, error_kind: type[EmbedderError], if_missing: str) -> str:
-    """Return a text file's content, line ends as they are.
+    """Return a text file's content with its line endings unchanged.
 
     Raises
     ------
     EmbedderError
-        Of the kind given: with that sentence if there is no file, else if it is not text.
+        Of type `error_kind`: with the message `if_missing` if the file does not exist, or if it
+        cannot be read as UTF-8.
     """
     try:
         return path.read_bytes().decode("utf-8")
@@ -59,12 +60,12 @@ def read_utf8(path: Path, error_kind: type[EmbedderError], if_missing: str) -> s
 
 
 def is_temporary(path: Path) -> bool:
-    """Say whether a name is one that `write_atomically` writes to before it renames."""
+    """Return whether a file is a temporary file of `write_atomically`."""
     return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a renaming last through a loss of power; Windows has no such call, and no need."""
+    """Make a rename survive a power failure; Windows has no such call and does not need it."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -73,15 +74,17 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def describe_write_error(path: Path, error: OSError, instead: str = "choose another place") -> str:
-    """Return one sentence on why a file could not be written and what to do."""
+def describe_write_error(
+    path: Path, error: OSError, instead: str = "choose another location"
+) -> str:
+    """Return one sentence that states why a file could not be written and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{path}: the disk is full; free some space or {instead}."
     return f"{path}: cannot be written ({error.strerror or error}); {instead}."
 
 
 def save_tensors(path: Path, tensors: dict[str, Array], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write a safetensors file atomically.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def save_tensors(path: Path, tensors: dict[str, Array], metadata: dict[str, str]
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:
-            # The library reports the system's errors in its own class, by their text.
+            # The library wraps OS errors in its own class and keeps only their message.
             full = "No space left" in str(error) or "File too large" in str(error)
             raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from None
 

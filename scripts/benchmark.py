@@ -1,13 +1,13 @@
-"""How near the training step comes to the machine's matrix-product rate, and what the rest costs.
+"""How close the training step comes to the machine's matrix-product rate, and what the rest costs.
 
     python scripts/benchmark.py --json benchmark.json --plot benchmark.png
 
 Prints, all from one run: the rate of a 4096³ single-precision matrix product; the step's rate,
-counted as 6·B·H·V floating-point operations (three products; softmax, targets and optimizer count
-for nothing), beside the same step in plain NumPy and, where it is installed, in PyTorch; the step's
-rate on windows of the text, by loss, and by threads; analogies and neighbours; and seconds and peak
-memory of a whole training. Figures are medians of several repetitions. It takes a quarter of an
-hour; `--quick` takes two minutes.
+counted as 6·B·H·V floating-point operations (three products; softmax, targets and optimizer are not
+counted), next to the same step in plain NumPy and, if installed, in PyTorch; the step's rate on
+windows of text, by loss, and by number of threads; the time of analogies and neighbours; and the
+time and peak memory of a whole training run. Most figures are medians of several repetitions. The
+benchmark takes a quarter of an hour; `--quick` takes two minutes.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.word_vectors import WordVectors
 
 CELLS_PER_ROW = 1000
-"""As many contexts as a word of a 17-million-token corpus has in the mean."""
+"""The average number of contexts of a word in a 17-million-token corpus."""
 SHAPES = [
     (V, H, B) for V in (10_000, 30_000, 100_000, 400_000) for H in (100, 300) for B in (256, 1024)
 ]
@@ -67,7 +67,7 @@ def median_seconds(call: Callable[[], object], least: float = 2.0) -> float:
 
 
 def matrix_product_rate(threads: int) -> float:
-    """Return GFLOP/s of a 4096³ product through the BLAS that the kernels call, SciPy's."""
+    """Return GFLOP/s of a 4096³ product with SciPy's BLAS, which the kernels call."""
     n = 4096
     a, b, c = (
         np.asfortranarray(np.random.default_rng(0).random((n, n), np.float32)) for _ in "abc"
@@ -81,7 +81,7 @@ def matrix_product_rate(threads: int) -> float:
 
 
 class Case:
-    """A network, a batch and its targets, the same for every implementation."""
+    """A network, a batch and its targets, shared by all implementations."""
 
     def __init__(self, V: int, H: int, B: int) -> None:
         rng = np.random.default_rng(0)
@@ -101,7 +101,7 @@ class Case:
 
 
 def embedder_step(case: Case, threads: int) -> Callable[[], object]:
-    """Return this program's step."""
+    """Return the step of this package."""
     parameters = Parameters(*(array.copy() for array in case.parameters))
     network = Network(case.config, parameters, case.B, threads)
     optimizer = Optimizer(parameters, TrainingConfig())
@@ -111,7 +111,7 @@ def embedder_step(case: Case, threads: int) -> Callable[[], object]:
 
 
 def numpy_step(case: Case) -> Callable[[], object]:
-    """Return the step as one writes it in NumPy."""
+    """Return the step in plain NumPy."""
     E, W1, b1, W2, b2 = (array.copy() for array in case.parameters)
     learned = {"W1": W1, "b1": b1, "W2": W2, "b2": b2}
     moments = {name: (np.zeros_like(p), np.zeros_like(p)) for name, p in learned.items()}
@@ -151,7 +151,7 @@ def numpy_step(case: Case) -> Callable[[], object]:
 
 
 def torch_step(case: Case, threads: int) -> Callable[[], object] | None:
-    """Return the step in PyTorch, None where that is not installed."""
+    """Return the step in PyTorch; None if it is not installed."""
     try:
         import torch
     except ImportError:
@@ -182,7 +182,7 @@ def torch_step(case: Case, threads: int) -> Callable[[], object] | None:
 
 
 def measure_steps(shapes: list[tuple[int, int, int]], peak: float) -> list[dict[str, Any]]:
-    """Print and return the step's rates, with the plain implementations beside it."""
+    """Print and return the step's rates, next to those of the plain implementations."""
     threads = available_threads()
     print(f"\n{'V':>8} {'H':>4} {'B':>5} {'GFLOP/s':>8} {'of peak':>8} {'words/s':>8}", end="")
     print(f" {'× NumPy':>8} {'× PyTorch':>9}")
@@ -206,7 +206,7 @@ def measure_steps(shapes: list[tuple[int, int, int]], peak: float) -> list[dict[
 
 
 def measure_windows(peak: float) -> list[dict[str, Any]]:
-    """Print and return the rates of steps on windows of ten words, by loss."""
+    """Print and return the step's rates on windows of ten words, by loss."""
     V, H, B = WINDOWS_SHAPE
     threads = available_threads()
     print(f"\nwindows of {WINDOW} words (V = {V:,}, H = {H}, B = {B}): examples/s, of peak")
@@ -252,18 +252,18 @@ def measure_scaling() -> list[dict[str, float]]:
 
 
 def zipf_weights(words: int) -> Array:
-    """Return how often each word is drawn, up to a factor."""
+    """Return the relative frequency of each word, up to a constant factor."""
     return np.asarray(1 / np.arange(10, words + 10))
 
 
 def zipf_draws(rng: np.random.Generator, words: int, size: int | tuple[int, ...]) -> Array:
-    """Return word ids drawn by Zipf's law."""
+    """Return word ids drawn from a Zipf distribution."""
     weights = zipf_weights(words)
     return np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(size))
 
 
 def write_zipf_corpus(path: Path, tokens: int) -> None:
-    """Write words drawn by Zipf's law from 200,000, twenty to a line."""
+    """Write words drawn from a Zipf distribution over 200,000 words, twenty per line."""
     rng = np.random.default_rng(0)
     words = np.char.add("w", np.arange(200_000).astype(str))
     with path.open("w", encoding="utf-8") as file:
@@ -273,7 +273,7 @@ def write_zipf_corpus(path: Path, tokens: int) -> None:
 
 
 def measure_training(corpus: Path | None, tokens: int) -> dict[str, float]:
-    """Print and return seconds by stage and peak memory of one pass over V = 30,000."""
+    """Print and return seconds by stage and peak memory of one pass with V = 30,000."""
     with tempfile.TemporaryDirectory() as folder:
         if corpus is None:
             corpus = Path(folder) / "zipf.txt"
@@ -287,14 +287,14 @@ def measure_training(corpus: Path | None, tokens: int) -> dict[str, float]:
         )
         program = [sys.executable, "-c", "from embedder.cli import main; main()"]
         train = [*program, "train", str(config), "--output", str(run), "--quiet", "--overwrite"]
-        for _ in range(2):  # the first compiles what the steps above have not
+        for _ in range(2):  # the first run includes compiling the kernels
             started = time.perf_counter()
             subprocess.run(train, check=True)
             whole = time.perf_counter() - started
         metadata = load_model(run).metadata
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     if sys.platform == "darwin":
-        peak //= 1024  # bytes there
+        peak //= 1024  # macOS reports bytes
     seconds = {name: float(value) for name, value in metadata["seconds"].items()}
     tokens = int(metadata["tokens"])
     print(f"one pass over {tokens:,} tokens, 30,000 words, H = 100, B = 256:")
@@ -307,13 +307,13 @@ def measure_training(corpus: Path | None, tokens: int) -> dict[str, float]:
 
 
 def measure_search(questions: int, words: int, peak: float) -> dict[str, float]:
-    """Measure analogies among 300,000 words and neighbours of 1,000 words, D = 300, random."""
+    """Time analogies among 300,000 random vectors and neighbours of 1,000 words, D = 300."""
     rng = np.random.default_rng(0)
 
     def vectors(V: int) -> WordVectors:
         matrix = rng.standard_normal((V, 300), np.float32)
         found = WordVectors(Vocabulary([f"w{i}" for i in range(V)], np.ones(V)), matrix)
-        _ = found.lengths  # once for all questions
+        _ = found.lengths  # computed once, outside the measurement
         return found
 
     few = vectors(300_000)
@@ -340,7 +340,7 @@ def measure_search(questions: int, words: int, peak: float) -> dict[str, float]:
 
 
 def plot(results: dict[str, Any], path: Path) -> None:
-    """Draw the step's share of the matrix-product rate, by size."""
+    """Plot the step's share of the matrix-product rate, by size."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -369,19 +369,19 @@ def plot(results: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    """Run everything and write what was asked for."""
+    """Run all measurements and write the requested files."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--json", type=Path, help="write all figures here")
-    parser.add_argument("--plot", type=Path, help="draw them here, PNG or SVG (needs matplotlib)")
-    parser.add_argument("--corpus", type=Path, help="a text file instead of made-up text")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--plot", type=Path, help="plot to this PNG or SVG file (needs matplotlib)")
+    parser.add_argument("--corpus", type=Path, help="a text file, instead of generated text")
     parser.add_argument("--quick", action="store_true", help="two sizes and a small corpus")
     options = parser.parse_args()
 
     threads = available_threads()
     print(f"{platform.processor() or platform.machine()}, {threads} threads")
-    # First: a process's peak memory begins with that of the process which started it.
+    # First, because the peak memory of a child process starts at that of its parent.
     training = measure_training(options.corpus, 2_000_000 if options.quick else 20_000_000)
     peak = matrix_product_rate(threads)
     print(f"\n4096³ matrix product: {peak:.0f} GFLOP/s; on one thread {matrix_product_rate(1):.0f}")

@@ -1,8 +1,8 @@
-"""Measure training on a cluster: its throughput on this machine, and what its exchanges take.
+"""Measure training on a cluster: its throughput on this machine, and the cost of its exchanges.
 
-python scripts/benchmark_cluster.py throughput   # 2 workers against one process of 2 threads
+python scripts/benchmark_cluster.py throughput   # 2 workers versus one process with 2 threads
 python scripts/benchmark_cluster.py exchange     # fits the scaling model of docs/distributed.md
-python scripts/benchmark_cluster.py predict      # what the model says of larger clusters
+python scripts/benchmark_cluster.py predict      # applies the model to larger clusters
 """
 
 import argparse
@@ -27,14 +27,14 @@ _REPEATS = 200
 
 
 class Costs(NamedTuple):
-    """What the model is made of.
+    """The parameters of the scaling model.
 
     ``latency``
-        Seconds a message takes to arrive, whatever its size.
+        Seconds that a message takes to arrive, regardless of its size.
     ``seconds_per_byte``
-        Of a link.
+        Inverse bandwidth of a link.
     ``products``
-        Floating-point operations a second in the step of one worker.
+        Floating-point operations per second of one worker in a step.
     """
 
     latency: float
@@ -43,10 +43,10 @@ class Costs(NamedTuple):
 
 
 def features(B: int, H: int, p: int) -> tuple[float, float]:
-    """Return how many messages one after the other, and bytes through one link, a step has.
+    """Return the number of sequential messages of a step, and its bytes through one link.
 
-    A broadcast goes through a tree, the gathering ends at one process, and gloo's sum is a ring
-    of p segments and their collection.
+    A broadcast follows a tree, the gather ends at one process, and gloo's all-reduce sends p
+    segments around a ring, once to add them up and once to collect them.
     """
     if p == 1:
         return 0.0, 0.0
@@ -58,10 +58,10 @@ def features(B: int, H: int, p: int) -> tuple[float, float]:
 
 
 def step_seconds(costs: Costs, V: int, H: int, B: int, p: int, D: int = 300) -> tuple[float, float]:
-    """Return the seconds of a step's products, and of its exchange.
+    """Return the seconds of a step's products, and of its exchanges.
 
-    Three products of 2 V H B operations are shared by p workers; the three of the hidden layer,
-    2 D H B each, are process 0's alone.
+    The three products of 2 V H B operations each are shared by p workers; the three of the hidden
+    layer, 2 D H B each, are computed by process 0 alone.
     """
     messages, moved = features(B, H, p)
     products = 6 * H * B * (V / p + D) / costs.products
@@ -75,7 +75,7 @@ def _free_port() -> int:
 
 
 def _exchange_alone(rank: int, size: int, port: int, found: "multiprocessing.Queue[float]") -> None:
-    """Do a step's exchanges without its products, for each case."""
+    """Run the exchanges of a step without its products, for each case."""
     from embedder.training.distributed.exchange import Exchange
 
     exchange = Exchange(rank, size, "127.0.0.1", port, "127.0.0.1", 60.0)
@@ -113,9 +113,9 @@ def _measure_exchange(size: int) -> list[float]:
 
 
 def exchange() -> None:
-    """Print a step's exchange for each case, and the latency and bandwidth that fit best."""
+    """Print the exchange time of a step for each case, and the fitted latency and bandwidth."""
     rows, seconds = [], []
-    print("| workers | B | H | bytes a step | exchange, ms |\n|--:|--:|--:|--:|--:|")
+    print("| workers | B | H | bytes per step | exchange, ms |\n|--:|--:|--:|--:|--:|")
     for size in _WORKERS:
         for (B, H), found in zip(_CASES, _measure_exchange(size), strict=True):
             rows.append(features(B, H, size))
@@ -123,17 +123,17 @@ def exchange() -> None:
             print(f"| {size} | {B:,} | {H} | {8 * B * (H + 5):,} | {1e3 * found:.2f} |")
     A, b = np.array(rows), np.array(seconds)
     weights = 1 / b  # relative errors
-    latency, a_byte = np.linalg.lstsq(A * weights[:, None], b * weights, rcond=None)[0]
-    fitted = A @ [latency, a_byte]
+    latency, seconds_per_byte = np.linalg.lstsq(A * weights[:, None], b * weights, rcond=None)[0]
+    fitted = A @ [latency, seconds_per_byte]
     error = statistics.median(np.abs(fitted / b - 1))
     print(
-        f"\nfit: {1e6 * latency:.0f} µs a message, {1e-9 / a_byte:.2f} GB/s; "
+        f"\nfit: {1e6 * latency:.0f} µs per message, {1e-9 / seconds_per_byte:.2f} GB/s; "
         f"median deviation {error:.0%}"
     )
 
 
 def _zipf_text(words: int, tokens: int) -> Iterator[str]:
-    """Yield sentences of made-up words, each at least twice, frequent as in Zipf's law."""
+    """Yield sentences of generated words with Zipfian frequencies, each word at least twice."""
     rng = np.random.default_rng(1)
     shares = 1 / np.arange(1, words + 1)
     drawn = rng.choice(words, tokens - 2 * words, p=shares / shares.sum())
@@ -143,7 +143,7 @@ def _zipf_text(words: int, tokens: int) -> Iterator[str]:
 
 
 def throughput(V: int, H: int, B: int, repeats: int) -> None:
-    """Train with both engines in turn, and print words a second of each and the median ratio."""
+    """Train with both engines in turn; print their words per second and the median ratio."""
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.txt"
@@ -175,8 +175,8 @@ def throughput(V: int, H: int, B: int, repeats: int) -> None:
             from safetensors import safe_open
 
             with safe_open(run / "model.safetensors", "np") as model:
-                told = model.metadata()
-            print({k: v for k, v in told.items() if k.startswith(("exchange", "trained"))})
+                metadata = model.metadata()
+            print({k: v for k, v in metadata.items() if k.startswith(("exchange", "trained"))})
     print(f"median ratio {statistics.median(ratios):.3f}")
 
 
@@ -195,16 +195,16 @@ def predict(costs: Costs, V: int, H: int) -> None:
 
 
 def main() -> None:
-    """Run what the command line names."""
+    """Run the measurement that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=["throughput", "exchange", "predict"])
     parser.add_argument("--words", type=int, default=100_000)
     parser.add_argument("--hidden", type=int, default=300)
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--latency", type=float, default=50e-6, help="Seconds a message.")
-    parser.add_argument("--bandwidth", type=float, default=1.25e9, help="Bytes a second.")
-    parser.add_argument("--products", type=float, default=1e12, help="Operations a second.")
+    parser.add_argument("--latency", type=float, default=50e-6, help="Seconds per message.")
+    parser.add_argument("--bandwidth", type=float, default=1.25e9, help="Bytes per second.")
+    parser.add_argument("--products", type=float, default=1e12, help="Operations per second.")
     given = parser.parse_args()
     if given.what == "throughput":
         throughput(given.words, given.hidden, given.batch, given.repeats)

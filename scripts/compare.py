@@ -1,13 +1,13 @@
-"""Train the same text with this program and its peers, and compare vectors and wall-clock time.
+"""Train this package and its peers on the same text; compare vectors and wall-clock time.
 
     python scripts/compare.py TEXT --analogies FILE --similarity FILE FILE --plot compare.png
 
-The peers are gensim's Word2Vec and fastText (skip-gram and CBOW, `pip install '.[benchmark]'`), all
-with the same dimension, window, minimal count and threads, five negatives and fastText without
-subwords. Every training is a process of its own, timed from its start to its end: imports, reading,
-training, saving. TEXT is plain text, a sentence a line, words between spaces, so that each peer can
-read it in its fastest way. Scores are those of this program's own evaluation, on the most frequent
-words of each vocabulary.
+The peers are gensim's Word2Vec and fastText (skip-gram and CBOW, `pip install '.[benchmark]'`). All
+share dimension, window, minimum count and number of threads; the peers use five negatives, and
+fastText no subwords. Every training run is a separate process, timed from start to exit: imports,
+reading, training, saving. TEXT is plain text, one sentence per line, words separated by spaces, so
+that each peer can read it in its fastest way. Scores come from this package's own evaluation, on
+the most frequent words of each vocabulary.
 """
 
 import argparse
@@ -31,12 +31,12 @@ from embedder.vectors.from_run import load_vectors
 from embedder.vectors.word_vectors import WordVectors
 
 SUBSAMPLE = 1e-4
-"""The peers' threshold: better than 1e-3 for each of them on books."""
+"""The subsampling threshold of the peers; on books, better than 1e-3 for each of them."""
 NEGATIVES = 5
 
 
 class Setting(NamedTuple):
-    """What all systems share."""
+    """The settings shared by all systems."""
 
     text: Path
     dimension: int
@@ -47,7 +47,7 @@ class Setting(NamedTuple):
 
 
 class System(NamedTuple):
-    """A way to get vectors: train for so many epochs into a folder, read what was written."""
+    """A system: how to train for a number of epochs into a folder, and how to read the vectors."""
 
     name: str
     train: Callable[[Setting, int, Path], None]
@@ -56,7 +56,7 @@ class System(NamedTuple):
 
 
 def train_embedder(config: Path, setting: Setting, passes: int, folder: Path) -> None:
-    """Train by the program's own command."""
+    """Train with this package's own command."""
     from embedder.cli import main
 
     sys.argv = [
@@ -75,7 +75,7 @@ def load_embedder(folder: Path) -> WordVectors:
 
 
 def train_gensim(skip_gram: bool, setting: Setting, epochs: int, folder: Path) -> None:
-    """Train gensim's Word2Vec from a file, its fastest way."""
+    """Train gensim's Word2Vec from a file, its fastest mode."""
     from gensim.models import Word2Vec
 
     model = Word2Vec(
@@ -131,12 +131,12 @@ def timed_training(
     process.join()
     seconds = time.perf_counter() - started
     if process.exitcode:
-        raise SystemExit(f"A training ended with exit code {process.exitcode}.")
+        raise SystemExit(f"A training run failed with exit code {process.exitcode}.")
     return seconds
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw analogy accuracy against wall-clock time."""
+    """Plot analogy accuracy against wall-clock time."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -166,7 +166,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    """Train, evaluate, print a table, and write what was asked for."""
+    """Train, evaluate, print a table, and write the requested files."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -178,9 +178,16 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=5)
     parser.add_argument("--min-count", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--words", type=int, default=30_000, help="evaluated, and trained by us")
-    parser.add_argument("--passes", type=int, nargs="+", default=[1, 2, 5, 10, 20], help="ours")
-    parser.add_argument("--epochs", type=int, nargs="+", default=[1, 2, 5], help="the peers'")
+    parser.add_argument(
+        "--words",
+        type=int,
+        default=30_000,
+        help="words that embedder trains and that are evaluated",
+    )
+    parser.add_argument(
+        "--passes", type=int, nargs="+", default=[1, 2, 5, 10, 20], help="of embedder"
+    )
+    parser.add_argument("--epochs", type=int, nargs="+", default=[1, 2, 5], help="of the peers")
     parser.add_argument("--systems", nargs="*", help="only those whose name contains one of these")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
@@ -203,7 +210,7 @@ def main() -> None:
     header = ["system", "epochs", "seconds", "analogies", *judgements]
     print(f"| {' | '.join(header)} |\n|{' --- |' * len(header)}")
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name:  # so that kernels compiled once are not timed
+    with tempfile.TemporaryDirectory() as name:  # compile the kernels before timing
         timed_training(systems[0].train, setting, 1, Path(name))
     for system in systems:
         for epochs in system.epochs:

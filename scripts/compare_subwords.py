@@ -1,15 +1,16 @@
-"""How well vectors of words never seen are guessed from their spelling, beside gensim's FastText.
+"""How well vectors of unseen words are composed from spelling, compared with gensim's FastText.
 
     python scripts/compare_subwords.py TEXT --analogies FILE
 
-Words with counts between --least and --most are drawn by seed and held out: each system is trained
-twice, on TEXT and on TEXT without them. The true neighbours of such a word are its ten nearest, of
-the others, when it is trained; its composed vector, in the model that never saw it, should have
-them near. Their mean and median rank among all words of that model are what is compared; with it
-the accuracy on the analogies whose sections begin with "gram", and the seconds of the whole process
-of training on TEXT. TEXT is plain text, a sentence a line, words between spaces. The peer is
-gensim's FastText (`pip install '.[benchmark]'`), with the same dimension, window, minimal count,
-lengths of n-grams, buckets and threads; `embedder` is also trained without subwords.
+Words with counts between --least and --most are drawn with a seed and held out: each system is
+trained twice, on TEXT and on TEXT without them. The true neighbours of a held-out word are its ten
+nearest among the other words, in the model trained on TEXT; they should be close to its composed
+vector in the model that never saw it. The script compares their mean and median rank among all
+words of that model, the accuracy on the analogy sections whose names begin with "gram", and the
+seconds of the whole process that trains on TEXT. TEXT is plain text, one sentence per line, words
+separated by spaces. The peer is gensim's FastText (`pip install '.[benchmark]'`), with the same
+dimension, window, minimum count, n-gram lengths, buckets and threads; `embedder` is also trained
+without subwords.
 """
 
 import argparse
@@ -38,14 +39,14 @@ _WORDS_PER_BATCH = 250
 
 
 class Trained(NamedTuple):
-    """Vectors of known words, and what composes those of others, (n, D)."""
+    """Vectors of known words, and a function that composes those of other words, (n, D)."""
 
     vectors: WordVectors
     compose: Callable[[list[str]], Array]
 
 
 class System(NamedTuple):
-    """A way to get vectors; `composes` says whether it has some for words never seen."""
+    """A system to compare; `composes` states whether it has vectors for unseen words."""
 
     name: str
     train: Callable[[Setting, int, Path], None]
@@ -55,7 +56,7 @@ class System(NamedTuple):
 
 
 def train_embedder(config: Path, subwords: bool, setting: Setting, passes: int, out: Path) -> None:
-    """Train by the program's own command."""
+    """Train with this package's own command."""
     from embedder.cli import main
 
     sys.argv = [
@@ -76,7 +77,7 @@ def load_embedder(kind: Any, folder: Path) -> Trained:
 
 
 def train_gensim(skip_gram: bool, setting: Setting, epochs: int, folder: Path) -> None:
-    """Train gensim's FastText from a file, its fastest way."""
+    """Train gensim's FastText from a file, its fastest mode."""
     from gensim.models import FastText
 
     model = FastText(
@@ -99,7 +100,7 @@ def load_gensim(folder: Path) -> Trained:
 
 
 def draw_words(text: Path, least: int, most: int, count: int, seed: int) -> list[str]:
-    """Return some words that stand `least` to `most` times in a text."""
+    """Return up to `count` random words that occur `least` to `most` times in a text."""
     counts: Counter[str] = Counter()
     with text.open(encoding="utf-8") as lines:
         for line in lines:
@@ -110,7 +111,7 @@ def draw_words(text: Path, least: int, most: int, count: int, seed: int) -> list
 
 
 def write_without(text: Path, words: list[str], out: Path) -> None:
-    """Write a text without some words."""
+    """Write a copy of a text without some words."""
     left_out = set(words)
     with text.open(encoding="utf-8") as lines, out.open("w", encoding="utf-8") as file:
         for line in lines:
@@ -130,7 +131,7 @@ def ranks_of_true_neighbors(whole: Trained, without: Trained, words: list[str]) 
         some = words[start : start + _WORDS_PER_BATCH]
         own = whole.vectors.unit_rows(np.array([whole.vectors.vocabulary.ids[w] for w in some]))
         true = rows[np.argsort(-(own @ known.T), axis=1)[:, :NEIGHBORS]]
-        # Ranks are by cosine: the length of the word's own vector changes none.
+        # Ranks follow the cosine; the length of the word's own vector does not affect them.
         cosines = without.compose(some) @ others.T
         best = np.take_along_axis(cosines, true, axis=1)
         found.append([1 + (own > b[:, None]).sum(1) for own, b in zip(cosines, best, strict=True)])
@@ -138,7 +139,7 @@ def ranks_of_true_neighbors(whole: Trained, without: Trained, words: list[str]) 
 
 
 def gram_accuracy(vectors: WordVectors, sections: list[Section], words: int) -> float:
-    """Return the accuracy on the syntactic sections, among the most frequent words."""
+    """Return the accuracy on the syntactic sections, on the most frequent words."""
     own = [section for section in sections if section.name.startswith("gram")]
     return evaluate_analogies(vectors, own, "3CosAdd", words).total().accuracy
 
@@ -151,7 +152,7 @@ def main() -> None:
     parser.add_argument("text", type=Path)
     parser.add_argument("--analogies", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("configs/books-subwords.yaml"))
-    parser.add_argument("--vectors", default=None, help="of the run; by default those it names")
+    parser.add_argument("--vectors", default=None, help="of the run; by default as configured")
     parser.add_argument("--held-out", type=int, default=2000)
     parser.add_argument("--least", type=int, default=10)
     parser.add_argument("--most", type=int, default=50)
@@ -160,9 +161,9 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=5)
     parser.add_argument("--min-count", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--words", type=int, default=30_000, help="whose analogies are evaluated")
-    parser.add_argument("--passes", type=int, default=3, help="ours")
-    parser.add_argument("--epochs", type=int, default=5, help="gensim's")
+    parser.add_argument("--words", type=int, default=30_000, help="words for the analogies")
+    parser.add_argument("--passes", type=int, default=3, help="of embedder")
+    parser.add_argument("--epochs", type=int, default=5, help="of gensim")
     parser.add_argument("--systems", nargs="*", help="only those whose name contains one of these")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -192,24 +193,24 @@ def main() -> None:
             Setting(text, options.dimension, options.window, options.min_count, options.threads,
                     options.words) for text in texts
         ]  # fmt: skip
-        # So that kernels compiled once are not timed.
+        # Compile the kernels before timing.
         timed_training(systems[0].train, settings[0], 1, _new(work, "warm"))
         for number, (name, train, load, epochs, composes) in enumerate(systems):
-            place = _new(work, f"{number}-whole")
+            folder = _new(work, f"{number}-whole")
             row: dict[str, Any] = {"system": name, "epochs": epochs}
-            row["seconds"] = timed_training(train, settings[0], epochs, place)
-            whole = load(place)
+            row["seconds"] = timed_training(train, settings[0], epochs, folder)
+            whole = load(folder)
             row["gram"] = gram_accuracy(whole.vectors, sections, options.words)
-            told = "– | –"
+            ranks_text = "– | –"
             if composes:
-                place = _new(work, f"{number}-without")
-                timed_training(train, settings[1], epochs, place)
-                ranks = ranks_of_true_neighbors(whole, load(place), words)
+                folder = _new(work, f"{number}-without")
+                timed_training(train, settings[1], epochs, folder)
+                ranks = ranks_of_true_neighbors(whole, load(folder), words)
                 row["mean_rank"], row["median_rank"] = ranks.mean(), float(np.median(ranks))
-                told = f"{row['mean_rank']:.1f} | {row['median_rank']:.0f}"
+                ranks_text = f"{row['mean_rank']:.1f} | {row['median_rank']:.0f}"
             rows.append(row)
             print(
-                f"| {name} | {epochs} | {row['seconds']:.1f} | {row['gram']:.3f} | {told} |",
+                f"| {name} | {epochs} | {row['seconds']:.1f} | {row['gram']:.3f} | {ranks_text} |",
                 flush=True,
             )
     if options.json:

@@ -1,10 +1,10 @@
-"""Fetch public corpora and questions into data/, checked by their checksums.
+"""Fetch public corpora and questions into data/, and verify their checksums.
 
     python scripts/fetch.py text8 google-analogies
 
 text8 is the first 10⁸ bytes of a cleaned English Wikipedia (Matt Mahoney): 17,005,207 words, lower
-case, without punctuation. What is there already, and right, is not fetched again. Nothing is left
-half-written, and a file whose checksum differs is not kept.
+case, without punctuation. Files that are already there and correct are not fetched again. Nothing
+is left half-written, and a file with a wrong checksum is discarded.
 """
 
 import argparse
@@ -21,21 +21,22 @@ from typing import IO, NamedTuple
 
 from tqdm import tqdm
 
-_SECONDS = 30
+_TIMEOUT = 30
+"""In seconds."""
 _BLOCK = 1 << 20
 
 
 class Item(NamedTuple):
-    """Something to fetch.
+    """A file to fetch.
 
     ``url``
-        Where it is.
+        Address of the file, or of a .zip archive that contains it.
     ``name``
-        Of the file in the folder, and of the member of a .zip archive.
+        Name of the file in the folder, and of the member of a .zip archive.
     ``size``
-        Of that file, in bytes; no more is ever unpacked.
+        Size of the file in bytes; no more is ever decompressed.
     ``algorithm``, ``checksum``
-        Of that file: MD5 where its author publishes no other.
+        Checksum of the file: MD5 if its author publishes no other.
     """
 
     url: str
@@ -64,16 +65,16 @@ ITEMS = {
 
 
 class FetchError(Exception):
-    """Something could not be fetched; one sentence for the user."""
+    """A file could not be fetched; the message is one sentence for the user."""
 
 
 def fetch(item: Item, folder: Path) -> Path:
-    """Return the path of the file, fetched unless it is there.
+    """Return the path of the file, after fetching it unless it is there.
 
     Raises
     ------
     FetchError
-        If the address cannot be reached, or gives something else.
+        If the address cannot be reached, or returns something else.
     """
     path = folder / item.name
     if path.exists() and _checksum(path, item.algorithm) == item.checksum:
@@ -85,12 +86,12 @@ def fetch(item: Item, folder: Path) -> Path:
         content = download
         if item.url.endswith(".zip"):
             content = Path(work) / "content"
-            _unpack(item, download, content)
+            _extract(item, download, content)
         found = _checksum(content, item.algorithm)
         if found != item.checksum:
             raise FetchError(
                 f"{item.url}: its {item.algorithm} is {found}, expected {item.checksum}; the file "
-                "has changed or was damaged on the way, and is not kept."
+                "has changed or was damaged in transit, and was discarded."
             )
         content.replace(path)
     return path
@@ -98,7 +99,7 @@ def fetch(item: Item, folder: Path) -> Path:
 
 def _download(url: str, path: Path) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as response, path.open("wb") as file:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, path.open("wb") as file:
             length = int(response.headers.get("Content-Length") or 0)
             name = os.path.basename(url)  # noqa: PTH119 - an address
             with tqdm(total=length or None, unit="B", unit_scale=True, desc=name) as bar:
@@ -110,29 +111,29 @@ def _download(url: str, path: Path) -> None:
         raise FetchError(f"{url}: cannot be fetched ({reason}); try again later.") from None
 
 
-def _unpack(item: Item, archive: Path, path: Path) -> None:
+def _extract(item: Item, archive: Path, path: Path) -> None:
     try:
         with (
             zipfile.ZipFile(archive) as files,
             files.open(item.name) as member,
             path.open("wb") as file,
         ):
-            _copy(member, file, limit=item.size)
+            if files.getinfo(item.name).file_size > item.size:
+                raise FetchError(
+                    f"{item.url}: {item.name} decompresses to more than the {item.size:,} bytes "
+                    "expected."
+                )
+            _copy(member, file)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise FetchError(f"{item.url}: no archive with a file {item.name} ({error}).") from None
+        raise FetchError(f"{item.url}: expected a .zip with {item.name} ({error}).") from None
 
 
 def _copy(
     source: IO[bytes],
     target: IO[bytes],
-    limit: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> None:
-    copied = 0
     while block := source.read(_BLOCK):
-        copied += len(block)
-        if limit is not None and copied > limit:
-            raise FetchError(f"the archive unpacks to more than the {limit:,} bytes expected.")
         target.write(block)
         if progress is not None:
             progress(len(block))
@@ -144,12 +145,14 @@ def _checksum(path: Path, algorithm: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fetch what is named on the command line."""
+    """Fetch the items that the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("items", nargs="+", choices=ITEMS, metavar="ITEM", help=", ".join(ITEMS))
-    parser.add_argument("--folder", type=Path, default=Path("data"), help="(default: data)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("data"), help="target folder (default: data)"
+    )
     options = parser.parse_args(arguments)
     for name in options.items:
         try:

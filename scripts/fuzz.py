@@ -1,11 +1,11 @@
-"""Look for inputs that a reader neither takes nor refuses in a sentence, guided by coverage.
+"""Search for inputs that a reader neither accepts nor rejects in one sentence, guided by coverage.
 
     pip install atheris
     python scripts/fuzz.py --runs 5000
 
-Runs every reader in a process of its own under atheris (libFuzzer), beginning with a small valid
-file. What is no `EmbedderError`, takes more than ten seconds or more than 2 GiB of memory ends it
-and leaves the input in a file. `--target NAME` runs one reader.
+Runs every reader in its own process under atheris (libFuzzer), starting with a small valid file. An
+exception other than `EmbedderError`, more than ten seconds or more than 2 GiB of memory end the
+process and leave the input in a file. `--target NAME` runs one reader.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _INSTRUMENTED += [
     "embedder.vectors.subwords",
 ]
 _LIMITS = ["-rss_limit_mb=2048", "-timeout=10", "-max_len=4096", "-print_final_stats=0"]
-_LONGEST_SENTENCE = 5000
+_MAX_MESSAGE_LENGTH = 5000
 _FORMATS = ["word2vec", "word2vec-binary", "glove", "npy", "fasttext", "safetensors"]
 _FORMATS += ["finalfusion", "projector", "static-embedding"]
 TARGETS = ["configuration", "experiment", "text", "json-lines", "vocabulary"]
@@ -92,7 +92,7 @@ def _vectors(target: str, folder: Path) -> tuple[Callable[[Path], object], Path,
 
 
 def fuzz(target: str, runs: int) -> None:
-    """Run one reader, in this process, which libFuzzer ends."""
+    """Run one reader in this process, which libFuzzer then ends."""
     import atheris
 
     with atheris.instrument_imports(include=_INSTRUMENTED):
@@ -100,8 +100,8 @@ def fuzz(target: str, runs: int) -> None:
         import embedder.vectors.formats  # noqa: F401
         from embedder.errors import EmbedderError
 
-    with tempfile.TemporaryDirectory() as place:
-        folder, seeds = Path(place) / "files", Path(place) / "seeds"
+    with tempfile.TemporaryDirectory() as work:
+        folder, seeds = Path(work) / "files", Path(work) / "seeds"
         folder.mkdir()
         seeds.mkdir()
         call, path, valid = reader(target, folder)
@@ -112,20 +112,20 @@ def fuzz(target: str, runs: int) -> None:
             try:
                 call(path)
             except EmbedderError as error:
-                if len(str(error)) > _LONGEST_SENTENCE:
-                    raise ValueError(f"{len(str(error))} characters") from error
+                if len(str(error)) > _MAX_MESSAGE_LENGTH:
+                    raise ValueError(f"an error message of {len(str(error))} characters") from error
 
         atheris.Setup([sys.argv[0], f"-runs={runs}", "-seed=1", *_LIMITS, str(seeds)], one_input)
         atheris.Fuzz()
 
 
 def main() -> None:
-    """Run one target, or all, each in a process of its own."""
+    """Run one target, or all, each in its own process."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--target", choices=TARGETS, help="only this one, in this process")
-    parser.add_argument("--runs", type=int, default=5000, help="inputs for each")
+    parser.add_argument("--target", choices=TARGETS, help="run only this reader, in this process")
+    parser.add_argument("--runs", type=int, default=5000, help="number of inputs per reader")
     options = parser.parse_args()
     if options.target:
         fuzz(options.target, options.runs)

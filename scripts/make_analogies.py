@@ -1,9 +1,9 @@
-"""Turn pairs of words into analogy questions.
+"""Turn word pairs into analogy questions.
 
     python scripts/make_analogies.py data/bible-pairs.txt data/bible-analogies.txt
 
-The input has sections, ": name", of lines "a b"; # begins a comment. Every ordered pair of lines of
-a section gives a question "a b c d" in the format of Google's analogy set.
+The input has sections, ": name", with lines "a b"; # begins a comment. Every ordered pair of lines
+in a section gives a question "a b c d" in the format of Google's analogy set.
 """
 
 import sys

@@ -1,14 +1,14 @@
-"""Write a small corpus with known structure, and the analogies that it teaches.
+"""Write a small corpus with known structure, and the analogies that follow from it.
 
     python scripts/make_toy_world.py
 
-writes data/toy-world.txt (not kept in version control) and data/toy-analogies.txt. Both depend on
-the seed alone.
+writes data/toy-world.txt (not in version control) and data/toy-analogies.txt. Both depend only on
+the seed.
 
-Every pair of a relation shares a *topic*, words that stand near both its words (a country and its
+Every pair of a relation shares a *topic*, words that occur near both its words (a country and its
 capital share rivers; a verb's tenses share objects), and every side of a relation has a *role*,
-phrases that stand near all words of that side ("the mayor of", "yesterday she"). A model of
-co-occurrence must then find that word = topic + role, which is what makes analogies solvable.
+phrases that occur near all words of that side ("the mayor of", "yesterday she"). A co-occurrence
+model must then learn that word = topic + role, which makes analogies solvable.
 """
 
 import random
@@ -23,9 +23,9 @@ _TOPIC_WORDS = 6
 
 
 class Relation(NamedTuple):
-    """Pairs, and sentence patterns for the first and for the second words.
+    """Word pairs, and sentence patterns for their first and for their second words.
 
-    In a pattern, ``*`` is the word, ``+`` one of its topic words.
+    In a pattern, ``*`` is the word and ``+`` is one of its topic words.
     """
 
     pairs: Sequence[tuple[str, str]]
@@ -131,7 +131,7 @@ def _invented_names(rng: random.Random) -> Iterator[str]:
 
 
 def write_toy_world(corpus: Path, analogies: Path) -> None:
-    """Write both files."""
+    """Write the corpus and the analogies."""
     corpus.write_text("".join(toy_sentences()), encoding="utf-8")
     analogies.write_text("".join(question_lines(toy_pairs())), encoding="utf-8")
 

@@ -1,9 +1,9 @@
-"""Print the oldest version of each dependency of the program that pyproject.toml allows.
+"""Print the oldest version of each dependency that pyproject.toml allows.
 
     python scripts/minimum_versions.py > oldest.txt
     pip install -c oldest.txt .
 
-In the form that pip takes as constraints; with those of the extras that tests install.
+The output is a pip constraints file; it includes the extras that the tests install.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def minimum_versions(pyproject: str) -> list[str]:
-    """Return "name==version" for each dependency "name>=version"; environment markers stay."""
+    """Return "name==version" for each dependency "name>=version", with environment markers."""
     project = tomllib.loads(pyproject)["project"]
     extras = project["optional-dependencies"]
     installed = ("report", "index", "tracking", "search")

@@ -13,19 +13,19 @@ def pytest_addoption(parser):
         "--moments",
         type=int,
         default=2,
-        help="at how many random moments tests kill a training (docs/reliability.md: 200)",
+        help="number of random moments at which tests kill a training (docs/reliability.md: 200)",
     )
     parser.addoption(
         "--flips",
         type=int,
         default=100,
-        help="at how many places of each file tests flip a bit (docs/reliability.md: 1000)",
+        help="number of positions per file at which tests flip a bit (docs/reliability.md: 1000)",
     )
     parser.addoption(
         "--fuzz",
         type=int,
         default=60,
-        help="how many inputs each test of tests/test_fuzz.py makes (docs/reliability.md: 5000)",
+        help="number of inputs per test of tests/test_fuzz.py (docs/reliability.md: 5000)",
     )
 
 
@@ -36,7 +36,7 @@ def pytest_configure(config):
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
         database=None,
-        derandomize=True,  # the same inputs each time
+        derandomize=True,  # the same inputs every time
     )
     settings.load_profile("project")
 

@@ -1,7 +1,7 @@
-"""Whatever stands in a file, the program takes it or says one sentence about it.
+"""Whatever a file contains, the program reads it or rejects it in one sentence.
 
-`pytest tests/test_fuzz.py --fuzz 5000` makes more than a hundred thousand inputs. Most are valid
-files with pieces replaced, removed or repeated, which reach further than random bytes do.
+`pytest tests/test_fuzz.py --fuzz 5000` generates more than a hundred thousand inputs. Most are
+valid files with pieces replaced, removed or repeated, which reach deeper than random bytes.
 """
 
 import bz2
@@ -31,10 +31,10 @@ from embedder.vectors.subwords import Subwords
 from embedder.vectors.word_vectors import WordVectors
 
 ROOT = Path(__file__).parent.parent
-resource = pytest.importorskip("resource", reason="this system has no measure of memory")
+resource = pytest.importorskip("resource", reason="this system does not measure memory")
 
-MOST_MEMORY = 1 << 30
-"""Bytes that the process may grow by, over all inputs of a test."""
+MAX_MEMORY_GROWTH = 1 << 30
+"""Bytes by which the process may grow, over all inputs of a test."""
 INTERESTING = [b"", b"\0", b"\n", b"\r\n", b" ", b"\t", b":", b"-", b"[", b"{", b"&a", b"*a", b'"']
 INTERESTING += [
     b"nan",
@@ -50,10 +50,10 @@ INTERESTING += ["…".encode(), b"<<: *a", b"!!python/object:os.system", b"\x80\
 
 
 def mutated(whole: bytes):
-    """Return a strategy of a file with pieces replaced, cut out, repeated, or cut off."""
-    place = st.integers(0, len(whole))
+    """Return a strategy for a file with pieces replaced, removed or repeated, or cut off."""
+    position = st.integers(0, len(whole))
     piece = st.one_of(st.sampled_from(INTERESTING), st.binary(max_size=12))
-    change = st.tuples(place, st.integers(0, 40), piece, st.integers(1, 3))
+    change = st.tuples(position, st.integers(0, 40), piece, st.integers(1, 3))
 
     def apply(changes):
         data = whole
@@ -62,7 +62,7 @@ def mutated(whole: bytes):
         return data
 
     files = st.lists(change, min_size=1, max_size=4).map(apply)
-    return st.one_of(files, st.binary(max_size=80), place.map(lambda end: whole[:end]))
+    return st.one_of(files, st.binary(max_size=80), position.map(lambda end: whole[:end]))
 
 
 @pytest.fixture(autouse=True)
@@ -71,19 +71,19 @@ def bounded_memory():
     yield
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     unit = 1 if sys.platform == "darwin" else 1024
-    assert grown * unit < MOST_MEMORY
+    assert grown * unit < MAX_MEMORY_GROWTH
 
 
-def takes_or_says(call, path):
-    """Call, and if it raises, be sure that it is a sentence which names the file."""
-    said = None
+def reads_or_rejects(call, path):
+    """Call, and if it raises, check that the error is one sentence that names the file."""
+    message = None
     try:
         return call()
     except EmbedderError as error:
-        said = str(error)
-    assert str(path) in said or path.name in said
-    assert len(said) < 3000
-    assert "Traceback" not in said
+        message = str(error)
+    assert str(path) in message or path.name in message
+    assert len(message) < 3000
+    assert "Traceback" not in message
     return None
 
 
@@ -93,7 +93,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 @given(data=st.sampled_from(CONFIGS).flatmap(lambda path: mutated(path.read_bytes())))
 def test_configurations(write, data):
     path = write("c.yaml", data)
-    takes_or_says(lambda: load_config(path), path)
+    reads_or_rejects(lambda: load_config(path), path)
 
 
 @given(
@@ -107,23 +107,23 @@ def test_configurations(write, data):
     )
 )
 def test_overrides(write, override):
-    said = None
+    message = None
     try:
         load_config(CONFIGS[0], [override])
     except EmbedderError as error:
-        said = str(error)
-    assert said is None or len(said) < 3000
+        message = str(error)
+    assert message is None or len(message) < 3000
 
 
 @given(data=mutated((ROOT / "configs" / "experiments" / "study.yaml").read_bytes()))
 def test_experiments(write, data):
     path = write("e.yaml", data)
-    said = None
+    message = None
     try:
         plan(load_experiment(path))
     except EmbedderError as error:
-        said = str(error)
-    assert said is None or "Traceback" not in said
+        message = str(error)
+    assert message is None or "Traceback" not in message
 
 
 TEXT = "the cat sat on the mat\nthe naïve dog didn’t sit 日本語\n".encode() * 3
@@ -135,41 +135,41 @@ def test_texts(write, tmp_path, data, tokenizer):
     path = write("t.txt", data)
     config = CorpusConfig(files=[str(path)], tokenizer=tokenizer)
     settings = VocabularyConfig(min_count=1)
-    said = None
+    message = None
     try:
         vocabulary, corpus = encode_corpus(read_text(config), settings, tmp_path)
         assert (np.asarray(corpus.ids) < len(vocabulary)).all()
     except EmbedderError as error:
-        said = str(error)
-    assert said is None or len(said) < 3000
+        message = str(error)
+    assert message is None or len(message) < 3000
 
 
 @given(data=mutated(JSON_LINES))
 def test_json_lines(write, data):
     path = write("t.jsonl", data)
     config = CorpusConfig(files=[str(path)], text_field="text")
-    takes_or_says(lambda: list(read_text(config)), path)
+    reads_or_rejects(lambda: list(read_text(config)), path)
 
 
-PACKED = {
+COMPRESSED = {
     "t.gz": gzip.compress(TEXT, mtime=0),
     "t.bz2": bz2.compress(TEXT),
     "t.xz": lzma.compress(TEXT),
 }
 
 
-@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("name", COMPRESSED)
 @given(data=st.data())
 def test_compressed_texts(write, name, data):
-    path = write(name, data.draw(mutated(PACKED[name])))
+    path = write(name, data.draw(mutated(COMPRESSED[name])))
     config = CorpusConfig(files=[str(path)])
-    takes_or_says(lambda: list(read_text(config)), path)
+    reads_or_rejects(lambda: list(read_text(config)), path)
 
 
 @given(data=mutated("word\tcount\nthe\t12\nnaïve\t3\ncat\t1\n".encode()))
 def test_vocabularies(write, data):
     path = write("vocabulary.tsv", data)
-    found = takes_or_says(lambda: Vocabulary.load(path), path)
+    found = reads_or_rejects(lambda: Vocabulary.load(path), path)
     assert found is None or len(set(found.words)) == len(found.words) == len(found.counts)
 
 
@@ -185,12 +185,12 @@ QUESTIONS = {
 @given(data=st.data())
 def test_questions(write, read, data):
     path = write("q.txt", data.draw(mutated(QUESTIONS[read])))
-    takes_or_says(lambda: read(path), path)
+    reads_or_rejects(lambda: read(path), path)
 
 
 @pytest.fixture(scope="module")
-def files_of_vectors(tmp_path_factory):
-    """A small file of each format, and of fastText's with n-grams: the whole folder's bytes."""
+def vector_files(tmp_path_factory):
+    """A small file of each format, fastText's with n-grams: the bytes of the whole folder."""
     folder = tmp_path_factory.mktemp("formats")
     rng = np.random.default_rng(3)
     words = ["king", "naïve", "日本", "a"]
@@ -198,38 +198,38 @@ def files_of_vectors(tmp_path_factory):
     vectors = WordVectors(
         Vocabulary(words, np.arange(4, 0, -1)), subwords.compose(words), (), subwords
     )
-    made = {}
+    contents = {}
     for name in FORMATS:
         (folder / name).mkdir()
         save(vectors, folder / name / "v", name)
-        if name in ("npy", "projector", "safetensors"):  # known by the ending of the name
+        if name in ("npy", "projector", "safetensors"):  # detected by the suffix
             (folder / name / "v").rename(folder / name / f"v.{name}")
         files = [path for path in (folder / name).rglob("*") if path.is_file()]
-        made[name] = {str(path.relative_to(folder / name)): path.read_bytes() for path in files}
-    return made
+        contents[name] = {str(path.relative_to(folder / name)): path.read_bytes() for path in files}
+    return contents
 
 
-ENDINGS = {"npy": "v.npy", "projector": "v.tsv", "safetensors": "v.safetensors"}
+FILE_NAMES = {"npy": "v.npy", "projector": "v.tsv", "safetensors": "v.safetensors"}
 
 
 @pytest.mark.parametrize("name", FORMATS)
 @given(data=st.data())
-def test_vectors(write, files_of_vectors, name, data):
-    files = dict(files_of_vectors[name])
+def test_vectors(write, vector_files, name, data):
+    files = dict(vector_files[name])
     chosen = data.draw(st.sampled_from(sorted(files)))
     files[chosen] = data.draw(mutated(files[chosen]))
     for file, content in files.items():
-        ending = ENDINGS.get(name)
-        renamed = ending if ending and file == f"v.{name}" else file
+        suffixed = FILE_NAMES.get(name)
+        renamed = suffixed if suffixed and file == f"v.{name}" else file
         write(f"{name}/{renamed}", content)
-    path = write("x", b"").parent / name / ENDINGS.get(name, "v")
-    found = takes_or_says(lambda: load(path), path.parent)
+    path = write("x", b"").parent / name / FILE_NAMES.get(name, "v")
+    found = reads_or_rejects(lambda: load(path), path.parent)
     if found is not None:
         assert len(found) == len(found.matrix) == len(set(found.vocabulary.words)) > 0
         assert np.isfinite(found.matrix).all()
 
 
-def test_yaml_that_would_run_code_is_refused(write):
+def test_yaml_that_would_run_code_is_rejected(write):
     path = write("c.yaml", "corpus: !!python/object/apply:os.system ['touch owned']\n")
     with pytest.raises(EmbedderError, match="not valid YAML"):
         load_config(path)

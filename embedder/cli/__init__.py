@@ -1,6 +1,6 @@
-"""The command line: options in, one call, text out. Imports wait until a command needs them."""
+"""The command line. Each command imports the rest of the package only when it runs."""
 
-from embedder.cli import measuring, training, vectors  # noqa: F401 - they add their commands
+from embedder.cli import measuring, training, vectors  # noqa: F401 - register their commands
 from embedder.cli.program import main
 
 __all__ = ["main"]

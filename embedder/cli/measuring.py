@@ -1,4 +1,4 @@
-"""Commands that measure vectors and show them: eval, compare, report."""
+"""Commands that evaluate models: eval, compare, report."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from embedder.cli.program import main
 @MODEL
 @ANALOGIES
 @SIMILARITY
-@file_list("--outliers", "Groups of words, an empty line, outliers; or a folder of such files.")
+@file_list(
+    "--outliers", "A group of words, an empty line, and outliers; or a folder of such files."
+)
 @file_list("--categories", "Lines 'word category'.")
 @click.option(
     "--perplexity", multiple=True, metavar="FILE", help="Text for a run's network to predict."
@@ -56,7 +58,7 @@ def evaluate(
     options: dict[str, Any],
     out: Path | None,
 ) -> None:
-    """Measure vectors on analogies and other tasks, or a run's network on text.
+    """Evaluate vectors on analogies and other tasks, or a run's network on text.
 
     MODEL is a run or a file of vectors. Several values may follow one option.
 
@@ -93,9 +95,9 @@ def show_evaluation(
     vectors, tasks
         As for `embedder.evaluation.suite.evaluate`, as are the remaining options.
     dtype
-        Round the vectors first, and report the loss.
+        Round the vectors to this type first, and report the loss.
     top_k
-        Also count analogies whose answer is among this many candidates.
+        Also count analogies whose answer is among this many best candidates.
     """
     from embedder.evaluation import suite
     from embedder.reporting import tables
@@ -169,7 +171,9 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
 
 @main.command()
 @MODEL
-@click.option("--out", type=click.Path(path_type=Path), help="The page; RUN/report.html for a run.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The page to write; RUN/report.html for a run."
+)
 @ANALOGIES
 @SIMILARITY
 @RESTRICT
@@ -181,13 +185,13 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
     "--map-words",
     type=click.IntRange(min=2, max=20_000),
     metavar="N",
-    help="How many of the most frequent words to map; 2,000 by default.",
+    help="Map the N most frequent words; 2,000 by default.",
 )
 @click.option(
     "--map",
     "projection",
     type=click.Choice(["pca", "umap"]),
-    help="Layout of the map; pca by default. umap needs 'embedder[umap]'.",
+    help="Projection of the map; pca by default. umap needs 'embedder[umap]'.",
 )
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
 @grouped("files", "analogies", "similarity")
@@ -201,8 +205,8 @@ def report(
 ) -> None:
     """Write a page with curves, evaluation, neighbours and a map of words.
 
-    MODEL is a run or a file of vectors. The page is one file that needs no network; its charts are
-    also written as PNG and SVG. By default, the evaluation uses the files that the run's
+    MODEL is a run or a file of vectors. The page is a single file that needs no network; its charts
+    are also written as PNG and SVG. By default, the evaluation uses the files that the run's
     configuration names. Needs: pip install 'embedder[report]'.
 
     For example:

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands take, and what they do with them."""
+"""Arguments and options shared by several commands, and functions that handle them."""
 
 import functools
 import json
@@ -18,10 +18,15 @@ VECTORS = click.option(
     "--vectors",
     "kind",
     type=click.Choice(["input", "hidden", "output", "sum"]),
-    help="Which vectors of a run; by default those that its configuration names.",
+    help="Which vectors of a run to use; by default those that its configuration names.",
 )
 COUNT = click.option(
-    "-n", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
+    "-n",
+    "--count",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="How many words.",
 )
 
 
@@ -32,7 +37,9 @@ def file_list(name: str, description: str) -> Callable[[_F], _F]:
     )
 
 
-ANALOGIES = file_list("--analogies", "Questions of Google, MSR (NAME.questions) or BATS.")
+ANALOGIES = file_list(
+    "--analogies", "Questions in the format of Google, MSR (NAME.questions) or BATS."
+)
 SIMILARITY = file_list("--similarity", "Lines 'word word score'.")
 METHOD = click.option(
     "--method",
@@ -52,19 +59,19 @@ POST = click.option(
     "--post",
     multiple=True,
     metavar="STEP",
-    help="Postprocess first, in this order: normalise, centre, all-but-the-top[=N].",
+    help="Postprocess the vectors, in the given order: normalise, centre, all-but-the-top[=N].",
 )
 DTYPE = click.option(
     "--dtype",
     type=click.Choice(["float32", "float16", "int8"]),
     default="float32",
     show_default=True,
-    help="Round the vectors, and report the loss.",
+    help="Round the vectors to this type, and report the loss.",
 )
 
 
 def config_option(name: str, key: str, description: str, **settings: Any) -> Callable[[_F], _F]:
-    """Return an option that sets a key of the configuration; see `given_overrides`."""
+    """Return an option that sets a configuration key; see `given_overrides`."""
 
     def remember(ctx: click.Context, _: click.Parameter, value: Any) -> None:
         if value is not None:
@@ -74,13 +81,13 @@ def config_option(name: str, key: str, description: str, **settings: Any) -> Cal
 
 
 def given_overrides() -> list[str]:
-    """Return the options of the command that set keys of the configuration, as 'key=value'."""
+    """Return the configuration keys that the command's options set, as 'key=value'."""
     found: list[str] = click.get_current_context().meta.get(_OVERRIDES, [])
     return found
 
 
 def grouped(name: str, *fields: str) -> Callable[[_F], _F]:
-    """Pass some of a command's options as one dictionary, leaving out those that are not given."""
+    """Pass some of a command's options as one dictionary, without those that are not given."""
 
     def decorate(command: _F) -> _F:
         @functools.wraps(command)
@@ -95,7 +102,7 @@ def grouped(name: str, *fields: str) -> Callable[[_F], _F]:
 
 
 def read_vectors(path: Path, kind: Any = None, post: tuple[str, ...] = ()) -> Any:
-    """Read the vectors of a run or file, and report what had to be repaired."""
+    """Read and postprocess the vectors of a run or file, and report repairs."""
     from embedder.vectors.formats import load
     from embedder.vectors.postprocessing import postprocess
 
@@ -106,7 +113,7 @@ def read_vectors(path: Path, kind: Any = None, post: tuple[str, ...] = ()) -> An
 
 
 def write_json(out: Path, figures: dict[str, Any]) -> None:
-    """Write figures to a file, whole or not at all."""
+    """Write figures to a file atomically."""
     from embedder.storage import write_atomically
 
     text = json.dumps(figures, indent=2, ensure_ascii=False)

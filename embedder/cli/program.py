@@ -1,4 +1,4 @@
-"""The program itself: what all commands have in common, and how the help lists them."""
+"""The main command: parsing, errors and help, common to all commands."""
 
 import inspect
 import re
@@ -11,29 +11,29 @@ from embedder.version import __version__
 
 _TOPICS = {
     "Train": ("train", "run", "phrases"),
-    "Look": ("neighbors", "analogy", "report"),
+    "Explore": ("neighbors", "analogy", "report"),
     "Measure": ("eval", "compare", "check-gradients"),
     "Convert": ("export", "convert", "index"),
     "Manage": ("cache",),
 }
-"""The commands in the help, by what people want to do."""
+"""The commands by topic, as the help lists them."""
 _LONGEST_SUMMARY = 200
 
 
 class Command(click.Command):
-    """A command; indented lines of its description, such as examples, are shown as they are.
+    """A command whose help shows indented lines of its description, such as examples, unchanged.
 
-    Options that may be repeated take all the values that follow them, as in --analogies FILE FILE,
-    where the command's argument comes first: behind such an option it would look like a value.
+    If the command's argument comes first, repeatable options take all the values that follow them,
+    as in --analogies FILE FILE. After such an option, an argument would look like a value.
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        # Click leaves a paragraph alone that begins with this mark.
+        # Click does not rewrap a paragraph that begins with this mark.
         self.help = re.sub(r"\n\n(?=    )", "\n\n\b\n", inspect.cleandoc(self.help or ""))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the option before each of its values, and parse."""
+        """Repeat the option before each of its values, then parse."""
         if not args or args[0].startswith("-"):
             return super().parse_args(ctx, args)
         repeatable = {
@@ -67,7 +67,7 @@ class _Program(click.Group):
             ) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by topic, each with its whole summary."""
+        """List the commands by topic, each with its full summary."""
         for topic, names in _TOPICS.items():
             rows = []
             for name in names:

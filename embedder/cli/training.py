@@ -1,4 +1,4 @@
-"""Commands that read text: train, run, phrases, and what belongs to them."""
+"""Commands that train or prepare training: train, run, cache, phrases, check-gradients."""
 
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ _INTERRUPTED = 130
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path), required=False)
 @OVERRIDES
-@click.option("--output", metavar="DIR", help="The run folder, instead of the config's `output`.")
-@click.option("--overwrite", is_flag=True, help="Replace a run that is already in the folder.")
+@click.option("--output", metavar="DIR", help="Run folder, instead of `output` in CONFIG.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing run in the folder.")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
@@ -34,20 +34,20 @@ _INTERRUPTED = 130
 @config_option(
     "--memory-limit",
     "training.memory_limit",
-    "Set training.memory_limit, for example to 2GB.",
+    "Set training.memory_limit, e.g. to 2GB.",
     metavar="SIZE",
 )
 @config_option(
     "--max-minutes",
     "training.max_minutes",
-    "Set training.max_minutes: end in time, with a model.",
+    "Set training.max_minutes; training stops in time, with a usable model.",
     type=click.FloatRange(min=0, min_open=True),
     metavar="M",
 )
 @config_option(
     "--engine",
     "training.engine",
-    "Set training.engine: ray for a cluster.",
+    "Set training.engine; ray trains on a cluster.",
     type=click.Choice(["local", "ray"]),
 )
 @config_option(
@@ -64,9 +64,9 @@ _INTERRUPTED = 130
     metavar="N",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Read, count, say what training would take, and stop."
+    "--dry-run", is_flag=True, help="Read and count, report what training would take, and stop."
 )
-@click.option("--quiet", is_flag=True, help="No progress bar and no tables.")
+@click.option("--quiet", is_flag=True, help="Show no progress bar and no tables.")
 @grouped("mode", "overwrite", "dry_run", "quiet")
 def train(
     config: Path | None,
@@ -77,7 +77,7 @@ def train(
 ) -> None:
     """Train the network that CONFIG describes.
 
-    Any key of the configuration can be overridden on the command line, dotted.
+    Any key of the configuration can be overridden as a dotted KEY=VALUE.
 
     For example:
 
@@ -99,7 +99,7 @@ def train(
         result = run_training(settings, mode["overwrite"], resume is not None, quiet)
     except Interrupted as stop:
         click.echo(
-            f"Stopped at {stop}; nothing is lost. "
+            f"Stopped at {stop}; all progress is saved. "
             f"Resume with: embedder train --resume {settings.output}",
             err=True,
         )
@@ -118,7 +118,7 @@ def _settings(
     resume: Path | None,
     overwrite: bool,
 ) -> Any:
-    """Return the configuration of a new or resumed run, with what the command line changes."""
+    """Return the configuration of a new or resumed run, with the command line's overrides."""
     from embedder.config_files import load_config, with_overrides
     from embedder.runs.run_folder import RunFolder
 
@@ -126,7 +126,9 @@ def _settings(
         raise click.UsageError("give either CONFIG or --resume RUN.")
     if resume is not None:
         if overwrite or output:
-            raise click.UsageError("--resume continues in the run's own folder.")
+            raise click.UsageError(
+                "--resume continues in the run's own folder; omit --output and --overwrite."
+            )
         settings = with_overrides(RunFolder(resume).read_config(), given_overrides(), str(resume))
         return settings.model_copy(update={"output": str(resume)})
     assert config is not None
@@ -159,14 +161,14 @@ def _summarise(run: Path) -> None:
             tasks = configured_tasks(evaluation)
             show_evaluation(vectors, tasks, restrict_vocab=evaluation.restrict_vocab)
         except EmbedderError as error:
-            # The model is saved; a file that is missing from its evaluation is no reason to fail.
+            # The model is saved; a missing evaluation file is no reason to fail.
             click.echo(f"Not evaluated: {error}\n", err=True)
     click.echo(tables.next_steps(run, words))
 
 
 @main.command("run")
 @click.argument("experiment", type=click.Path(path_type=Path))
-@click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.option("--quiet", is_flag=True, help="Show no progress bars.")
 @click.option("--dry-run", is_flag=True, help="List the runs and stop.")
 @click.option(
     "--cache-limit",
@@ -174,7 +176,7 @@ def _summarise(run: Path) -> None:
     default=10.0,
     show_default=True,
     metavar="GB",
-    help="Size limit of the cache that runs share.",
+    help="Size limit of the cache shared by runs.",
 )
 def run_experiment(experiment: Path, quiet: bool, dry_run: bool, cache_limit: float) -> None:
     """Train and compare all settings of an experiment.
@@ -213,17 +215,17 @@ def run_experiment(experiment: Path, quiet: bool, dry_run: bool, cache_limit: fl
     click.echo(tables.table(heading, cells))
     if results.best_row(rows, described.best_by) is not None:
         best = Path(described.output) / "best.yaml"
-        click.echo(f"\nThe best by {described.best_by}: embedder train {best}")
+        click.echo(f"\nBest setting by {described.best_by}: embedder train {best}")
 
 
 @main.command()
-@click.option("--clear", is_flag=True, help="Remove everything.")
+@click.option("--clear", is_flag=True, help="Remove all entries.")
 def cache(clear: bool) -> None:
-    """Show or clear the cache of what an experiment's runs share.
+    """Show or clear the cache shared by the runs of experiments.
 
-    It contains corpora as ids, and counts, in $EMBEDDER_CACHE or the user's cache folder. Beyond 10
-    GB, or the limit set by `embedder run --cache-limit`, the least recently used entries are
-    removed.
+    It contains encoded corpora and co-occurrence counts, in $EMBEDDER_CACHE or the user's cache
+    folder. Beyond 10 GB, or the limit set by `embedder run --cache-limit`, the least recently used
+    entries are removed.
 
     For example:
 
@@ -252,18 +254,18 @@ def cache(clear: bool) -> None:
     type=click.IntRange(min=0),
     default=50,
     show_default=True,
-    help="How many to show from each pass.",
+    help="How many phrases to show from each pass.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write all of them to this file, for corpus.phrases.file.",
+    help="Write all phrases to this file, for corpus.phrases.file.",
 )
 def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | None) -> None:
-    """Print the phrases in the text of a configuration, without training.
+    """Print the phrases in the text of CONFIG, without training.
 
-    The settings are those of corpus.phrases in CONFIG; if it asks for no passes, one is made.
+    The settings are those of corpus.phrases in CONFIG; if these set no passes, one is made.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""Commands that use vectors or write them: neighbors, analogy, index, export, convert."""
+"""Commands that use or write vectors: neighbors, analogy, index, export, convert."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from embedder.cli.program import main
     "--index",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Search approximately, in an index that `embedder index` wrote.",
+    help="Search approximately, in an index written by `embedder index`.",
 )
 def neighbors(
     model: Path, words: tuple[str, ...], kind: Any, count: int, index: Path | None
@@ -65,7 +65,9 @@ def build_index(model: Path, out: Path, kind: Any) -> None:
 
     index = ApproximateIndex.build(read_vectors(model, kind))
     index.save(out)
-    click.echo(f"Wrote {out}; it finds {index.recall():.1%} of the ten nearest of 200 words.")
+    click.echo(
+        f"Wrote {out}; it finds {index.recall():.1%} of the ten nearest neighbours of 200 words."
+    )
 
 
 @main.command()
@@ -101,24 +103,24 @@ def _print_neighbors(found: list[Any]) -> None:
         click.echo(f"{neighbor.similarity:7.4f}  {neighbor.word}")
 
 
+_FORMATS = [
+    "word2vec",
+    "word2vec-binary",
+    "glove",
+    "npy",
+    "fasttext",
+    "safetensors",
+    "finalfusion",
+    "projector",
+    "static-embedding",
+]
 _FORMAT = click.option(
     "--format",
     "file_format",
-    type=click.Choice(
-        [
-            "word2vec",
-            "word2vec-binary",
-            "glove",
-            "npy",
-            "fasttext",
-            "safetensors",
-            "finalfusion",
-            "projector",
-            "static-embedding",
-        ]
-    ),
-    help="By default OUT's suffix decides: .bin, .npy, .safetensors, .fifu, .tsv, .glove, .ftbin; "
-    "otherwise word2vec's text.",
+    type=click.Choice(_FORMATS),
+    metavar="FORMAT",
+    help=f"One of {', '.join(_FORMATS)}. By default, the suffix of OUT decides: "
+    ".bin, .npy, .safetensors, .fifu, .tsv, .glove, .ftbin; otherwise word2vec text.",
 )
 
 
@@ -176,6 +178,6 @@ def _export(vectors: Any, out: Path, file_format: Any, dtype: str) -> None:
         loss = rounding_loss(vectors, rounded(vectors, dtype))
         click.echo(
             f"As {dtype}, the mean cosine of a vector with the original is {loss.cosine:.6f}, and "
-            f"{loss.neighbors:.1%} of words' ten nearest are the same; eval --dtype {dtype} shows "
-            "what that costs."
+            f"{loss.neighbors:.1%} of the words' ten nearest neighbours are the same; "
+            f"eval --dtype {dtype} measures the effect."
         )

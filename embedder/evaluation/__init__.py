@@ -1,1 +1,1 @@
-"""Measures of word vectors on questions that people wrote."""
+"""Evaluation of word vectors and language models."""

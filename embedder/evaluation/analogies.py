@@ -6,8 +6,8 @@ With unit vectors, the answer is the word d, other than a, b and c, that maximis
     3CosMul        cos⁺(d, b) cos⁺(d, c) / (cos⁺(d, a) + 0.001)        Levy and Goldberg 2014, (4)
     PairDistance   cos(d − c, b − a)                                   Levy and Goldberg 2014, (2)
 
-where cos⁺ = (1 + cos)/2. As in gensim, words are compared without regard to case (the more frequent
-of two spellings stands for both), and questions with a word outside the (restricted) vocabulary are
+where cos⁺ = (1 + cos)/2. As in gensim, words match case-insensitively (the more frequent of two
+spellings represents both), and questions with a word outside the (restricted) vocabulary are
 skipped and counted.
 """
 
@@ -27,16 +27,16 @@ from embedder.vectors.word_vectors import WordVectors
 
 Method = Literal["3CosAdd", "3CosMul", "PairDistance"]
 SKIPPED = -1
-"""The rank of a question that was not asked."""
+"""The rank of a skipped question."""
 _QUESTIONS_PER_BATCH = 1024
 _RESAMPLES = 10_000
 _NEAR = 4e-6
-"""Scores this close are compared only when both come from one product, for the sake of rounding."""
-_NEAR_KEPT = 1 << 20
+"""Scores this close may differ by rounding: compare them only within one matrix product."""
+_MAX_NEAR_SCORES = 1 << 20
 
 
 class Score(NamedTuple):
-    """Accuracy over the questions whose words are known."""
+    """Accuracy over the questions whose words are all known."""
 
     correct: int
     questions: int
@@ -44,14 +44,14 @@ class Score(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """Share of correct answers; 0 without questions."""
+        """Share of correct answers; 0 if there are no questions."""
         return self.correct / self.questions if self.questions else 0.0
 
     def interval(self, seed: int = 0) -> tuple[float, float]:
         """Return the 95 % percentile-bootstrap interval of the accuracy.
 
-        Resampling right and wrong answers with replacement is drawing from a binomial
-        distribution, so no questions need to be shuffled.
+        Resampling correct and wrong answers with replacement amounts to drawing from a binomial
+        distribution, so no answers are resampled one by one.
         """
         if not self.questions:
             return 0.0, 0.0
@@ -62,17 +62,17 @@ class Score(NamedTuple):
 
 
 class AnalogyResult(NamedTuple):
-    """The rank of the right answer to every question.
+    """The rank of the correct answer to every question.
 
     ``ranks``
-        For each section (n,) int64, in the order of its questions: 0 where the best candidate is
-        right, r where r wrong ones are better, `SKIPPED` where a word is unknown.
+        For each section (n,) int64, in the order of its questions: 0 if the best candidate is
+        correct, r if r wrong candidates score higher, `SKIPPED` if a word is unknown.
     """
 
     ranks: dict[str, Array]
 
     def section(self, name: str, top: int = 1) -> Score:
-        """Count as correct what is among the `top` best candidates of a section's questions."""
+        """Score a section; an answer among the `top` best candidates is correct."""
         return _score(self.ranks[name], top)
 
     def sections(self, top: int = 1) -> dict[str, Score]:
@@ -80,11 +80,11 @@ class AnalogyResult(NamedTuple):
         return {name: self.section(name, top) for name in self.ranks}
 
     def total(self, top: int = 1) -> Score:
-        """Return the score of all questions together: their accuracy is the micro average."""
+        """Return the score over all questions; its accuracy is the micro average."""
         return _score(np.concatenate(list(self.ranks.values())), top)
 
     def macro(self, top: int = 1) -> float:
-        """Return the mean of the sections' accuracies, leaving out sections without questions."""
+        """Return the mean accuracy of the sections that have questions: the macro average."""
         known = [score.accuracy for score in self.sections(top).values() if score.questions]
         return float(np.mean(known)) if known else 0.0
 
@@ -101,20 +101,20 @@ def evaluate_analogies(
     restrict_vocab: int | None = None,
     candidates: int | None = None,
 ) -> AnalogyResult:
-    """Answer every question.
+    """Answer every question, and rank the correct answer.
 
     Parameters
     ----------
     vectors
-        Most frequent words first.
+        The vectors, most frequent words first.
     sections
-        The questions; sections of one name are counted together.
+        The questions; sections with the same name are merged.
     method
         How the candidates are ranked.
     restrict_vocab
-        Use only so many of the most frequent words, for questions and answers.
+        Use only this many of the most frequent words, for questions and answers.
     candidates
-        The answer is one of the first so many words; those behind are for questions only.
+        Accept only this many of the first words as answers; later words occur only in questions.
     """
     spellings: dict[str, list[int]] = {}
     for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):
@@ -148,7 +148,7 @@ def _ranks(
     V: int,
     method: Method,
 ) -> Array:
-    """Return how many candidates are better than the best right answer, (n,) int64."""
+    """Return how many candidates score higher than the best correct answer, (n,) int64."""
     n = len(questions)
     asked = np.array([[spellings[w.upper()][0] for w in question[:3]] for question in questions])
     ignored, right = [], []
@@ -167,25 +167,25 @@ def _ranks(
     for start in range(0, len(right_pairs), _QUESTIONS_PER_BATCH):
         rows, which = right_pairs[start : start + _QUESTIONS_PER_BATCH].T
         np.maximum.at(best, which, scorer.paired(vectors.unit_rows(rows), which))
-    hopeless = best == -np.inf  # the only right answers stand in the question
-    best[hopeless] = np.inf
+    unanswerable = best == -np.inf  # the only correct answers occur in the question
+    best[unanswerable] = np.inf
     tally = _Tally(scorer, given_pairs, right_pairs, best)
     over_blocks(vectors.matrix[:V], vectors.lengths[:V], tally.visit)
-    return np.where(hopeless, V, tally.ranks())
+    return np.where(unanswerable, V, tally.ranks())
 
 
 class _Tally:
-    """How many candidates are better than the best right answer, block by block.
+    """A count, block by block, of the candidates that score higher than the best correct answer.
 
     Parameters
     ----------
     scorer
-        Of n questions.
+        The scorer of n questions.
     given, right : (m, 2) int64
-        Pairs of a row and a question, in the order of the rows: the words that stand in it, and its
-        right answers, which are not candidates.
+        (row, question) pairs in row order, of the words in the question and of its correct answers;
+        neither are candidates.
     best : (n,) float32
-        The score of the best right answer, to rounding.
+        The score of the best correct answer, up to rounding.
     """
 
     def __init__(self, scorer: "_Scorer", given: Array, right: Array, best: Array) -> None:
@@ -195,13 +195,13 @@ class _Tally:
         self._slack = np.float32(_NEAR) * np.maximum(1, np.abs(best))
         self._slack[np.isinf(best)] = 0
         self._better = np.zeros(len(best), np.int64)
-        # The best right answer's score from a block's product, and its row.
+        # The score of the best correct answer, from a block's product, and its row.
         self._exact: list[tuple[float, int]] = [(-np.inf, -1)] * len(best)
         self._near: list[tuple[Array, Array, Array]] = []  # questions, rows, scores
         self._lock = threading.Lock()
 
     def visit(self, start: int, block: Array) -> None:
-        """Count the candidates of a block; blocks may come at once and in any order."""
+        """Count the candidates of a block; threads may visit blocks concurrently, in any order."""
         scores = self._scorer.all(block)
         for pairs in (self._given, self._right):
             rows, which = _within(pairs, start, len(block))
@@ -216,21 +216,21 @@ class _Tally:
         with self._lock:
             self._better[some] += above
             for question, row, score in zip(which, rows + start, own, strict=True):
-                # Of equal scores the first row's counts.
+                # Of equal scores, the first row wins.
                 self._exact[question] = max(
                     self._exact[question], (float(score), int(row)), key=_by_score_and_row
                 )
-            if sum(len(found) for found, _, _ in self._near) + len(close) <= _NEAR_KEPT:
+            if sum(len(found) for found, _, _ in self._near) + len(close) <= _MAX_NEAR_SCORES:
                 self._near.append((some[close], start + column, chosen[close, column]))
-            else:  # of nearly equal vectors none is found
+            else:  # too many near scores: count them all as higher
                 np.add.at(self._better, some[close], 1)
 
     def ranks(self) -> Array:
-        """Return the counts, (n,) int64, when all blocks were visited."""
+        """Return the counts, (n,) int64, once all blocks are visited."""
         exact = np.array([score for score, _ in self._exact], np.float32)
-        place = np.array([row for _, row in self._exact])
+        own_row = np.array([row for _, row in self._exact])
         for which, rows, scores in self._near:
-            wins = (scores > exact[which]) | ((scores == exact[which]) & (rows < place[which]))
+            wins = (scores > exact[which]) | ((scores == exact[which]) & (rows < own_row[which]))
             np.add.at(self._better, which[wins], 1)
         return self._better
 
@@ -240,20 +240,20 @@ def _by_score_and_row(answer: tuple[float, int]) -> tuple[float, int]:
 
 
 def _count(mask: Array) -> Array:
-    """Return how many of each row (n, m) are true; a sum would make each of them an int64."""
+    """Count the true entries of each row (n, m) without converting each of them to int64."""
     ones = np.bitwise_count(np.packbits(mask, axis=1))
     return np.asarray(ones.sum(axis=1, dtype=np.int64))
 
 
 def _within(pairs: Array, start: int, size: int) -> tuple[Array, Array]:
-    """Return the (row, question) pairs of a block, the rows counted from its start."""
+    """Return the rows, counted from the start of the block, and the questions of its pairs."""
     low, high = np.searchsorted(pairs[:, 0], [start, start + size])
     rows, which = pairs[low:high].T
     return rows - start, which
 
 
 class _Scorer:
-    """The score of candidates d for questions, all of unit vectors (n, D)."""
+    """Scores of candidates d for n questions a, b, c, all unit vectors (n, D)."""
 
     def __init__(self, method: Method, a: Array, b: Array, c: Array) -> None:
         self._method = method
@@ -265,7 +265,7 @@ class _Scorer:
         self._target = difference + c
 
     def all(self, block: Array) -> Array:
-        """Return the scores of every row (m, D) for every question, (n, m)."""
+        """Return the score of every row (m, D) for every question, (n, m)."""
         if self._method == "3CosAdd":
             return np.asarray(self._target @ block.T)
         if self._method == "3CosMul":
@@ -289,7 +289,7 @@ class _Scorer:
 
 
 def _product(to_a: Array, to_b: Array, to_c: Array) -> Array:
-    """Return 3CosMul's score, in the place of b's cosines."""
+    """Return the 3CosMul score, computed in place in `to_b`."""
     # (1 + b)/2 · (1 + c)/2 / ((1 + a)/2 + ε) = (1 + b)(1 + c)/(2 (1 + a + 2 ε))
     to_b += 1
     to_c += 1
@@ -301,7 +301,7 @@ def _product(to_a: Array, to_b: Array, to_c: Array) -> Array:
 
 
 def _per_distance(along: Array, to_c: Array) -> Array:
-    """Divide, in place, by |d − c|, which for unit vectors is √(2 − 2 cos(d, c))."""
+    """Divide in place by |d − c|, which is √(2 − 2 cos(d, c)) for unit vectors."""
     to_c *= -2
     to_c += 2
     np.maximum(to_c, np.float32(1e-9), out=to_c)

@@ -1,8 +1,8 @@
-"""Whether one model is better or only luckier: the paired bootstrap (Efron, Tibshirani 1993).
+"""Significance of the difference of two models: the paired bootstrap (Efron, Tibshirani 1993).
 
-Both models answer the same questions. Questions are drawn anew with replacement, many times; the
-difference of the two scores on each draw gives an interval, and the share of draws on the wrong
-side of zero a p-value.
+Both models answer the same questions, which are resampled with replacement many times. The score
+differences of the resamples give an interval, and the share of them on the wrong side of zero a
+p-value.
 """
 
 from typing import NamedTuple
@@ -12,21 +12,21 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.evaluation.similarity import spearman
 
-_DRAWS = 10_000
-_DRAWS_OF_RANKS = 2_000
+_RESAMPLES = 10_000
+_RANK_RESAMPLES = 2_000
 
 
 class Difference(NamedTuple):
-    """How much better the second of two models is than the first.
+    """The difference of two models' scores.
 
     ``first, second``
-        Their scores on what both know.
+        The scores on the items that both know.
     ``interval``
         95 % percentile-bootstrap interval of second − first.
     ``p``
-        Two-sided: twice the share of draws that do not favour the better one.
+        Two-sided p-value: twice the share of resamples that do not favour the better model.
     ``items``
-        How many questions or pairs both know.
+        Number of questions or pairs that both know.
     """
 
     first: float
@@ -37,32 +37,32 @@ class Difference(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """The second's score less the first's."""
+        """The second score minus the first."""
         return self.second - self.first
 
 
 def compare_answers(first: Array, second: Array, seed: int = 0) -> Difference | None:
-    """Compare the accuracies of right and wrong answers to the same questions.
+    """Compare two models' accuracies on the same questions.
 
     Parameters
     ----------
     first, second : (n,) bool
-        Whether each question was answered rightly.
+        Whether each question was answered correctly.
     seed
-        Of the draws.
+        Seed of the resampling.
 
     Returns
     -------
     Difference or None
-        None without questions.
+        None if there are no questions.
     """
     n = len(first)
     if not n:
         return None
     better, worse = int((second & ~first).sum()), int((first & ~second).sum())
-    # Drawing questions is drawing how many of them favour either.
+    # Resampling questions amounts to drawing how many of them favour either model.
     shares = np.array([better, worse, n - better - worse]) / n
-    draws = np.random.default_rng(seed).multinomial(n, shares, _DRAWS)
+    draws = np.random.default_rng(seed).multinomial(n, shares, _RESAMPLES)
     differences = (draws[:, 0] - draws[:, 1]) / n
     return _summary(float(first.mean()), float(second.mean()), differences, n)
 
@@ -70,19 +70,19 @@ def compare_answers(first: Array, second: Array, seed: int = 0) -> Difference | 
 def compare_correlations(
     first: Array, second: Array, scores: Array, seed: int = 0
 ) -> Difference | None:
-    """Compare Spearman's correlations of two models' cosines with people's scores.
+    """Compare the Spearman correlations of two models' cosines with human ratings.
 
     Parameters
     ----------
     first, second, scores : (n,) float64
-        Of the same pairs.
+        The models' cosines of the same pairs, and the human ratings.
     seed
-        Of the draws.
+        Seed of the resampling.
 
     Returns
     -------
     Difference or None
-        None if a correlation is not defined.
+        None if a correlation is undefined.
     """
     one, two = spearman(first, scores), spearman(second, scores)
     if one is None or two is None:
@@ -90,7 +90,7 @@ def compare_correlations(
     n = len(scores)
     rng = np.random.default_rng(seed)
     differences = []
-    for _ in range(_DRAWS_OF_RANKS):
+    for _ in range(_RANK_RESAMPLES):
         drawn = rng.integers(0, n, n)
         pair = spearman(first[drawn], scores[drawn]), spearman(second[drawn], scores[drawn])
         if pair[0] is not None and pair[1] is not None:

@@ -1,7 +1,7 @@
-"""Categorisation: whether clusters of words agree with categories that people made.
+"""Categorisation: how well clusters of words agree with human categories.
 
 Unit vectors are clustered by k-means into as many clusters as there are categories; purity is the
-share of words that are of the most frequent category of their cluster (Almuhareb 2006; Baroni,
+share of words that belong to the most frequent category of their cluster (Almuhareb 2006; Baroni,
 Dinu and Kruszewski 2014).
 """
 
@@ -18,7 +18,7 @@ _STARTS = 20
 
 
 class CategoryResult(NamedTuple):
-    """Purity over the words that are known; None for fewer words than categories."""
+    """Purity over the known words; None if these have fewer than two categories."""
 
     purity: float | None
     categories: int
@@ -27,12 +27,12 @@ class CategoryResult(NamedTuple):
 
 
 def read_categories(path: Path) -> list[tuple[str, str]]:
-    """Read lines "word category", between tabs, commas or spaces.
+    """Read lines "word category", separated by tabs, commas or spaces.
 
     Raises
     ------
     EvaluationError
-        For a file that is missing, empty or not text, or a line that is none of these.
+        If the file is missing, empty or not text, or a line has another format.
     """
     pairs = []
     for number, line in numbered_lines(path):
@@ -43,16 +43,17 @@ def read_categories(path: Path) -> list[tuple[str, str]]:
             )
         pairs.append((fields[0], fields[1]))
     if len({category for _, category in pairs}) < 2:
-        raise EvaluationError(f"{path}: expected lines 'word category' of at least two categories.")
+        raise EvaluationError(f"{path}: expected lines 'word category' in at least two categories.")
     return pairs
 
 
 def evaluate_categories(
     vectors: WordVectors, pairs: list[tuple[str, str]], restrict_vocab: int | None = None
 ) -> CategoryResult:
-    """Cluster the known words and return the purity, the best of twenty starts by k-means' own sum.
+    """Cluster the known words and return the purity.
 
-    The starts are made from a fixed seed: the same vectors give the same purity.
+    Of twenty k-means starts, the one with the smallest sum of squared distances counts. The starts
+    have a fixed seed, so the same vectors give the same purity.
     """
     from scipy.cluster.vq import kmeans2
 
@@ -60,7 +61,7 @@ def evaluate_categories(
     known = [(ids[word.upper()], category) for word, category in pairs if word.upper() in ids]
     names = sorted({category for _, category in known})
     k = len(names)
-    if k < 2 or len(known) < k:
+    if k < 2:
         return CategoryResult(None, k, len(known), len(pairs))
     unit = vectors.unit_rows(np.array([row for row, _ in known])).astype(np.float64)
     labels = np.array([names.index(category) for _, category in known])

@@ -1,4 +1,4 @@
-"""Reading evaluation files, and finding their words."""
+"""Reading of evaluation files, and look-up of their words."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,13 +23,13 @@ def read_lines(path: Path) -> Iterator[str]:
         raise EvaluationError(f"{path}: cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError as error:
         raise EvaluationError(
-            f"{path}: byte {error.start:,} is not UTF-8; expected a text file."
+            f"{path}: byte {error.start:,} is not UTF-8; expected a UTF-8 text file."
         ) from None
     yield from text.split("\n")
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and text of each line that is neither empty nor begins with #.
+    """Yield the number and text of each line, skipping empty lines and those that begin with #.
 
     Raises
     ------
@@ -42,23 +42,23 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def files_in(path: Path) -> list[Path]:
-    """Return a file, or the files NAME.txt in a folder and its folders, in the order of names.
+    """Return a file, or all .txt files in a folder and its subfolders, sorted by path.
 
     Raises
     ------
     EvaluationError
-        For a folder without any.
+        If the folder has none.
     """
     if not path.is_dir():
         return [path]
     files = sorted(path.rglob("*.txt"))
     if not files:
-        raise EvaluationError(f"{path}: no files NAME.txt in this folder.")
+        raise EvaluationError(f"{path}: no .txt files in this folder.")
     return files
 
 
 def case_insensitive_ids(vectors: WordVectors, restrict_vocab: int | None) -> dict[str, int]:
-    """Return the row of every word in upper case; of two spellings that of the more frequent."""
+    """Return the row of every upper-cased word; of two spellings, that of the more frequent."""
     ids: dict[str, int] = {}
     for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):
         ids.setdefault(word.upper(), i)

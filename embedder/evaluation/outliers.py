@@ -1,9 +1,9 @@
-"""Outlier detection: the word that does not belong (Camacho-Collados and Navigli 2016).
+"""Outlier detection: find the word that does not belong (Camacho-Collados and Navigli 2016).
 
-To a group of words that belong together each of some strangers is added in turn. The words are
-ordered by how similar the others are to each other without them; the stranger should come last, at
-the place n of 0 … n. Accuracy is the share of sets where it does, the outlier position percentage
-(OPP) the mean of its place over n.
+Each outlier is added in turn to a group of n words that belong together. The words of this set are
+ranked by how similar the others are to each other without them; the outlier should come last, at
+position n of 0 … n. Accuracy is the share of sets where it does; the outlier position percentage
+(OPP) is the mean of position / n.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _MIN_GROUP = 2
 
 
 class Group(NamedTuple):
-    """Words that belong together, and some that do not belong to them."""
+    """Words that belong together, and outliers that do not belong to them."""
 
     name: str
     words: list[str]
@@ -28,7 +28,7 @@ class Group(NamedTuple):
 
 
 class OutlierResult(NamedTuple):
-    """Shares over the sets that could be formed, and how many there were; None without any."""
+    """Accuracy and OPP over the sets that could be formed, and their number; None without any."""
 
     accuracy: float | None
     opp: float | None
@@ -37,14 +37,14 @@ class OutlierResult(NamedTuple):
 
 
 def read_outliers(path: Path) -> list[Group]:
-    """Read a group's words, one a line, an empty line, and the outliers; a folder has more groups.
+    """Read the words of a group, one per line, an empty line, and the outliers.
 
-    This is the form of the 8-8-8 data set and of WikiSem500.
+    A folder has one group per file. This is the format of the 8-8-8 data set and of WikiSem500.
 
     Raises
     ------
     EvaluationError
-        For a file that is missing, not text, or not of this form.
+        If a file is missing, not text, or not in this format.
     """
     groups = []
     for file in files_in(path):
@@ -53,7 +53,7 @@ def read_outliers(path: Path) -> list[Group]:
         group = Group(file.stem, words.split("\n"), outliers.split())
         if len(group.words) < _MIN_GROUP or not group.outliers:
             raise EvaluationError(
-                f"{file}: expected two or more words, one a line, an empty line, and outliers."
+                f"{file}: expected two or more words, one per line, an empty line, and outliers."
             )
         groups.append(group)
     return groups
@@ -62,13 +62,13 @@ def read_outliers(path: Path) -> list[Group]:
 def evaluate_outliers(
     vectors: WordVectors, groups: list[Group], restrict_vocab: int | None = None
 ) -> OutlierResult:
-    """Look for every outlier of every group.
+    """Detect every outlier of every group.
 
-    Unknown words of a group are left out of it; a set counts if its outlier and at least two words
-    are known.
+    Unknown words are left out of their group; a set counts if its outlier and at least two words of
+    the group are known.
     """
     ids = case_insensitive_ids(vectors, restrict_vocab)
-    places = []
+    positions = []
     for group in groups:
         words = [ids[word.upper()] for word in group.words if word.upper() in ids]
         if len(words) < _MIN_GROUP:
@@ -76,17 +76,17 @@ def evaluate_outliers(
         for outlier in group.outliers:
             if outlier.upper() in ids:
                 rows = np.array([*words, ids[outlier.upper()]])
-                places.append(_place(vectors.unit_rows(rows)) / len(words))
+                positions.append(_position_of_last(vectors.unit_rows(rows)) / len(words))
     total = sum(len(group.outliers) for group in groups)
-    if not places:
+    if not positions:
         return OutlierResult(None, None, 0, total)
-    found = np.array(places)
+    found = np.array(positions)
     return OutlierResult(float((found == 1).mean()), float(found.mean()), len(found), total)
 
 
-def _place(unit: Array) -> int:
-    """Return the place of the last row when rows are ordered by the others' similarity."""
+def _position_of_last(unit: Array) -> int:
+    """Return the position of the last row when rows are ranked by the others' similarity."""
     similarities = unit @ unit.T
-    # The sum without a row and its column grows as the row's own similarities to others shrink.
+    # The sum without a row and its column grows as the row's similarities to the others shrink.
     own = similarities.sum(axis=1) - similarities.diagonal()
     return int((own[:-1] > own[-1]).sum())

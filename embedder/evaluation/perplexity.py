@@ -1,8 +1,8 @@
-"""How well a network predicts text that it was not trained on.
+"""Perplexity: how well a network predicts text that it was not trained on.
 
 Perplexity is e to the mean cross-entropy in nats: the number of equally likely words that would be
-as hard to guess. Of windows it is that of the word in the middle or, with `network.input: word`, of
-a neighbour; from counts, that of a neighbour weighted by its distance.
+as hard to guess. A network of windows predicts the centre word or, with `network.input: word`, a
+neighbour; a network of co-occurrence counts predicts a neighbour, weighted by its distance.
 """
 
 import tempfile
@@ -29,20 +29,20 @@ from embedder.text.vocabulary import encode_text
 
 
 class Perplexity(NamedTuple):
-    """A text's score.
+    """The score of a text.
 
     ``perplexity``
     ``nats``
         Mean cross-entropy.
     ``tokens``
-        Words of the text.
+        Number of words in the text.
     ``unknown``
-        Those outside the vocabulary.
+        Number of words outside the vocabulary.
     ``predicted``
-        How many predictions the mean is over; from counts, their weight.
+        Number of predictions that the mean is over; with co-occurrence counts, their total weight.
     ``ngram``, ``mixture``
-        Perplexities of the n-gram model that the run is compared with, and of both mixed as suits
-        the run's validation text; None without one.
+        Perplexities of the run's n-gram baseline, and of its mixture with the network, weighted to
+        suit the run's validation text; None without a baseline.
     """
 
     perplexity: float
@@ -55,10 +55,10 @@ class Perplexity(NamedTuple):
 
 
 def evaluate_perplexity(model: Model, file: str) -> Perplexity:
-    """Score a text, read as the run's own corpus was; what is not named .jsonl is plain text.
+    """Score a text, read with the settings of the run's own corpus.
 
-    Unknown words are predicted as `vocabulary.unknown` where the run has such a symbol, and left
-    out as in training where it has none.
+    A file without .jsonl in its name is plain text. Unknown words are predicted as
+    `vocabulary.unknown` if the run has such a symbol; otherwise they are left out, as in training.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
     Raises
     ------
     EmbedderError
-        If the text cannot be read, or has nothing that the network predicts.
+        If the text cannot be read, or contains nothing to predict.
     """
     from embedder.kernels.threads import available_threads, kernel_threads
 
@@ -106,13 +106,13 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
             predicted = float(rows.totals.sum())
             nats = cooccurrence_loss(network, rows, batch)
     if predicted == 0:
-        raise CorpusError(f"{file}: no word of the vocabulary has a window in it.")
+        raise CorpusError(f"{file}: nothing to predict; no word of the vocabulary has a window.")
     perplexity = float(np.exp(nats))
     return Perplexity(perplexity, nats, corpus.tokens, unknown, predicted, ngram, mixture)
 
 
 def _ngram_of_run(model: Model, folder: Path) -> NgramBaseline:
-    """Read the run's corpus again and make the n-gram model of its training part."""
+    """Read the run's corpus again, and build the n-gram model of its training split."""
     blocks = read_text(model.config.corpus)
     config, vocabulary = model.config, model.vocabulary
     join, symbol = model.phrases.join_file, config.vocabulary.unknown

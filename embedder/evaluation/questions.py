@@ -1,4 +1,4 @@
-"""Analogy questions as files hold them: Google's, MSR's and BATS's formats."""
+"""Analogy questions, and readers of the Google, MSR and BATS formats."""
 
 from itertools import permutations
 from pathlib import Path
@@ -9,7 +9,7 @@ from embedder.evaluation.files import files_in, read_lines
 
 
 class Question(NamedTuple):
-    """A is to b as c is to one of the answers."""
+    """The question "a is to b as c is to …", and its correct answers."""
 
     a: str
     b: str
@@ -25,17 +25,17 @@ class Section(NamedTuple):
 
 
 def read_analogies(path: Path) -> list[Section]:
-    """Read questions in one of three formats, which is found out.
+    """Read questions in one of three formats, which is detected.
 
-    Google's: lines ": section" and lines "a b c d". MSR's: NAME.questions with lines "a b c" beside
-    NAME.answers with lines "section d". BATS's: a folder of files, or one of them, with lines
-    "word answer/answer/…"; each two lines of a file make a question either way round, the first
-    answer of the one being b, and all answers of the other being right.
+    Google: lines ": section" and lines "a b c d". MSR: NAME.questions with lines "a b c", and
+    NAME.answers with lines "section d". BATS: a folder of files, or one of them, with lines
+    "word answer/answer/…"; every two lines of a file form one question in each direction, where b
+    is the first answer of one line and all answers of the other are correct.
 
     Raises
     ------
     EvaluationError
-        For a file that is missing, empty or not text, or a line that is none of these.
+        If a file is missing, empty or not text, or a line has another format.
     """
     if path.is_dir():
         return [section for file in files_in(path) for section in read_analogies(file)]
@@ -74,14 +74,14 @@ def _msr_sections(path: Path, lines: list[tuple[int, list[str]]]) -> list[Sectio
     answers = [line.split() for line in read_lines(answers_path) if line.split()]
     if len(answers) != len(lines):
         raise EvaluationError(
-            f"{answers_path}: {len(answers):,} answers to {len(lines):,} questions of {path.name}."
+            f"{answers_path}: {len(answers):,} answers for {len(lines):,} questions in {path.name}."
         )
     sections: dict[str, Section] = {}
     for (number, words), answer in zip(lines, answers, strict=True):
         if len(words) != 3 or len(answer) != 2:
             raise EvaluationError(
-                f"{path}, line {number}: expected three words 'a b c', and in {answers_path.name} "
-                "a line 'section d'."
+                f"{path}, line {number}: expected three words 'a b c', and a line "
+                f"'section d' in {answers_path.name}."
             )
         name, d = answer
         a, b, c = words

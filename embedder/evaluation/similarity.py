@@ -1,4 +1,4 @@
-"""Word similarity: the rank correlation of cosines with people's judgements."""
+"""Word similarity: the rank correlation of cosines with human ratings."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from embedder.vectors.word_vectors import WordVectors
 
 
 class Judgement(NamedTuple):
-    """Two words and how similar people found them."""
+    """Two words and a human rating of their similarity."""
 
     first: str
     second: str
@@ -20,7 +20,7 @@ class Judgement(NamedTuple):
 
 
 class SimilarityResult(NamedTuple):
-    """Correlations over the pairs that are known; None for fewer than two, or constant scores."""
+    """Correlations over the known pairs; None for fewer than two, or for constant values."""
 
     spearman: float | None
     pearson: float | None
@@ -29,14 +29,14 @@ class SimilarityResult(NamedTuple):
 
 
 def read_similarities(path: Path) -> list[Judgement]:
-    """Read lines "word word score", between tabs, commas or spaces.
+    """Read lines "word word score", separated by tabs, commas or spaces.
 
-    Lines that begin with # and a heading in the first line are passed over.
+    Lines that begin with # are skipped, as is a heading in the first line.
 
     Raises
     ------
     EvaluationError
-        For a file that is missing, empty or not text, or a line that is none of these.
+        If the file is missing, empty or not text, or a line has another format.
     """
     judgements = []
     for number, line in numbered_lines(path):
@@ -59,7 +59,7 @@ def read_similarities(path: Path) -> list[Judgement]:
 def evaluate_similarity(
     vectors: WordVectors, judgements: list[Judgement], restrict_vocab: int | None = None
 ) -> SimilarityResult:
-    """Correlate the cosines of word pairs with people's scores, without regard to case."""
+    """Correlate the cosines of word pairs with human ratings; words match case-insensitively."""
     cosines = pair_cosines(vectors, judgements, restrict_vocab)
     known = ~np.isnan(cosines)
     scores = np.array([judgement.score for judgement in judgements])[known]
@@ -74,28 +74,28 @@ def evaluate_similarity(
 def pair_cosines(
     vectors: WordVectors, judgements: list[Judgement], restrict_vocab: int | None = None
 ) -> Array:
-    """Return the cosine of every pair, (n,) float64; NaN where a word is unknown."""
+    """Return the cosine of every pair, (n,) float64; NaN if a word is unknown."""
     ids = case_insensitive_ids(vectors, restrict_vocab)
     found = [
         (i, ids[pair.first.upper()], ids[pair.second.upper()])
         for i, pair in enumerate(judgements)
         if pair.first.upper() in ids and pair.second.upper() in ids
     ]
-    places, firsts, seconds = np.array(found, np.int64).reshape(-1, 3).T
+    positions, firsts, seconds = np.array(found, np.int64).reshape(-1, 3).T
     cosines = np.full(len(judgements), np.nan)
-    cosines[places] = (vectors.unit_rows(firsts) * vectors.unit_rows(seconds)).sum(axis=1)
+    cosines[positions] = (vectors.unit_rows(firsts) * vectors.unit_rows(seconds)).sum(axis=1)
     return cosines
 
 
 def spearman(cosines: Array, scores: Array) -> float | None:
-    """Return the correlation of the ranks."""
+    """Return Spearman's correlation, that of the ranks; None if undefined."""
     from scipy.stats import rankdata
 
     return pearson(rankdata(cosines), rankdata(scores))
 
 
 def pearson(cosines: Array, scores: Array) -> float | None:
-    """Return the correlation of the values; None where it is not defined."""
+    """Return Pearson's correlation; None if undefined."""
     if len(cosines) < 2 or np.ptp(cosines) == 0 or np.ptp(scores) == 0:
         return None
     return float(np.corrcoef(cosines, scores)[0, 1])

@@ -1,4 +1,4 @@
-"""Several measures at once: read the files, evaluate vectors, compare models."""
+"""Evaluation on several tasks: read their files, evaluate vectors, compare models."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from embedder.vectors.word_vectors import WordVectors
 
 
 class Tasks(NamedTuple):
-    """What is asked: analogy sections, and by the files' names similarities and the rest."""
+    """The tasks of an evaluation: analogy sections, and the other tasks by file name."""
 
     sections: list[Section]
     similarity: dict[str, list[Judgement]]
@@ -31,7 +31,7 @@ class Tasks(NamedTuple):
     categories: dict[str, list[tuple[str, str]]]
 
     def words(self) -> list[str]:
-        """Return all words that stand in them, but for analogies' answers, once each."""
+        """Return the distinct words of all tasks, except the answers of analogies."""
         found = [word for s in self.sections for question in s.questions for word in question[:3]]
         found += [w for pairs in self.similarity.values() for pair in pairs for w in pair[:2]]
         for groups in self.outliers.values():
@@ -41,10 +41,10 @@ class Tasks(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What vectors answered to `Tasks`.
+    """The results of vectors on `Tasks`.
 
     ``composed``
-        How many of the words are unknown and have vectors that are composed of their parts.
+        Number of unknown words whose vectors are composed of their parts.
     """
 
     method: Method
@@ -55,7 +55,7 @@ class Results(NamedTuple):
     composed: int = 0
 
     def figures(self, tops: Sequence[int] = (1,)) -> dict[str, Any]:
-        """Return the figures as JSON can hold them."""
+        """Return the figures as JSON-compatible values."""
         found: dict[str, Any] = {"composed": self.composed} if self.composed else {}
         if self.analogies is not None:
             found["analogies"] = {
@@ -91,12 +91,12 @@ def read_tasks(
     outliers: Iterable[Path] = (),
     categories: Iterable[Path] = (),
 ) -> Tasks:
-    """Read the files.
+    """Read the files of the tasks.
 
     Raises
     ------
     EvaluationError
-        For one that is missing or not of its form.
+        If a file is missing or not in its format.
     """
     return Tasks(
         [section for file in analogies for section in read_analogies(file)],
@@ -112,7 +112,7 @@ def configured_tasks(evaluation: EvaluationConfig) -> Tasks:
     Raises
     ------
     EvaluationError
-        For one that is missing or not of its form.
+        If a file is missing or not in its format.
     """
     return read_tasks(map(Path, evaluation.analogies), map(Path, evaluation.similarity))
 
@@ -123,19 +123,19 @@ def evaluate(
     method: Method = "3CosAdd",
     restrict_vocab: int | None = None,
 ) -> Results:
-    """Measure vectors on everything that `tasks` asks.
+    """Evaluate vectors on all tasks.
 
     Parameters
     ----------
     vectors
-        Most frequent words first.
+        The vectors, most frequent words first.
     tasks
-        The questions.
+        The tasks to evaluate on.
     method
         How analogies are answered.
     restrict_vocab
-        Use only so many of the most frequent words. Without it, words that are unknown take part
-        where vectors can be composed for them, as anything but the answer to an analogy.
+        Use only this many of the most frequent words. If None, unknown words whose vectors can be
+        composed take part, except as the answer to an analogy.
     """
     candidates = len(vectors)
     vectors = _with_composed(vectors, tasks, restrict_vocab)
@@ -161,7 +161,7 @@ def evaluate(
 
 
 def _with_composed(vectors: WordVectors, tasks: Tasks, restrict_vocab: int | None) -> WordVectors:
-    """Add the tasks' unknown words to vectors that can be composed for them."""
+    """Add the unknown words of the tasks, if vectors can be composed for them."""
     if vectors.subwords is None or restrict_vocab is not None:
         return vectors
     known = {word.upper() for word in vectors.vocabulary.words}
@@ -183,8 +183,8 @@ def compare(
     Returns
     -------
     dict
-        For each section, for all analogies as "analogies", and for each similarity file: the
-        difference, None where nothing can be compared.
+        The difference for each section, for all analogies as "analogies", and for each similarity
+        file; None where nothing can be compared.
     """
     found: dict[str, Difference | None] = {}
     candidates = len(first), len(second)

@@ -1,4 +1,4 @@
-"""Minibatches: of rows of the co-occurrence matrix, and of windows."""
+"""Minibatches: their interface, and minibatches of rows of the co-occurrence matrix."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """What one step trains on.
+    """The examples of one training step.
 
     ``inputs (B, K) int``
-        Words; −1 for none.
+        Word ids; −1 for none.
     ``targets``
-        What they predict.
+        The words or contexts to predict.
     ``progress``
-        The share of the whole training before this step, for the schedule.
+        The fraction of the whole training completed before this step, for the schedule.
     ``passes``
-        How many passes are done after this step: a whole number at the end of each.
+        The number of passes completed after this step; an integer at the end of each pass.
     """
 
     inputs: Array
@@ -33,31 +33,31 @@ class Batch(NamedTuple):
 
 
 class Stream(Protocol):
-    """Batches from some position on to the end of the training."""
+    """Batches from a position to the end of the training."""
 
     words: int
-    """In a pass: rows drawn, or words of the text."""
+    """Words per pass: rows drawn, or words of the text."""
     batch_size: int
-    """The most examples in a batch."""
+    """The maximum number of examples in a batch."""
     steps_per_pass: int
-    """Batches; of windows, roughly."""
+    """Batches per pass; for windows, an estimate."""
 
     def batches(self) -> Iterator[Batch]:
-        """Yield them."""
+        """Yield the remaining batches."""
 
     def position(self) -> list[int]:
-        """Return where the next batch is, for a checkpoint."""
+        """Return the position of the next batch, for a checkpoint."""
 
     def seek(self, position: list[int]) -> None:
-        """Go on from there."""
+        """Continue from a position."""
 
 
 class Draw(NamedTuple):
-    """Distinct words, and the factor on each one's loss.
+    """Distinct words, and a factor on the loss of each.
 
     ``rows (B,) int64``
     ``scales (B,) float64``
-        Such that the scaled row totals of a batch are B in the mean.
+        Chosen so that a batch's scaled row totals sum to B on average.
     """
 
     rows: Array
@@ -65,22 +65,23 @@ class Draw(NamedTuple):
 
 
 class RowSampler:
-    """Draws B distinct words a step, frequent ones more often, with an unbiased gradient.
+    """Draws B distinct words per step, frequent ones more often, with an unbiased gradient.
 
     Word w is in a batch with probability π_w ∝ n_w^exponent (at most 1), by systematic sampling in
     random order (Madow 1949): exactly B distinct words with exactly these probabilities. Scaling
-    its loss by 1/π_w keeps the expected gradient that of the whole corpus, Σ_w n_w ∇J_w.
+    its loss by 1/π_w keeps the expected gradient equal to that of the whole corpus, Σ_w n_w ∇J_w.
 
     Parameters
     ----------
     totals : (V,) float64
         n_w; words without a neighbour are never drawn.
     batch_size
-        B; fewer where there are fewer words.
+        B; reduced if there are fewer words.
     exponent
-        0 draws all words alike, 1 as often as they stand in the corpus.
+        0 draws all words equally often, 1 in proportion to their occurrences in the corpus.
     seed
-        With the step's number it decides the draw, so that a resumed run draws what it would have.
+        Determines the draw, together with the step's number, so that a resumed run draws the same
+        words.
     """
 
     def __init__(self, totals: Array, batch_size: int, exponent: float, seed: int) -> None:
@@ -94,11 +95,11 @@ class RowSampler:
 
     @property
     def steps_per_pass(self) -> int:
-        """Steps in which as many rows are drawn as there are words."""
+        """Steps after which as many rows have been drawn as there are words."""
         return -(-len(self.words) // self.batch_size)
 
     def mean_of(self, values: Array) -> float:
-        """Return the expected mean of a word's value (V,) over the words of a batch."""
+        """Return the expected mean over a batch of values (V,), one per word."""
         return float(self._probabilities @ values[self.words]) / self.batch_size
 
     def draw(self, step: int) -> Draw:
@@ -106,14 +107,14 @@ class RowSampler:
         rng = np.random.default_rng([self._seed, step])
         order = rng.permutation(len(self.words))
         ends = np.cumsum(self._probabilities[order])
-        # The sum is B up to rounding; stretching it to B keeps the last pick in range.
+        # The sum is B up to rounding; rescaling keeps the last pick in range.
         picks = (rng.random() + np.arange(self.batch_size)) * (ends[-1] / self.batch_size)
-        places = order[np.searchsorted(ends, picks, side="right").clip(max=len(order) - 1)]
-        return Draw(self.words[places], self._scales[places])
+        drawn = order[np.searchsorted(ends, picks, side="right").clip(max=len(order) - 1)]
+        return Draw(self.words[drawn], self._scales[drawn])
 
 
 def _inclusion_probabilities(sizes: Array, count: int) -> Array:
-    """Return probabilities ∝ size that sum to `count`, those above 1 cut and shared out."""
+    """Return probabilities ∝ size that sum to `count`, capped at 1 and the excess redistributed."""
     certain = np.zeros(len(sizes), bool)
     while True:
         free = count - certain.sum()
@@ -131,18 +132,18 @@ class Rows(Protocol):
     ``totals (V,) float64``
         n_w.
     ``cells (V,) int64``
-        How many contexts a row has.
+        The number of contexts in each row.
     """
 
     totals: Array
     cells: Array
 
     def targets(self, rows: Array, scales: Array) -> "Targets":
-        """Return some rows (B,) int64, each times a factor (B,) float64."""
+        """Return the targets for rows (B,) int64, each scaled by a factor (B,) float64."""
 
 
 class CountedRows:
-    """Rows of counts that are all here; see `Rows`.
+    """Rows of counts that this process holds completely; see `Rows`.
 
     Parameters
     ----------
@@ -166,7 +167,7 @@ class RowStream:
     Parameters
     ----------
     rows
-        Of C.
+        The rows of C.
     config
         The run: passes, batch size, sampling and seed.
     """
@@ -185,8 +186,7 @@ class RowStream:
 
     def batches(self) -> Iterator[Batch]:
         """See `Stream`."""
-        a_pass = self.steps_per_pass
-        steps = a_pass * self._passes
+        steps = self.steps_per_pass * self._passes
         while self._number < steps:
             number = self._number
             rows, scales = self.sampler.draw(number)
@@ -195,7 +195,7 @@ class RowStream:
                 rows[:, None],
                 self._rows.targets(rows, scales),
                 number / max(1, steps - 1),
-                self._number / a_pass,
+                self._number / self.steps_per_pass,
             )
 
     def position(self) -> list[int]:
@@ -215,10 +215,10 @@ def target_rows(counts: Cooccurrences, totals: Array, rows: Array, scales: Array
     counts
         C.
     totals : (V,) float64
-        Its row totals.
+        Row totals of C.
     rows : (B,) int64
     scales : (B,) float64
-        The factor on each row.
+        A factor on each row.
     """
     from embedder.kernels.softmax import Targets
 
@@ -233,9 +233,9 @@ def target_rows(counts: Cooccurrences, totals: Array, rows: Array, scales: Array
 
 
 def one_hot(words: Array, dtype: type = np.float32) -> "Targets":
-    """Return one word (B,) int32 an example as targets."""
+    """Return one word per example, (B,) int32, as targets."""
     from embedder.kernels.softmax import Targets
 
-    places = np.arange(len(words) + 1)
+    offsets = np.arange(len(words) + 1)
     ones: Array = np.ones(len(words), dtype)
-    return Targets(places[:-1], places[1:], words, ones, ones, ones)
+    return Targets(offsets[:-1], offsets[1:], words, ones, ones, ones)

@@ -1,8 +1,9 @@
-"""What runs of an experiment share: corpora as ids, and counts, kept by what they were made of.
+"""The cache shared by runs: encoded corpora and counts, addressed by what they are computed from.
 
-An entry's name is the SHA-256 of everything that decides its content: the bytes of the corpus's
-files, and the settings that matter. It is made in a folder of another name and renamed, so that it
-is whole or not there; beyond a size limit the entries that were not used for longest go.
+An entry's name contains the SHA-256 of everything that determines its content: the bytes of the
+corpus's files and the relevant settings. An entry is written to a temporary folder that is then
+renamed, so that it is complete or absent. Above a size limit, the least recently used entries are
+removed.
 """
 
 import hashlib
@@ -31,9 +32,9 @@ class Cache:
     Parameters
     ----------
     folder
-        Where; by default `$EMBEDDER_CACHE`, or `embedder` in the user's cache folder.
+        By default `$EMBEDDER_CACHE`, or `embedder` in the user's cache folder.
     limit
-        Bytes that all entries may take together; the one made last stays in any case.
+        Maximum total size of all entries in bytes; the newest entry is always retained.
     """
 
     def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
@@ -41,14 +42,14 @@ class Cache:
         self.limit = limit
 
     def entry(self, name: str, make: Callable[[Path], None]) -> Path:
-        """Return an entry's folder, made first if it is not there.
+        """Return an entry's folder; create the entry if it does not exist.
 
         Parameters
         ----------
         name
             From `address`.
         make
-            Fills the folder that it is given.
+            Fills the folder passed to it.
 
         Raises
         ------
@@ -62,7 +63,7 @@ class Cache:
                 work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder))
                 try:
                     make(work)
-                    if not path.is_dir():  # another process may have been faster
+                    if not path.is_dir():  # another process may have created it meanwhile
                         work.rename(path)
                 finally:
                     shutil.rmtree(work, ignore_errors=True)
@@ -75,7 +76,7 @@ class Cache:
         return path
 
     def entries(self) -> list[tuple[Path, int]]:
-        """Return the entries and their bytes, those used last first."""
+        """Return the entries and their sizes in bytes, most recently used first."""
         if not self.folder.is_dir():
             return []
         found = [entry for entry in self.folder.iterdir() if not entry.name.startswith(".")]
@@ -83,7 +84,7 @@ class Cache:
         return [(entry, _size(entry)) for entry in found]
 
     def clear(self) -> int:
-        """Remove all entries and what crashes left; return the bytes that they took."""
+        """Remove all entries and leftovers of crashes; return the bytes that the entries took."""
         freed = sum(size for _, size in self.entries())
         for entry in self.folder.glob("*") if self.folder.is_dir() else ():
             shutil.rmtree(entry, ignore_errors=True)
@@ -104,21 +105,21 @@ def default_folder() -> Path:
 
 
 def address(kind: str, settings: dict[str, Any], sources: Sequence[Source] = ()) -> str | None:
-    """Return the name of an entry; None if a source can be read only once.
+    """Return the name of an entry; None if a source is not a file and can be read only once.
 
     Parameters
     ----------
     kind
-        What it holds, such as "corpus".
+        The kind of content, such as "corpus".
     settings
-        What decides its content, as JSON can hold it.
+        Settings that determine the content, representable as JSON.
     sources
-        Files whose bytes decide it too.
+        Files whose bytes determine it as well.
 
     Raises
     ------
     CorpusError
-        For a file that cannot be read.
+        If a file cannot be read.
     """
     found = hashlib.sha256(json.dumps([__version__, kind, settings], sort_keys=True).encode())
     for source in sources:

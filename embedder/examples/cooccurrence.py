@@ -1,17 +1,17 @@
-"""Token ids → weighted co-occurrence counts, a sparse target row for every word.
+"""Token ids → weighted co-occurrence counts, one sparse target row per word.
 
 For a network whose input is one word, the loss of all windows of a corpus depends on the corpus
-only through C[w, c], the weighted number of times that c stands in a window around w:
+only through C[w, c], the weighted number of times that c occurs in a window around w:
 
     Σ_windows −log ŷ_c(x_w)  =  Σ_w Σ_c C[w, c] (−log ŷ_c(x_w))
 
-so one step on row w is a step on all of that word's windows at once, without sampling noise.
+so that one step on row w covers all windows of that word at once, without sampling noise.
 
-A context is a word, or a word in a place: with `examples.near`, frequent words directly before or
-after the centre are contexts apart (as in the structured skip-gram of Ling et al. 2015), because
-what stands there tells more of grammar than what stands somewhere near. Contexts are numbered:
-the V words of the vocabulary in any place; then the N most frequent ones just before the centre;
-then the same just after it.
+A context is a word in any position or, with `examples.near`, a frequent word directly before or
+directly after the centre word (position-specific contexts, as in the structured skip-gram of Ling
+et al. 2015), because these positions reveal more about grammar than the rest of the window.
+Contexts are numbered: the V words of the vocabulary in any position; then the N most frequent ones
+before the centre word; then the same N after it.
 """
 
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from embedder.kernels.counts import PositionIndex
 
 CELLS_PER_SLAB = 1 << 25
-"""Cells counted between two writes to disk: 256 MB."""
+"""Maximum number of cells counted between two writes to disk: 256 MB."""
 BYTES_PER_CELL = 8
 _CELLS_PER_SUM = 1 << 20
 
 
 class Cooccurrences(NamedTuple):
-    """Counts in compressed sparse rows, a row a word and a column a context.
+    """Counts in compressed sparse rows: one row per word, one column per context.
 
     ``offsets (V + 1,) int64``
     ``columns (cells,) int32``
@@ -58,7 +58,7 @@ class Cooccurrences(NamedTuple):
     def column_totals(self, contexts: int) -> Array:
         """Return Σ_w C[w, c] for every context, (C,) float64."""
         totals = np.zeros(contexts)
-        # In pieces: bincount makes wide copies of what it is given.
+        # In pieces, because bincount makes int64 and float64 copies of its arguments.
         for start in range(0, len(self.columns), _CELLS_PER_SUM):
             piece = slice(start, start + _CELLS_PER_SUM)
             totals += np.bincount(self.columns[piece], self.weights[piece], contexts)
@@ -76,7 +76,10 @@ def distance_weights(config: ExamplesConfig) -> Array:
 
 
 def context_words(vocabulary: int, config: ExamplesConfig) -> Array:
-    """Return the word of every context, (C,) int64: V of them, or V + 2 N with near ones apart."""
+    """Return the word of every context, (C,) int64.
+
+    C is V, or V + 2 N with position-specific contexts.
+    """
     words = np.arange(vocabulary)
     near = words[: config.near_contexts if config.near else 0]
     return np.concatenate([words, near, near])
@@ -88,11 +91,11 @@ class TokenSample(NamedTuple):
     ``keep (V,) float64``
         The probability of keeping an occurrence of each word.
     ``seed``
-        Decides which occurrences are dropped and which sentences are held out.
+        Determines which occurrences are dropped and which sentences are held out.
     ``held_out``
-        The share of the sentences that are held out for validation.
+        The share of the sentences held out for validation.
     ``validation``
-        Whether to count those instead of the rest.
+        Whether to count the held-out sentences instead of the rest.
     """
 
     keep: Array
@@ -109,10 +112,9 @@ class CountingOptions(NamedTuple):
     ``threads``
         How many threads count; the result does not depend on it.
     ``memory_limit``
-        Bytes for the positions of words and the cells on their way to disk; None for no limit.
-        Words are then counted a slab at a time, and the stream is read again for each slab; the
-        counts stay the same. One word's positions, and one row of cells per thread, are always
-        held.
+        Maximum bytes for the positions of words and for cells not yet on disk; None for no limit.
+        With a limit, words are counted in slabs and the stream is read once per slab; the counts
+        stay the same. One word's positions and one row of cells per thread are always in memory.
     """
 
     examples: ExamplesConfig
@@ -125,24 +127,24 @@ def count_cooccurrences(
 ) -> Cooccurrences:
     """Count the neighbours of every word of the vocabulary.
 
-    Frequent words are dropped before windows are formed, as word2vec.c does, so that windows reach
-    further.
+    Occurrences of frequent words are dropped before windows are formed, as in word2vec.c, which
+    makes the windows reach further.
 
     Parameters
     ----------
     ids : (n,) int32
         The corpus, −1 at sentence ends.
     wanted
-        Which of its tokens count.
+        Which tokens to count.
     options
-        How they are counted.
+        How to count them.
     folder
-        Where the sampled ids and the cells are written: they are mapped, not held in memory.
+        Folder for the sampled ids and the cells, which are memory-mapped.
 
     Raises
     ------
     CorpusError
-        If no two words are in one window.
+        If no two words occur in one window.
     """
     from embedder.kernels.counts import sample_tokens
 
@@ -158,9 +160,9 @@ def count_cooccurrences(
 
 def no_pairs_error(validation: bool) -> CorpusError:
     """Return the error for a corpus, or its held-out part, without two words in one window."""
-    what = "validation.fraction holds out" if validation else "the corpus has"
+    what = "the text held out by validation.fraction" if validation else "the corpus"
     return CorpusError(
-        f"No two words of the vocabulary are in one window of what {what}; give more text, "
+        f"No two words of the vocabulary occur in one window of {what}; use more text, "
         "or lower vocabulary.min_count."
     )
 
@@ -172,20 +174,20 @@ def count_sample(
     path: Path,
     dtype: type = np.float32,
 ) -> Cooccurrences:
-    """Count the neighbours in ids all of which count; there may be none.
+    """Count the neighbours of every word in a sample of a corpus; there may be none.
 
     Parameters
     ----------
     sample : (n,) int32
-        −1 at sentence ends.
+        Ids of the tokens to count, −1 at sentence ends.
     vocabulary
         V.
     options
         How to count.
     path
-        The names of the files with the cells, without their suffixes.
+        The path of the files for the cells, without their suffixes.
     dtype
-        Of the weights.
+        The dtype of the weights.
     """
     from embedder.kernels.counts import (
         ContextRules,
@@ -201,7 +203,7 @@ def count_sample(
     tokens = np.zeros(vocabulary, np.int64)
     count_tokens(sample, tokens)
 
-    # A row has no more cells than contexts, nor than neighbours counted.
+    # A row has at most as many cells as there are contexts, and as neighbours were counted.
     room = offsets_from_lengths(np.minimum(tokens * (2 * examples.window), contexts))
     starts = offsets_from_lengths(tokens)
     used = np.zeros(vocabulary, np.int64)
@@ -225,7 +227,7 @@ def count_sample(
 
 
 def _map_cells(offsets: Array, paths: tuple[Path, Path], dtype: type) -> Cooccurrences:
-    """Return the counts whose columns and weights are in two files, mapped."""
+    """Return the counts whose columns and weights are in two files, memory-mapped."""
     if offsets[-1] == 0:  # an empty file cannot be mapped
         return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, dtype))
     return Cooccurrences(
@@ -236,7 +238,17 @@ def _map_cells(offsets: Array, paths: tuple[Path, Path], dtype: type) -> Cooccur
 
 
 def _index_words(sample: Array, first: int, starts: Array) -> "PositionIndex":
-    """Return the positions of consecutive words, given where each one's begin in those of all."""
+    """Return the positions of consecutive words.
+
+    Parameters
+    ----------
+    sample : (n,) int32
+        The ids.
+    first
+        The first of the words.
+    starts : (words + 1,) int64
+        Where each word's positions start among those of the whole vocabulary.
+    """
     from embedder.kernels.counts import PositionIndex, index_positions
 
     own_starts = starts - starts[0]
@@ -250,14 +262,14 @@ def _position_type(sample: Array) -> np.dtype[Any]:
 
 
 def _slabs(room: Array, starts: Array, cells: int, tokens: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of words, first and last + 1, within a number of cells and of tokens each.
+    """Yield ranges of words, first and last + 1, each within limits on cells and tokens.
 
     Parameters
     ----------
     room, starts : (V + 1,) int64
         Offsets of each word's cells and of its tokens.
     cells, tokens
-        How many there may be in a slab; one word is always in it.
+        Maximum numbers per slab; a slab has at least one word.
     """
     vocabulary = len(starts) - 1
     first = 0
@@ -272,7 +284,7 @@ def _slabs(room: Array, starts: Array, cells: int, tokens: int) -> Iterator[tupl
 
 
 def _slab_sizes(memory_limit: int | None, position_bytes: int) -> tuple[int, int]:
-    """Return how many cells and how many tokens are counted at a time."""
+    """Return the maximum numbers of cells and of tokens counted at a time."""
     if memory_limit is None:
         return CELLS_PER_SLAB, np.iinfo(np.int64).max >> 1
     half = memory_limit // 2

@@ -1,4 +1,4 @@
-"""Losses on held-out text, and the n-gram baseline that a network is compared with."""
+"""Losses on held-out text, and the n-gram baseline for comparison with the network."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ class NgramBaseline:
     ids : (n,) int32
         The training text, −1 at sentence ends.
     config
-        Of the run: `evaluation.ngram`, and whether words across sentences count.
+        The run: `evaluation.ngram`, and whether windows extend across sentences.
     vocabulary
         V.
     """
@@ -35,11 +35,11 @@ class NgramBaseline:
         from embedder.kernels.windows import windows_around
 
         ids = predicted_text(ids, self._config)
-        places = np.flatnonzero(ids >= 0)
+        positions = np.flatnonzero(ids >= 0)
         before = self._config.evaluation.ngram - 1
-        contexts = np.empty((len(places), before), np.int32)
-        words = np.empty(len(places), np.int32)
-        windows_around(ids, places, before, True, False, 0, contexts, words)
+        contexts = np.empty((len(positions), before), np.int32)
+        words = np.empty(len(positions), np.int32)
+        windows_around(ids, positions, before, True, False, 0, contexts, words)
         return contexts, words
 
     def score(self, ids: Array) -> Array:
@@ -55,11 +55,11 @@ def compare_with_ngram(
     Parameters
     ----------
     network
-        Trained.
+        The trained network.
     config
-        Of the run.
+        The run.
     training, held_out
-        Texts; the mixture's weight suits that named "validation".
+        Texts; the mixture's weight is fitted to the one named "validation".
     vocabulary
         V.
 
@@ -84,13 +84,13 @@ def compare_with_ngram(
 
 
 def ngram_and_mixture_losses(own: Array, other: Array, weight: float) -> tuple[float, float]:
-    """Return the loss of an n-gram model, and that of weight · own + (1 − weight) · other."""
+    """Return the loss of `other`, an n-gram model, and of weight · own + (1 − weight) · other."""
     mixed = weight * own + (1 - weight) * other
     return -float(np.log(other).mean()), -float(np.log(mixed).mean())
 
 
 def predicted_text(ids: Array, config: Config) -> Array:
-    """Return a text as windows see it: without the ends of sentences if they reach across."""
+    """Return a text, without sentence ends if windows extend across them."""
     return ids[ids >= 0] if config.examples.across_sentences else np.asarray(ids)
 
 
@@ -100,19 +100,19 @@ def window_log_likelihoods(network: Network, ids: Array, config: Config, batch: 
     Parameters
     ----------
     network
-        Trained.
+        The trained network.
     ids : (tokens,) int32
         The text, −1 at sentence ends.
     config
-        Of the run: windows are whole, whatever `examples.dynamic` says.
+        The run; windows have their full size even with `examples.dynamic`.
     batch
-        Examples at a time, at most the network's B.
+        Examples per batch, at most the network's B.
     """
     ids = predicted_text(ids, config)
     found = [np.zeros(0)]
     for first in range(0, len(ids), _TOKENS_PER_BATCH):
-        places = first + np.flatnonzero(ids[first : first + _TOKENS_PER_BATCH] >= 0)
-        windows = list_windows(ids, places, config)
+        positions = first + np.flatnonzero(ids[first : first + _TOKENS_PER_BATCH] >= 0)
+        windows = list_windows(ids, positions, config)
         for start in range(0, len(windows.targets), batch):
             contexts, targets = (array[start : start + batch] for array in windows)
             found.append(network.log_likelihoods(contexts, one_hot(targets)))
@@ -120,7 +120,7 @@ def window_log_likelihoods(network: Network, ids: Array, config: Config, batch: 
 
 
 def cooccurrence_loss(network: Network, rows: Rows, batch: int) -> float:
-    """Return the cross-entropy of counts in nats a neighbour."""
+    """Return the cross-entropy of the counts in nats per neighbour."""
     loss = 0.0
     for chosen in _batches(np.flatnonzero(rows.totals), batch):
         loss += network.loss(chosen[:, None], rows.targets(chosen, np.ones(len(chosen))))

@@ -1,4 +1,4 @@
-"""From a corpus of ids to what a network trains on: counts, or windows of the text."""
+"""From a corpus of ids to training examples: rows of counts, or windows of the text."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,22 +28,22 @@ from embedder.network.parameters import Parameters, Start, initial_parameters
 from embedder.text.vocabulary import EncodedCorpus, Join, Vocabulary
 
 HeldOut = Callable[[Network], float]
-"""Cross-entropy of held-out text in nats a word."""
+"""Returns the cross-entropy of held-out text in nats per word."""
 
 
 class Examples(NamedTuple):
-    """What a network trains on, and how it starts.
+    """The training examples, the initial parameters, and the losses on held-out text.
 
     ``stream``
-        Batches.
+        The batches.
     ``start``
         Returns the parameters before training, given which rows of E make up each word's vector.
     ``targets``
-        How many targets an example has in the mean.
+        The mean number of targets per example.
     ``validation``
-        None where no text is held out.
+        The loss on the validation text; None without one.
     ``test``
-        The same for the text that is kept for the end.
+        The loss on the test text; None without one.
     ``ngram``
         Returns the losses of an n-gram model, and of its mixture with the network.
     """
@@ -65,27 +65,27 @@ def prepare_examples(
     shared: SharedCorpus | None = None,
     join: Join | None = None,
 ) -> Examples:
-    """Return what `examples.source` says.
+    """Return the examples that `examples.source` selects.
 
     Parameters
     ----------
     config
         The run.
     vocabulary, corpus
-        As `embedder.text.vocabulary.encode_corpus` returns them.
+        As returned by `embedder.text.vocabulary.encode_corpus`.
     threads
-        Parts that the work is cut into.
+        How many threads share the work.
     folder
-        Where counts, or the parts of a text that is split, are written.
+        Folder for counts, or for the parts of a split text.
     shared
-        Where counts are looked for first, and kept.
+        The corpus in the cache, to look up and store counts.
     join
-        Joins phrases in more text.
+        Joins phrases in further files.
 
     Raises
     ------
     CorpusError
-        If there is nothing to train on, or to validate with.
+        If there is nothing to train on, or to validate on.
     """
     if config.examples.source == "windows":
         return _window_examples(config, vocabulary, corpus, threads, folder, join)
@@ -100,19 +100,19 @@ def _counted_examples(
     folder: Path,
     shared: SharedCorpus | None,
 ) -> Examples:
-    """Return examples made of co-occurrence counts."""
+    """Return the examples from co-occurrence counts."""
     keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
     seed, fraction = config.training.seed, config.validation.fraction
     options = CountingOptions(config.examples, threads, config.training.memory_limit)
 
-    def count_in(validation: bool, place: Path) -> Cooccurrences:
+    def count_into(validation: bool, target: Path) -> Cooccurrences:
         wanted = TokenSample(keep, seed, fraction, validation)
-        return count_cooccurrences(corpus.ids, wanted, options, place)
+        return count_cooccurrences(corpus.ids, wanted, options, target)
 
     def count(validation: bool) -> Cooccurrences:
         if shared is None:
-            return count_in(validation, folder)
-        return shared.counts(config, validation, partial(count_in, validation))
+            return count_into(validation, folder)
+        return shared.counts(config, validation, partial(count_into, validation))
 
     counts = count(validation=False)
     rows = CountedRows(counts)
@@ -135,7 +135,7 @@ def examples_of_counts(
     make_pmi: Callable[[], Callable[[Array], Array]],
     held_out: Rows | None,
 ) -> Examples:
-    """Return examples made of counts, wherever these are.
+    """Return the examples from counts in this process or on a cluster.
 
     Parameters
     ----------
@@ -144,13 +144,13 @@ def examples_of_counts(
     vocabulary
         V words.
     rows
-        Those of the counts.
+        The rows of the counts.
     context_totals : (C,)
         The sum of each column.
     make_pmi
-        Returns a function that multiplies by their positive PMI matrix; for a spectral start.
+        Returns a function that multiplies by the counts' positive PMI matrix, for a spectral start.
     held_out
-        Those of the text that validates.
+        The rows of the held-out counts.
     """
     stream = RowStream(rows, config)
 
@@ -178,7 +178,7 @@ def _window_examples(
     folder: Path,
     join: Join | None,
 ) -> Examples:
-    """Return examples made of the windows of the text."""
+    """Return the examples from windows of the text."""
     split = split_text(corpus.ids, vocabulary, config, folder, join)
     parts = {"validation": split.validation, "test": split.test}
     held_out = {name: ids for name, ids in parts.items() if ids is not None}

@@ -1,4 +1,4 @@
-"""A corpus as ids, and its counts, shared by runs through the cache."""
+"""An encoded corpus and its counts, shared by runs through the cache."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ class SharedCorpus(NamedTuple):
     """A corpus in the cache.
 
     ``cache``
-        Where it is.
+        The cache that contains it.
     ``folder``
         Its entry.
     """
@@ -32,7 +32,7 @@ class SharedCorpus(NamedTuple):
     def read(self) -> tuple[Vocabulary, EncodedCorpus, Phrases]:
         """Return the vocabulary, the corpus, and the phrases that were joined.
 
-        The corpus is mapped; what is written to it stays in memory.
+        The corpus is memory-mapped copy-on-write.
         """
         ids = np.memmap(self.folder / _IDS, np.int32, mode="c")
         tokens = int((self.folder / _TOKENS).read_text())
@@ -43,16 +43,16 @@ class SharedCorpus(NamedTuple):
     def counts(
         self, config: Config, validation: bool, count: Callable[[Path], Cooccurrences]
     ) -> Cooccurrences:
-        """Return the corpus's counts from the cache, counted first if they are not there.
+        """Return the corpus's counts from the cache; count first if they are not there.
 
         Parameters
         ----------
         config
             The run.
         validation
-            Whether those of the held-out part are wanted.
+            Whether to return the counts of the held-out part.
         count
-            Counts, with its files in the folder that it is given.
+            Counts, and writes its files to the folder passed to it.
         """
         settings = {
             "corpus": self.folder.name,
@@ -84,21 +84,21 @@ def share_corpus(
     config: Config,
     encode: Callable[[Path], tuple[Vocabulary, EncodedCorpus, Phrases]],
 ) -> SharedCorpus | None:
-    """Find a run's corpus in the cache, or put it there; None for standard input.
+    """Return a run's corpus from the cache, encoded first if necessary; None for standard input.
 
     Parameters
     ----------
     cache
-        Where.
+        The cache.
     config
-        The run: what of it decides the ids is part of the entry's name, with the files' bytes.
+        The run; the settings that determine the ids, and the files' bytes, determine the entry.
     encode
-        Reads and encodes the corpus, with its files in the folder that it is given.
+        Reads and encodes the corpus, and writes its files to the folder passed to it.
 
     Raises
     ------
     EmbedderError
-        As `encode` does, or if the cache cannot be written.
+        As raised by `encode`, or if the cache cannot be written.
     """
     vocabulary = config.vocabulary.model_dump(mode="json", exclude={"subsample"})
     corpus = config.corpus.model_dump(mode="json", exclude={"files"})

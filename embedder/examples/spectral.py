@@ -1,8 +1,8 @@
-"""A start for the network: a factorisation of the counts' positive pointwise mutual information.
+"""Spectral initialisation: a factorisation of the counts' positive pointwise mutual information.
 
-With b2 = log p(c) the network's logits are log p(c) + h·W2_c, and the log of the distribution that
-it should learn is log p(c | w) = log p(c) + PMI(w, c). So h and W2 that factorise the PMI matrix
-solve the network approximately before the first step (Levy and Goldberg 2014 for the matrix).
+With b2 = log p(c) the network's logits are log p(c) + h·W2_c, and the log-distribution that it
+should learn is log p(c | w) = log p(c) + PMI(w, c). An h and W2 that factorise the PMI matrix (Levy
+and Goldberg 2014) therefore approximate the solution before the first step.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ _ROWS_PER_PRODUCT = 1 << 14
 def factorise_pmi(
     counts: Cooccurrences, words: Array, rank: int, rng: np.random.Generator, threads: int
 ) -> tuple[Array, Array]:
-    """Return L and R with L Rᵀ ≈ the positive PMI matrix, the best of this rank, nearly.
+    """Return L and R, nearly the best factors of this rank with L Rᵀ ≈ the positive PMI matrix.
 
-    The matrix is symmetric, so the randomised range finder with power iterations (Halko, Martinsson
-    and Tropp 2011, algorithm 4.4) ends in an eigenproblem of its projection; the magnitude of each
-    eigenvalue is shared out evenly between L and R and its sign goes to R.
+    The matrix is symmetric, so that the randomised range finder with power iterations (Halko,
+    Martinsson and Tropp 2011, algorithm 4.4) leads to an eigenproblem of its projection. The
+    magnitude of each eigenvalue is split evenly between L and R; its sign goes to R.
 
     Parameters
     ----------
     counts
         C.
     words : (C,) int64
-        The word of every context; counts that are added up by it must be symmetric.
+        The word of every context; the counts summed by word must be symmetric.
     rank
         Columns of L and R; those beyond the vocabulary's size are zero.
     rng
         Draws the test matrix.
     threads
-        For the sparse products.
+        Number of threads for the sparse products.
 
     Returns
     -------
@@ -50,18 +50,18 @@ def factorise_pmi(
 def positive_pmi_matrix(
     counts: Cooccurrences, words: Array, totals: Array, threads: int
 ) -> Callable[[Array], Array]:
-    """Return the positive PMI matrix (V × V), or some of its columns, as what multiplies by it.
+    """Return a function that multiplies by the positive PMI matrix (V × V), or some of its columns.
 
     Parameters
     ----------
     counts
         C, or some of its columns: all contexts of some words.
     words : int64
-        The word of every context that C has here.
+        The word of every context in `counts`.
     totals : (V,) float64
         n_w of the whole C.
     threads
-        For the sparse products.
+        Number of threads for the sparse products.
     """
     from embedder.kernels.sparse import positive_pmi, sparse_times_dense
 
@@ -81,7 +81,7 @@ def positive_pmi_matrix(
 def factorise(
     multiply: Callable[[Array], Array], vocabulary: int, rank: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Return what `factorise_pmi` does, of a matrix that is known by its products."""
+    """Return the factors of `factorise_pmi`, given a function that multiplies by the matrix."""
     columns = min(vocabulary, rank + _EXTRA_COLUMNS)
     basis = multiply(rng.standard_normal((vocabulary, columns), np.float32))
     for _ in range(_POWER_ITERATIONS):
@@ -93,7 +93,7 @@ def factorise(
     roots = np.sqrt(np.abs(eigenvalues[order]))
     left = np.zeros((vocabulary, rank), np.float32)
     directions = basis @ eigenvectors[:, order]
-    # An eigenvector's sign is a matter of rounding; its largest entry is positive here.
+    # The sign of an eigenvector depends on rounding; make its largest entry positive.
     largest = np.abs(directions).argmax(axis=0)
     directions *= np.sign(directions[largest, np.arange(len(order))])
     left[:, : len(order)] = directions * roots
@@ -105,10 +105,10 @@ def factorise(
 def _orthonormal(basis: Array) -> Array:
     """Return an orthonormal basis (V, k) of the columns' span, in the input's precision.
 
-    Through the eigenvectors of the Gram matrix rather than Householder reflections: matrix products
-    use all threads and read the basis a few times only. Twice, because the first time leaves what
-    rounding makes of small eigenvalues (as in CholeskyQR2, Yamamoto et al. 2015). Directions that
-    are lost in rounding become zero columns.
+    Uses the eigenvectors of the Gram matrix rather than Householder reflections, because matrix
+    products use all threads and read the basis only a few times. The second iteration removes the
+    rounding errors that small eigenvalues cause in the first (as in CholeskyQR2, Yamamoto et al.
+    2015). Directions lost to rounding become zero columns.
     """
     for _ in range(2):
         gram = np.zeros((basis.shape[1],) * 2)
@@ -124,7 +124,7 @@ def _orthonormal(basis: Array) -> Array:
 
 
 def _fold(counts: Cooccurrences, words: Array, threads: int) -> Cooccurrences:
-    """Return the counts of words in any place; columns in no order."""
+    """Return the counts summed by the words of their contexts; columns are not sorted."""
     from embedder.kernels.counts import close_gaps, fold_rows
 
     offsets, columns, weights = counts

@@ -1,8 +1,8 @@
 """Token ids → minibatches of windows, streamed in constant memory.
 
-The corpus is cut into pieces of consecutive tokens; a pass takes them in random order, a group of
-pieces at a time, shuffles the windows of the group and cuts them into minibatches. What is in
-memory is one group, `examples.shuffle_tokens`, however long the corpus is.
+The corpus is cut into pieces of consecutive tokens. A pass reads the pieces in random order, one
+group at a time, shuffles the windows of the group and cuts them into minibatches. Only one group of
+`examples.shuffle_tokens` is in memory, regardless of the corpus's length.
 """
 
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ _WORDS_PER_COUNT = 1 << 20
 
 
 class Windows(NamedTuple):
-    """Examples: what is read, and what it predicts.
+    """Examples from windows.
 
     ``contexts (n, K) int32``
-        Ids of the words that make the input, −1 where there is none.
+        Ids of the words that form the input, −1 for none.
     ``targets (n,) int32``
-        The word to be predicted from each.
+        The word to predict from each.
     """
 
     contexts: Array
@@ -37,22 +37,22 @@ class Windows(NamedTuple):
 
 
 def words_around(examples: ExamplesConfig) -> int:
-    """Return how many words a whole window has beside its centre."""
+    """Return the number of words in a full window, without its centre word."""
     return examples.window * (1 if examples.sides == "left" else 2)
 
 
 def window_width(examples: ExamplesConfig, network: NetworkConfig) -> int:
-    """Return K, how many words make one input."""
+    """Return K, the number of words that form one input."""
     return 1 if network.input == "word" else words_around(examples)
 
 
 def vectors_per_input(examples: ExamplesConfig, network: NetworkConfig) -> int:
-    """Return how many words' vectors x holds next to each other: K, or 1 where x is one vector."""
+    """Return the number of vectors that x concatenates: K, or 1 if x is a single vector."""
     return words_around(examples) if network.input == "concat" else 1
 
 
 class Split(NamedTuple):
-    """The parts of a text, (n,) int32 each; None where there is no such part."""
+    """The parts of a text, (n,) int32 each; None for those that do not exist."""
 
     training: Array
     validation: Array | None
@@ -66,25 +66,25 @@ def split_text(
     folder: Path,
     join: Join | None = None,
 ) -> Split:
-    """Return what trains, what validates and what tests, as `validation` says.
+    """Return the training, validation and test text as configured in section `validation`.
 
     Parameters
     ----------
     ids : (n,) int32
         The corpus, −1 at sentence ends.
     vocabulary
-        Encodes files of their own.
+        Encodes `validation.files`.
     config
         The run.
     folder
-        Where copies are written.
+        Folder for copies.
     join
-        Joins phrases in files of their own.
+        Joins phrases in `validation.files`.
 
     Raises
     ------
     CorpusError
-        If a part that is asked for has no words.
+        If a requested part would have no words.
     """
     from embedder.kernels.counts import sample_tokens
 
@@ -94,7 +94,7 @@ def split_text(
         corpus, _ = encode_text(blocks, vocabulary, config.vocabulary.unknown, folder, join=join)
         return Split(ids, corpus.ids, None)
     if validation.split:
-        return _split_by_place(ids, *validation.split)
+        return _split_by_words(ids, *validation.split)
     if validation.fraction == 0:
         return Split(ids, None, None)
     everything = np.ones(len(vocabulary))
@@ -106,25 +106,26 @@ def split_text(
         )
         if written == 0:
             raise CorpusError(
-                f"validation.fraction {validation.fraction:g} leaves no text for {name}."
+                f"validation.fraction {validation.fraction:g} leaves no text for {name}; "
+                "change it, or use more text."
             )
         parts.append(out[:written])
     return Split(parts[0], parts[1], None)
 
 
-def _split_by_place(ids: Array, training: int, validation: int) -> Split:
-    """Cut after so many words, and again after so many more."""
+def _split_by_words(ids: Array, training: int, validation: int) -> Split:
+    """Cut a text after `training` words and again after `validation` more; the rest is the test."""
     words = 0
     cuts = []
     for start in range(0, len(ids), _WORDS_PER_COUNT):
-        places = np.flatnonzero(ids[start : start + _WORDS_PER_COUNT] >= 0)
+        positions = np.flatnonzero(ids[start : start + _WORDS_PER_COUNT] >= 0)
         for wanted in (training, training + validation):
-            if words < wanted <= words + len(places):
-                cuts.append(start + int(places[wanted - words - 1]) + 1)
-        words += len(places)
+            if words < wanted <= words + len(positions):
+                cuts.append(start + int(positions[wanted - words - 1]) + 1)
+        words += len(positions)
     if len(cuts) < 2:
         raise CorpusError(
-            f"validation.split asks for {training + validation:,} words and the corpus has "
+            f"validation.split requires {training + validation:,} words, but the corpus has "
             f"{words:,} of the vocabulary; lower the two numbers."
         )
     parts = np.split(ids, cuts)
@@ -134,19 +135,21 @@ def _split_by_place(ids: Array, training: int, validation: int) -> Split:
 def list_windows(
     ids: Array, places: Array, config: Config, dynamic: bool = False, seed: int = 0
 ) -> Windows:
-    """Return the windows of the words at some places.
+    """Return the windows around the words at some positions.
 
     Parameters
     ----------
     ids : (n,) int32
         Word ids, −1 at sentence ends, which no window crosses.
     places : (B,) int
-        Where the words in the middle stand.
+        The positions of the centre words.
     config
-        The window, its sides, and the network's input: with `word` every pair of a centre (the
-        input) and a neighbour (the target) is an example.
+        The window, its sides, and the network's input: with `word`, every pair of a centre word
+        (the input) and a neighbour (the target) is an example.
     dynamic
-        Draw each window's size, by this seed and the place.
+        Draw each window's size, as determined by `seed` and the position.
+    seed
+        For `dynamic`.
     """
     from embedder.kernels.windows import pairs_around, windows_around
 
@@ -172,7 +175,8 @@ class WindowStream:
     ids : (n,) int32
         The training text, memory-mapped or not; −1 at sentence ends.
     vocabulary
-        Decides, by `vocabulary.subsample`, which occurrences are dropped; anew in each pass.
+        Its counts and `vocabulary.subsample` determine how often words are dropped; each pass draws
+        again.
     config
         The run.
     """
@@ -183,13 +187,13 @@ class WindowStream:
         self._config = config
         self.batch_size = config.training.batch_size
         self._passes = config.training.passes
-        # Pairs are many: a word has one for every neighbour.
+        # There are more pairs than tokens: a word has one for every neighbour.
         share = 2 * config.examples.window if config.network.input == "word" else 1
         tokens = max(1, config.examples.shuffle_tokens // share)
         self._piece = max(1, -(-tokens // _PIECES_PER_GROUP))
         self._pieces = max(1, -(-len(ids) // self._piece))
         self._groups = -(-self._pieces // _PIECES_PER_GROUP)
-        self._position = 0, 0, 0  # passes, groups of this pass, batches of this group
+        self._position = 0, 0, 0  # passes, groups of this pass, batches of this group completed
         self.words = _count_words(ids)
         kept = float(vocabulary.counts @ self._keep) / float(vocabulary.counts.sum())
         neighbours = words_around(config.examples)
@@ -248,19 +252,19 @@ class WindowStream:
                 self._config.examples.across_sentences,
                 tokens[written:],
             )
-            tokens[written] = -1  # windows do not reach from one piece into another
+            tokens[written] = -1  # windows do not extend across pieces
             written += 1
         return _Shuffled(tokens[:written], self._config, rng, draw + 1)
 
 
 def _count_words(ids: Array) -> int:
-    """Count what is no end of a sentence, a piece at a time."""
+    """Count the words, without sentence ends, in pieces."""
     starts = range(0, len(ids), _WORDS_PER_COUNT)
     return sum(int((ids[start : start + _WORDS_PER_COUNT] >= 0).sum()) for start in starts)
 
 
 class _Shuffled:
-    """The windows of some tokens in random order, made when they are asked for."""
+    """The windows of some tokens in random order, formed on demand."""
 
     def __init__(self, tokens: Array, config: Config, rng: np.random.Generator, seed: int) -> None:
         self._tokens = tokens
@@ -269,7 +273,7 @@ class _Shuffled:
         self._order = np.flatnonzero(tokens >= 0).astype(np.int32)
         self._pairs: Windows | None = None
         if config.network.input == "word":
-            # How many pairs a place has is not known beforehand: they are listed, then shuffled.
+            # The number of pairs at a position is not known in advance: list them, then shuffle.
             self._pairs = list_windows(tokens, self._order, config, config.examples.dynamic, seed)
             self._order = np.arange(len(self._pairs.targets), dtype=np.int32)
         rng.shuffle(self._order)
@@ -278,7 +282,7 @@ class _Shuffled:
         return len(self._order)
 
     def windows(self, part: slice) -> Windows:
-        """Return some of them."""
+        """Return a slice of the windows."""
         chosen = self._order[part]
         if self._pairs is not None:
             return Windows(*(array[chosen] for array in self._pairs))

@@ -1,1 +1,1 @@
-"""Experiments: many runs of one description."""
+"""Experiments: many runs from one description."""

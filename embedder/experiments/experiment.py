@@ -1,16 +1,16 @@
-"""Many runs of one description: a grid, a list or a random sample of settings, and seeds.
+"""Many runs from one description: a grid, a list or a random sample of settings, and seeds.
 
-    base: configs/quickstart.yaml         a configuration
+    base: configs/quickstart.yaml         the configuration to vary
     overrides: {training.passes: 5}       changes for all runs
     grid:                                 every combination; or `list`, `random` or `optuna`
       network.dimension: [50, 100]
       examples.window: [2, 5]
     seeds: [1, 2, 3]                      values of training.seed
-    best_by: analogies                    what the best setting is best at
+    best_by: analogies                    the metric that selects the best setting
     output: runs/study
 
-A run that is done is not done again, and an interrupted one goes on: the experiment is run by the
-same command until it is complete.
+Finished runs are skipped and an interrupted one is resumed: repeat the same command until the
+experiment is complete.
 """
 
 import hashlib
@@ -56,17 +56,17 @@ class _Section(BaseModel):
 
 
 class Range(_Section):
-    """Numbers that a random sample is drawn from."""
+    """A range of numbers to draw from."""
 
     low: float
     high: float
     log: bool = False
-    """Evenly in the logarithm."""
+    """Draw uniformly in the logarithm."""
     whole: bool = False
-    """Whole numbers only."""
+    """Draw whole numbers only."""
 
     def draw(self, rng: np.random.Generator) -> float | int:
-        """Return a number."""
+        """Return a random number of the range."""
         if self.log:
             value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
         else:
@@ -76,12 +76,12 @@ class Range(_Section):
     @model_validator(mode="after")
     def _is_a_range(self) -> "Range":
         if not self.low <= self.high or (self.log and self.low <= 0):
-            raise ValueError("expected low at most high, and above 0 with log")
+            raise ValueError("expected low ≤ high, and low > 0 with log")
         return self
 
 
 class RandomSample(_Section):
-    """Settings drawn at random."""
+    """Randomly drawn settings."""
 
     runs: Positive
     keys: Annotated[dict[str, list[Any] | Range], Field(min_length=1)]
@@ -95,11 +95,11 @@ class Search(_Section):
     keys: Annotated[dict[str, list[Any] | Range], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)] = 0
     pruning: bool = False
-    """Cut trials short that are worse than the median by their validation loss."""
+    """Stop trials early whose validation loss is worse than the median."""
 
 
 class Experiment(_Section):
-    """What an experiment's file says."""
+    """The contents of an experiment file."""
 
     base: str
     overrides: dict[str, Any] = {}
@@ -119,7 +119,7 @@ class Experiment(_Section):
         return self
 
     def all_settings(self) -> list[dict[str, Any]]:
-        """Return the changes of every setting, by dotted key; none where Optuna proposes them."""
+        """Return the changes of every setting, by dotted key; empty if Optuna proposes them."""
         if self.optuna is not None:
             return []
         if self.grid is not None:
@@ -142,7 +142,7 @@ class Experiment(_Section):
 
 
 class Run(NamedTuple):
-    """One training of an experiment: what is changed, the seed, and the whole configuration."""
+    """One run of an experiment: the changed keys, the seed and the whole configuration."""
 
     setting: dict[str, Any]
     seed: int
@@ -150,12 +150,12 @@ class Run(NamedTuple):
 
 
 def load_experiment(path: Path) -> Experiment:
-    """Read an experiment's file.
+    """Read an experiment file.
 
     Raises
     ------
     ConfigError
-        If it is missing, not YAML, or not an experiment.
+        If it is missing, not YAML, or not a valid experiment.
     """
     try:
         return Experiment.model_validate(read_yaml(path))
@@ -169,19 +169,19 @@ def plan(experiment: Experiment) -> list[Run]:
     Raises
     ------
     ConfigError
-        For settings that no run could have.
+        If a setting gives an invalid configuration.
     """
     runs: dict[str, Run] = {}
     for setting in experiment.all_settings():
         for run in _runs_of(experiment, setting):
-            runs.setdefault(run.config.output, run)  # a random sample may repeat itself
+            runs.setdefault(run.config.output, run)  # a random sample may repeat a setting
     return list(runs.values())
 
 
 def _runs_of(experiment: Experiment, setting: dict[str, Any]) -> list[Run]:
-    """Return a setting's runs, one a seed."""
+    """Return the runs of a setting, one per seed."""
     if "training.seed" in setting:
-        raise ConfigError("training.seed: expected the experiment's `seeds` instead.")
+        raise ConfigError("training.seed: cannot be a setting; use the experiment's `seeds`.")
     runs = []
     for seed in experiment.seeds:
         tree = read_yaml(Path(experiment.base))
@@ -194,7 +194,7 @@ def _runs_of(experiment: Experiment, setting: dict[str, Any]) -> list[Run]:
 
 
 def run_name(setting: dict[str, Any], seed: int) -> str:
-    """Return a folder's name that says what is changed: letters, digits, dots, - and _ only."""
+    """Return a folder name that states the changes: letters, digits, dots, - and _ only."""
     parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in setting.items()]
     whole = "_".join(parts)
     text = re.sub(r"[^A-Za-z0-9._-]+", "-", whole).strip(".")[:_MAX_NAME_LENGTH]
@@ -210,28 +210,28 @@ def run_experiment(
     quiet: bool = False,
     cache: Cache | None = None,
 ) -> list[Row]:
-    """Do what is not done yet, evaluate it, and write results, plots and the best configuration.
+    """Complete and evaluate all runs, and write results, plots and the best configuration.
 
     Parameters
     ----------
     experiment
-        What to do.
+        The experiment to run.
     tell
-        Called with a line for people about each run.
+        Called with a line of text about each run.
     quiet
-        No progress bars.
+        Whether to hide progress bars.
     cache
-        What runs share is kept there; the default one if None.
+        The cache shared by the runs; the default one if None.
 
     Returns
     -------
     list of Row
-        A row a setting, in the order of the experiment.
+        One row per setting, in the order of the experiment.
 
     Raises
     ------
     EmbedderError
-        For anything that a user can mend; runs that are done stay.
+        For errors that the user can fix; finished runs are retained.
     """
     shared = cache or Cache()
     if experiment.optuna is not None:
@@ -240,7 +240,7 @@ def run_experiment(
         runs = plan(experiment)
         for number, run in enumerate(runs, start=1):
             name = Path(run.config.output).name
-            tell(f"[{number} of {len(runs)}] {name}: {_do(run, quiet, shared)}")
+            tell(f"[{number} of {len(runs)}] {name}: {_complete(run, quiet, shared)}")
     rows = collect(runs)
     folder = Path(experiment.output)
     write_atomically(folder / "results.csv", as_csv(rows).encode())
@@ -261,29 +261,33 @@ def _search(
     quiet: bool,
     cache: Cache,
 ) -> list[Run]:
-    """Try what Optuna proposes, and return the runs that were not cut short."""
+    """Run the trials that Optuna proposes, and return the runs that were not pruned."""
     folder = Path(experiment.output)
     maximise = experiment.best_by not in LOWER_IS_BETTER
     proposed = trials(folder, search.keys, search.trials, search.seed, search.pruning, maximise)
     for trial in proposed:
         runs = _runs_of(experiment, trial.setting)
-        said = f"[trial {trial.number + 1} of {search.trials}] {Path(runs[0].config.output).name}"
+        label = f"[trial {trial.number + 1} of {search.trials}] {Path(runs[0].config.output).name}"
         if search.pruning and not _has_validation(runs[0].config):
-            raise ConfigError("optuna.pruning: needs validation in the base or the overrides.")
+            raise ConfigError("optuna.pruning: requires validation in `base` or `overrides`.")
         try:
-            # By its first seed it is judged whether a trial is hopeless.
+            # The first seed decides whether a trial is pruned.
             done = [
-                _do(run, quiet, cache, [trial.listen] if run is runs[0] else []) for run in runs
+                _complete(run, quiet, cache, [trial.listen] if run is runs[0] else [])
+                for run in runs
             ]
         except Pruned:
             trial.finish(None)
-            tell(f"{said}: cut short")
+            tell(f"{label}: pruned")
             continue
         (row,) = collect(runs)
-        if math.isnan(row.mean(experiment.best_by)):
-            best_row([row], experiment.best_by)  # says which metrics there are
+        if best_row([row], experiment.best_by) is None:
+            raise ConfigError(
+                f"best_by: no run has {experiment.best_by}; a search requires `evaluation` or "
+                "`validation`."
+            )
         trial.finish(row.mean(experiment.best_by))
-        tell(f"{said}: {done[0]}, {experiment.best_by} {row.mean(experiment.best_by):.3f}")
+        tell(f"{label}: {done[0]}, {experiment.best_by} {row.mean(experiment.best_by):.3f}")
     settings = complete_settings(folder, search.keys)
     return [run for setting in settings for run in _runs_of(experiment, setting)]
 
@@ -293,14 +297,14 @@ def _has_validation(config: Config) -> bool:
     return bool(validation.fraction or validation.files or validation.split)
 
 
-def _do(run: Run, quiet: bool, cache: Cache, listeners: Sequence[Listener] = ()) -> str:
-    """Train and evaluate a run unless it is done; return what was done."""
+def _complete(run: Run, quiet: bool, cache: Cache, listeners: Sequence[Listener] = ()) -> str:
+    """Train and evaluate a run unless it is finished; return a status for the user."""
     folder = RunFolder(Path(run.config.output))
-    done = "done before"
+    done = "already finished"
     if folder.config.exists() and folder.read_config() != run.config:
         raise RunError(
-            f"{folder.path}: holds a run of another configuration; choose another `output`, or "
-            "remove that folder."
+            f"{folder.path}: contains a run with another configuration; choose another `output`, "
+            "or remove the folder."
         )
     if not folder.model.exists():
         resume = bool(folder.checkpoints())
@@ -339,12 +343,12 @@ def _evaluate(config: Config) -> dict[str, float]:
 
 
 def collect(runs: Sequence[Run]) -> list[Row]:
-    """Return what came of the settings, from the files that runs left.
+    """Return the results of all settings, from the evaluation files of their runs.
 
     Raises
     ------
     RunError
-        If a run's evaluation is missing or damaged.
+        If an evaluation file is missing or damaged.
     """
     rows: dict[str, Row] = {}
     for run in runs:
@@ -354,7 +358,7 @@ def collect(runs: Sequence[Run]) -> list[Row]:
             figures = {str(name): float(value) for name, value in figures.items()}
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise RunError(
-                f"{path}: missing or damaged ({error}); remove it, and run again."
+                f"{path}: missing or damaged ({error}); remove it, and repeat the command."
             ) from None
         row = rows.setdefault(json.dumps(run.setting, sort_keys=True), Row(run.setting, {}))
         for name, value in figures.items():

@@ -1,4 +1,4 @@
-"""Settings proposed by Optuna, each after what came of those before; the hopeless are cut short."""
+"""Settings proposed by Optuna, each from the results of earlier ones; poor trials are pruned."""
 
 import json
 import math
@@ -11,19 +11,19 @@ from embedder.errors import EmbedderError
 _STUDY = "embedder"
 
 
-class Pruned(Exception):  # noqa: N818 - no error
-    """A trial was stopped because others were better by then."""
+class Pruned(Exception):  # noqa: N818 - not an error
+    """A trial was stopped because others were better at that point."""
 
 
 class Trial(NamedTuple):
-    """A setting to be tried.
+    """A setting to try.
 
     ``number``
         Counted from 0, over all starts of the experiment.
     ``listen``
-        Is called with each line of metrics; raises `Pruned` when the trial is hopeless.
+        To be called with each line of metrics; raises `Pruned` to stop the trial.
     ``finish``
-        Is called with the metric's mean, or with None if the trial was pruned.
+        To be called with the mean of the metric, or with None if the trial was pruned.
     """
 
     number: int
@@ -35,22 +35,22 @@ class Trial(NamedTuple):
 def trials(
     folder: Path, keys: dict[str, Any], count: int, seed: int, pruning: bool, maximise: bool
 ) -> Iterator[Trial]:
-    """Propose settings until there are `count` that were tried, counting those of earlier starts.
+    """Propose settings until `count` were tried, including those of earlier starts.
 
     Parameters
     ----------
     folder
-        Where Optuna's journal is kept.
+        Folder of Optuna's journal.
     keys
-        By dotted key: a list of values, or a `Range`.
+        Choices by dotted key: a list of values, or a `Range`.
     count
-        How many settings to try in all.
+        Total number of settings to try.
     seed
-        Of the sampler.
+        Seed of the sampler.
     pruning
-        Whether trials are cut short by the median of others' validation loss.
+        Whether to stop trials whose validation loss is worse than the median of the others.
     maximise
-        Whether more is better.
+        Whether a higher metric is better.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def trials(
     for begun in study.get_trials(states=(states.RUNNING,)):  # an earlier start was interrupted
         study.tell(begun.number, state=states.FAIL)
         study.enqueue_trial(begun.params)
-    # Not what an earlier start drew again: a sampler does not remember where it was.
+    # A sampler does not save its state: another seed avoids repeating an earlier start's draws.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials()))
     while len(study.get_trials(states=(states.COMPLETE, states.PRUNED))) < count:
         trial = study.ask()
@@ -84,7 +84,7 @@ def trials(
 
 
 def complete_settings(folder: Path, keys: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the settings that were tried to the end, in the order of the trials."""
+    """Return the settings of the completed trials, in the order of the trials."""
     optuna = _library()
     study = optuna.load_study(study_name=_STUDY, storage=_storage(optuna, folder))
     complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
@@ -108,14 +108,14 @@ def _library() -> Any:
     try:
         import optuna
     except ImportError:
-        raise EmbedderError("optuna: needs optuna: pip install 'embedder[search]'.") from None
+        raise EmbedderError("optuna: not installed; run: pip install 'embedder[search]'.") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
 
 def _suggest(trial: Any, key: str, choices: Any) -> Any:
     if isinstance(choices, list):
-        # Optuna's categories are numbers and strings; ours may be lists.
+        # Optuna's categories are numbers or strings; ours may be lists, so encode them as JSON.
         return json.loads(trial.suggest_categorical(key, [json.dumps(value) for value in choices]))
     if choices.whole:
         low, high = math.ceil(choices.low), math.floor(choices.high)

@@ -16,7 +16,7 @@ LOWER_IS_BETTER = ("perplexity", "seconds")
 
 
 class Row(NamedTuple):
-    """What came of one setting: each metric's values, one a seed."""
+    """The results of one setting: the values of each metric, one per seed."""
 
     setting: dict[str, Any]
     metrics: dict[str, list[float]]
@@ -33,12 +33,12 @@ class Row(NamedTuple):
 
 
 def best_row(rows: Sequence[Row], metric: str) -> Row | None:
-    """Return the setting with the best mean; None if no run has the metric.
+    """Return the setting with the best mean; None if runs have no metric but seconds.
 
     Raises
     ------
     ConfigError
-        If some runs have other metrics, but none this one.
+        If runs have other metrics, but none has this one.
     """
     known = [row for row in rows if not math.isnan(row.mean(metric))]
     if not known:
@@ -80,14 +80,14 @@ def _cell(row: Row, metric: str) -> str:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Return the results as a table in Markdown."""
+    """Return the results as a Markdown table."""
     heading, cells = as_cells(rows)
     lines = [heading, ["---"] * len(heading), *cells]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Return the results with a column each for mean, standard deviation and number of runs."""
+    """Return the results as CSV: mean, standard deviation and number of runs of each metric."""
     keys, names = setting_keys(rows), metric_names(rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -101,7 +101,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def plot_results(rows: Sequence[Row], folder: Path) -> None:
-    """Draw each metric against each key that takes several values; without Altair, nothing."""
+    """Plot each metric against each key with several values, if Altair is installed."""
     try:
         import vl_convert
 

@@ -1,15 +1,17 @@
-r"""A softmax in two levels: first a class of words, then a word of that class (Goodman 2001).
+r"""A two-level softmax: first a class of words, then a word of that class (Goodman 2001).
 
     p(w | h) = p(c_w | h) p(w | c_w, h)
 
-The probabilities are exact, over the whole vocabulary, at the cost of the classes and of one class.
-The first level is the softmax of `embedder.kernels.softmax` over the classes; this is the second:
-with θ the logits of the words of an example's class and y the example's word,
+The probabilities are exact, over the whole vocabulary, at the cost of a softmax over the classes
+and one over the words of a class. The first level is the softmax of `embedder.kernels.softmax` over
+the classes. This module is the second level: with θ the logits of the words of an example's class
+and y the example's word,
 
     J = w (log Σ_class exp θ − θ_y)        ∂J/∂θ = w (softmax(θ) − y)
 
-Classes are runs of words with consecutive ids. Examples are grouped by class, so that a group's
-logits are one matrix product; a thread owns whole classes, and with them their rows of W: no races.
+Classes are ranges of consecutive word ids. Examples are grouped by class, so that a group's logits
+are one matrix product. Each thread owns whole classes, and thereby their rows of W, which avoids
+races.
 """
 
 from typing import NamedTuple
@@ -24,12 +26,12 @@ from embedder.kernels.softmax import step_output_rows
 
 
 class SecondLevel(NamedTuple):
-    """What the kernels need of a batch to tell the words of a class apart.
+    """A batch's input and output for the softmax within classes.
 
     ``features (B, H)``
         The output layer's input h.
     ``W (V, H)``, ``b (V,)``
-        Rows of the words; `step_within_classes` changes those of the classes at hand.
+        Rows of the words; `step_within_classes` updates those of the classes in the batch.
     ``words (B,) int32``
         The targets.
     ``weights (B,)``
@@ -51,7 +53,7 @@ class SecondLevel(NamedTuple):
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
 def _softmax_of_class(logits, bias, words, low, weights, places, log_likelihoods):
-    """Turn logits (words of the class × examples) into ∂J/∂θ; set each example's log p."""
+    """Replace logits (words of the class × examples) by ∂J/∂θ; set each example's w log p."""
     batch = logits.shape[1]
     shifts = np.full(batch, -np.inf, logits.dtype)
     for c in range(len(logits)):
@@ -93,7 +95,7 @@ def _features_of(features, places):
 
 @njit(cache=True)
 def _first_classes(starts, groups, found, threads):
-    """Return each thread's first group, for about equal work: classes differ in size."""
+    """Return each thread's first group, such that threads share the work about equally."""
     work = np.zeros(found + 1)
     for g in range(found):
         c = groups.rows[g]
@@ -104,7 +106,7 @@ def _first_classes(starts, groups, found, threads):
 
 @njit(parallel=True, error_model="numpy", cache=True)
 def score_within_classes(level, groups, found, threads):
-    """Set each example's w log p(word | class); the parameters as for `step_within_classes`."""
+    """Set each example's w log p(word | class); parameters as for `step_within_classes`."""
     features, W, b, words, weights, starts, log_likelihoods = level
     firsts = _first_classes(starts, groups, found, threads)
     for thread in prange(threads):
@@ -127,16 +129,16 @@ def step_within_classes(
     groups : Groups
         The examples by class.
     found : int
-        How many classes these are.
+        The number of groups.
     threads : int
     rule, corrections
         As for `embedder.kernels.optimizer.rule_of_row`.
     visits : (classes,) int32
-        Steps that each class has had, this one included.
+        The number of updates of each class, this one included.
     moments : OutputMoments
-        Of W and b.
+        The moments of W and b.
     d_features : (B, H)
-        ∂J/∂h is added to it.
+        Incremented by ∂J/∂h.
     """
     features, W, b, words, weights, starts, log_likelihoods = level
     firsts = _first_classes(starts, groups, found, threads)

@@ -2,9 +2,9 @@
 
     x_w = (1/n_w) Σ_{r ∈ rows(w)} E[r]          ∂J/∂E[r] = Σ_w #(r ∈ rows(w)) (∂J/∂x_w)/n_w
 
-Each word of a batch is composed once, however often it stands there, and its gradient is added up
-before it is handed on. A thread owns whole rows: no races, and the same bits for any number of
-threads.
+Each distinct word of a batch is composed once, and its gradient is summed before it is propagated
+to its rows. Each thread owns whole rows, which avoids races and gives bit-identical results for any
+number of threads.
 """
 
 from numba import njit, prange
@@ -16,7 +16,7 @@ _ROWS_AHEAD = 6
 
 @njit(cache=True)
 def number_places(groups, found, local):
-    """Set local (n,) to the number of the group that each place is in; −1 where it is in none."""
+    """Set local (n,) to the index of each position's group; −1 for positions in no group."""
     local[:] = -1
     for g in range(found):
         for k in range(groups.starts[g], groups.starts[g + 1]):
@@ -65,7 +65,7 @@ def divide_by_row_counts(starts, words, threads, gradient):
 
 @njit(cache=True)
 def count_rows(starts, words):
-    """Return how many rows some words (m,) have together."""
+    """Return the total number of rows of some words (m,)."""
     total = 0
     for word in words:
         total += starts[word + 1] - starts[word]
@@ -74,17 +74,17 @@ def count_rows(starts, words):
 
 @njit(cache=True)
 def group_rows(starts, rows, words, groups):
-    """Group the rows of some words by row; return how many groups.
+    """Group some words by the rows that they are composed of; return the number of groups.
 
-    The work grows with the words' rows, not with the table.
+    The cost depends on the number of the words' rows, not on the size of the table.
 
     Parameters
     ----------
     starts, rows, words
         As for `compose`.
     groups : Groups
-        For the table. Its tally is zero before and after; `rows` are in the order of their first
-        appearance, and `order` holds places in `words`.
+        Groups for the table. Its tally must be zero, and is zero afterwards; `rows` are in the
+        order of first occurrence, and `order` contains indexes into `words`.
     """
     tally, found_rows, found_starts, order = groups
     found = 0
@@ -98,7 +98,7 @@ def group_rows(starts, rows, words, groups):
     for g in range(found):
         count = tally[found_rows[g]]
         found_starts[g] = place
-        tally[found_rows[g]] = place  # from here on: where this row's next place goes
+        tally[found_rows[g]] = place  # from now on: the index in `order` for this row's next word
         place += count
     found_starts[found] = place
     for i in range(len(words)):

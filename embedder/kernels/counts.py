@@ -1,10 +1,10 @@
 """Co-occurrence counts from a stream of ids, through an inverted index.
 
-The positions of every word are listed once (a counting sort). A row of counts is then made by
-walking one word's positions and adding its neighbours up in a dense array of V numbers, with one
-bit a word for those touched: reading the bits in order gives the row's columns in order. It takes
-neither a sort of the pairs nor a hash table, rows are independent, so threads take turns at them,
-and rows come out complete, so they can go to disk as they are made.
+The positions of every word are listed once (a counting sort). Each row of counts is then computed
+by visiting one word's positions and summing its neighbours in a dense array with one number per
+context; a bit per context marks the entries in use, and reading the bits in order yields the row's
+columns in order. This needs neither a sort of the pairs nor a hash table. Rows are independent, so
+that threads can process them in turn, and complete, so that they can be written to disk at once.
 """
 
 from typing import NamedTuple
@@ -40,11 +40,11 @@ class ContextRules(NamedTuple):
     ``vocabulary``
         V.
     ``contexts``
-        C: V, or V + 2 N where the N most frequent words have position-specific contexts.
+        C: V, or V + 2 N if the N most frequent words have position-specific contexts.
     ``near``
-        Up to this distance a neighbour counts as a position-specific context.
+        The maximum distance at which a neighbour counts as a position-specific context.
     ``distance_weights (window,) float64``
-        The weight of a neighbour at distance 1, 2, …; windows end with the sentence.
+        The weight of a neighbour at distance 1, 2, …; windows do not cross sentence ends.
     """
 
     vocabulary: int
@@ -54,10 +54,10 @@ class ContextRules(NamedTuple):
 
 
 class RowBuffers(NamedTuple):
-    """Memory for rows of counts, with gaps between them.
+    """Buffers for rows of counts, with gaps between the rows.
 
     ``room (words + 1,) int64``
-        The i-th word's row may be written from ``room[i]`` on.
+        The i-th word's row starts at ``room[i]``.
     ``columns int32``, ``weights float32 or float64``
         Receive the cells.
     ``used (words,) int64``
@@ -72,7 +72,7 @@ class RowBuffers(NamedTuple):
 
 @njit(inline="always")
 def uniform(seed, counter):
-    """Return a number in [0, 1) that depends on its arguments only (SplitMix64, Steele 2014)."""
+    """Return a number in [0, 1), determined by the arguments (SplitMix64, Steele 2014)."""
     z = (np.uint64(seed) + np.uint64(counter)) * _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -82,7 +82,7 @@ def uniform(seed, counter):
 
 @njit(cache=True)
 def sample_tokens(ids, keep, seed, held_out, want_held_out, out, place=0, sentence=0):
-    """Copy one side of the validation split, dropping occurrences of frequent words.
+    """Copy one side of the validation split, dropping occurrences of words at random.
 
     Parameters
     ----------
@@ -94,15 +94,15 @@ def sample_tokens(ids, keep, seed, held_out, want_held_out, out, place=0, senten
     held_out : float
         The share of sentences on the validation side.
     want_held_out : bool
-        Which side to copy.
+        Whether to copy the validation side.
     out : (n,) int32
     place, sentence : int
-        How many ids and sentences of the corpus come before these: both decide what is drawn.
+        The numbers of ids and sentences of the corpus before these, which determine the draws.
 
     Returns
     -------
     int
-        How many ids were written.
+        The number of ids written.
     """
     written = 0
     wanted = (uniform(seed + 1, sentence) < held_out) == want_held_out
@@ -122,7 +122,7 @@ def sample_tokens(ids, keep, seed, held_out, want_held_out, out, place=0, senten
 
 @njit(cache=True)
 def count_tokens(ids, counts):
-    """Add up how often each word stands in ids (n,) int32; counts (V,) int64 begin at zero."""
+    """Count each word's occurrences in ids (n,) int32; counts (V,) int64 must start at zero."""
     for i in range(len(ids)):
         if ids[i] >= 0:
             counts[ids[i]] += 1
@@ -130,12 +130,12 @@ def count_tokens(ids, counts):
 
 @njit(cache=True)
 def index_positions(index, first):
-    """Fill in the positions of consecutive words.
+    """Set the positions of consecutive words.
 
     Parameters
     ----------
     index : PositionIndex
-        Its `positions` are set.
+        Receives the `positions`.
     first : int
         The first of the words.
     """
@@ -150,7 +150,7 @@ def index_positions(index, first):
 
 @njit(inline="always")
 def _add_neighbours(ids, position, rules, sums, touched):
-    """Add the weights of a position's neighbours to sums (C,), marking which are touched."""
+    """Add the weights of a position's neighbours to sums (C,), and mark these as touched."""
     vocabulary, contexts, near, distance_weights = rules
     frequent = (contexts - vocabulary) // 2
     for d in range(1, len(distance_weights) + 1):
@@ -177,7 +177,7 @@ def _add_neighbours(ids, position, rules, sums, touched):
 
 @njit(inline="always")
 def _write_row(sums, touched, columns, weights, cell):
-    """Write the touched sums in order from a cell on, clearing both; return the cell behind."""
+    """Write the touched sums in order, starting at a cell, and clear both; return the end cell."""
     for group in range(len(touched)):
         bits = touched[group]
         if bits == 0:
@@ -220,7 +220,7 @@ def count_rows(index, rules, threads, rows):
 
 @njit(cache=True)
 def close_gaps(columns, weights, room, used):
-    """Move rows together in place and return the number of cells."""
+    """Remove the gaps between rows in place, and return the number of cells."""
     end = 0
     for row in range(len(used)):
         start = room[row]
@@ -233,7 +233,7 @@ def close_gaps(columns, weights, room, used):
 
 @njit(parallel=True, cache=True)
 def fold_rows(offsets, columns, weights, words, threads, folded_columns, folded_weights, used):
-    """Add up the contexts of each word: a row's cells by the words that they are places of.
+    """Sum each row's cells over the contexts of the same word.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def fold_rows(offsets, columns, weights, words, threads, folded_columns, folded_
         The word of every context.
     threads : int
     folded_columns : (cells,) int32, folded_weights : (cells,) float32
-        Receive each row from ``offsets[row]`` on.
+        Receive each row, starting at ``offsets[row]``.
     used : (V,) int64
         Receives the number of cells of each row.
     """
@@ -253,7 +253,7 @@ def fold_rows(offsets, columns, weights, words, threads, folded_columns, folded_
         for row in range(thread, vocabulary, threads):
             start = offsets[row]
             cell = start
-            # Counts are positive: a sum of zero marks a word that the row has not had yet.
+            # Counts are positive, so that a sum of zero marks a word not yet seen in the row.
             for k in range(start, offsets[row + 1]):
                 word = words[columns[k]]
                 if sums[word] == 0.0:

@@ -1,4 +1,4 @@
-"""An exponential that vectorises."""
+"""An exponential function that vectorises."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _P2 = np.float32(8.3334519073e-3)
 _P3 = np.float32(4.1665795894e-2)
 _P4 = np.float32(1.6666665459e-1)
 _P5 = np.float32(5.0000001201e-1)
-_LOWEST = np.float32(-87.0)  # below it 2^n would leave the normal numbers
+_LOWEST = np.float32(-87.0)  # below it, 2^n would be subnormal
 _HIGHEST = np.float32(88.0)
 
 
@@ -49,9 +49,9 @@ def _exp_float32(x):
 def exp(x: Any) -> Any:
     """Return e^x, for use inside kernels.
 
-    float32: relative error below 2e-7 for −87 ≤ x ≤ 88, clamped outside; written without a call
-    to the mathematics library, so that LLVM vectorises a loop over it (Numba's wheels carry no
-    vector `exp`). float64: `np.exp`.
+    float32: relative error below 2e-7 for −87 ≤ x ≤ 88, clamped outside; calls no math library, so
+    that LLVM can vectorise loops over it (Numba's wheels contain no vectorised `exp`). float64:
+    `np.exp`.
     """
     return np.exp(x)
 

@@ -1,13 +1,14 @@
-"""Rows of the embedding table → the network's input, and its gradient → steps of those rows.
+"""Rows of the embedding table → the network's input, and its gradient → updates of those rows.
 
-A batch names rows of E, `ids` (B × K), −1 where a window has no word:
+A batch consists of row numbers of E, `ids` (B × K), −1 where a window has no word:
 
     mean      x_b = (1/n_b) Σ_k E[ids_bk]          ∂J/∂E[w] = Σ_bk [ids_bk = w] (∂J/∂x_b)/n_b
     concat    x_b = [E[ids_b1], …, E[ids_bK]]      ∂J/∂E[w] = Σ_bk [ids_bk = w] (∂J/∂x_b)_k
 
-with n_b the words of the window; a missing word is a vector of zeros. One row may stand many times
-in a batch. For the sum, places are grouped by row (a counting sort, which keeps their order), and a
-thread owns whole rows: no races, and the same bits for any number of threads.
+with n_b the number of words in the window; a missing word is a zero vector. A row may occur many
+times in a batch. For the sum, the positions in `ids` are grouped by row (a stable counting sort).
+Each thread owns whole rows, which avoids races and gives bit-identical results for any number of
+threads.
 """
 
 from typing import NamedTuple
@@ -22,20 +23,20 @@ from embedder.kernels.prefetch import prefetch_row
 _ROWS_AHEAD = 4
 _WINDOWS_AHEAD = 2
 _PLACES_AHEAD = 4
-"""Rows lie anywhere in the table: they are fetched into the cache before their turn."""
+"""How far ahead to prefetch rows, which are scattered over the table."""
 _PLACES_PER_ROW = 8
-"""Moving a row costs as much as adding so many gradients up."""
+"""Updating a row costs about as much as summing this many gradients."""
 
 
 class Groups(NamedTuple):
-    """Places 0 … n − 1 grouped by the row that they name; see `new_groups`.
+    """Positions 0 … n − 1 grouped by the row that they refer to; see `new_groups`.
 
     ``tally (R + 1,) int64``
-        Work space, a number for each row of the table.
+        Work space, one number per row of the table.
     ``rows (n,) int64``
         The distinct rows, ascending.
     ``starts (n + 1,) int64``
-        Row ``rows[g]`` is named by places ``order[starts[g]:starts[g + 1]]``, ascending.
+        Positions ``order[starts[g]:starts[g + 1]]``, ascending, refer to row ``rows[g]``.
     ``order (n,) int64``
     """
 
@@ -46,7 +47,7 @@ class Groups(NamedTuple):
 
 
 def new_groups(table_rows: int, places: int) -> Groups:
-    """Allocate for a table of so many rows and batches that name so many of them."""
+    """Allocate groups for a table with this many rows and up to this many positions."""
     return Groups(
         np.zeros(table_rows + 1, np.int64),
         np.empty(places, np.int64),
@@ -57,7 +58,7 @@ def new_groups(table_rows: int, places: int) -> Groups:
 
 @njit(cache=True)
 def group_places(ids, groups):
-    """Group the places of ids (n,) by id, leaving out negative ones; return how many groups."""
+    """Group the positions in ids (n,) by id, without negative ids; return the number of groups."""
     tally, rows, starts, order = groups
     tally[:] = 0
     for i in range(len(ids)):
@@ -69,7 +70,7 @@ def group_places(ids, groups):
         if count:
             rows[found] = row
             starts[found] = place
-            tally[row + 1] = place  # from here on: where this row's next place goes
+            tally[row + 1] = place  # from now on: the index in `order` for this row's next position
             place += count
             found += 1
     starts[found] = place
@@ -82,7 +83,7 @@ def group_places(ids, groups):
 
 @njit(parallel=True, error_model="numpy", cache=True)
 def gather_mean(table, ids, threads, x):
-    """Set x (B, D) to the means of rows of a table (V, D) by ids (B, K); no word gives zeros."""
+    """Set x (B, D) to means of rows of a table (V, D), by ids (B, K); zeros without any word."""
     batch, width = ids.shape
     for thread in prange(threads):
         for b in range(thread * batch // threads, (thread + 1) * batch // threads):
@@ -104,7 +105,7 @@ def gather_mean(table, ids, threads, x):
 
 @njit(parallel=True, error_model="numpy", cache=True)
 def gather_concat(table, ids, threads, x):
-    """Set x (B, K·D) to rows of a table (V, D) by ids (B, K), side by side; no word is zeros."""
+    """Set x (B, K·D) to concatenated rows of a table (V, D), by ids (B, K); zeros for no word."""
     batch, width = ids.shape
     dimension = table.shape[1]
     for thread in prange(threads):
@@ -132,14 +133,14 @@ def divide_by_window_sizes(ids, threads, d_x):
 
 @njit(cache=True)
 def count_visits(groups, found, visits):
-    """Add one to the visits (V,) of each row in the groups."""
+    """Increment the visits (V,) of each row in the groups."""
     for g in range(found):
         visits[groups.rows[g]] += 1
 
 
 @njit(cache=True)
 def _first_group(starts, found, thread, threads):
-    """Return where a thread of about equal work begins: places cost something, and rows more."""
+    """Return a thread's first group, such that threads share the work about equally."""
     wanted = thread * (starts[found] + _PLACES_PER_ROW * found) // threads
     low, high = 0, found
     while low < high:
@@ -153,7 +154,7 @@ def _first_group(starts, found, thread, threads):
 
 @njit(inline="always")
 def _sum_of_group(groups, g, gradient, places_per_row, total, summed):
-    """Set summed (D,) to what a group's places, of `total` in all, add to its row's gradient."""
+    """Set summed (D,) to the gradient of a group's row; `total` is the number of all positions."""
     start, end = groups.starts[g], groups.starts[g + 1]
     summed[:] = gradient[groups.order[start] // places_per_row]
     for k in range(start + 1, end):
@@ -166,7 +167,7 @@ def _sum_of_group(groups, g, gradient, places_per_row, total, summed):
 
 @njit(parallel=True, error_model="numpy", cache=True)
 def sum_groups(groups, found, gradient, places_per_row, threads, out):
-    """Set out (found, D) to the gradients of the groups' rows; the rest as for `step_rows`."""
+    """Set out (found, D) to the gradients of the groups' rows; parameters as for `step_rows`."""
     total = groups.starts[found]
     for thread in prange(threads):
         first = _first_group(groups.starts, found, thread, threads)
@@ -189,27 +190,27 @@ def step_rows(
     corrections,
     threads,
 ):
-    """Move the rows of a table that a batch names, each as if it alone were being trained.
+    """Update the rows of a table that occur in a batch, each by its own count of steps.
 
-    A row's Adam counts that row's own steps: rows are drawn at different rates, and a rare one's
-    first step needs the correction of a first step.
+    Adam's bias correction uses the row's own count, because rows are drawn at different rates and
+    the first update of a rare row needs the correction of a first step.
 
     Parameters
     ----------
     table : (V, D)
         Changed in place.
     groups : Groups
-        Of places.
+        The positions in the batch, by row.
     found : int
-        How many groups.
+        The number of groups.
     gradient : (n, D)
-        What each place adds to its row's gradient is row ``place // places_per_row`` of this.
+        Row ``position // places_per_row`` is a position's contribution to its row's gradient.
     places_per_row : int
     moments : Moments of (V, D)
     visits : (V,) int32
-        Steps that each row has had, this one included (`count_visits`).
+        The number of updates of each row, this one included (`count_visits`).
     rates : (V,) float32
-        Of each row, over the rule's; empty for all alike.
+        A factor on the rule's rate for each row; empty if all are 1.
     rule, corrections
         As for `embedder.kernels.optimizer.rule_of_row`.
     threads : int

@@ -3,17 +3,17 @@
     r = x W1 + b1            h = a(r) − c
     ∂J/∂r = ∂J/∂h ∘ a′(r)    ∂J/∂x = (∂J/∂r) W1ᵀ    ∂J/∂W1 = xᵀ ∂J/∂r    ∂J/∂b1 = Σ ∂J/∂r
 
-The Jacobian ∂h/∂r is diagonal, hence the element-wise product ∘. The derivative is written in terms
-of what is kept, a(r) = h + c: a(1 − a) for the sigmoid, 1 − a² for tanh. The constant c is ½ for
-the sigmoid and 0 otherwise: h then starts around zero, which spares W2 a common direction; the
-same functions can be represented, since h W2ᵀ + b2 = a W2ᵀ + (b2 − c Σ_j W2_j), and the Jacobians
-are the same.
+The Jacobian ∂h/∂r is diagonal, hence the element-wise product ∘. The derivative is expressed in the
+stored value a(r) = h + c: a(1 − a) for the sigmoid, 1 − a² for tanh. The constant c is ½ for the
+sigmoid and 0 otherwise, so that h starts around zero and W2 need not represent a common offset. The
+network can represent the same functions, since h W2ᵀ + b2 = a W2ᵀ + (b2 − c Σ_j W2_j), and the
+Jacobians are the same.
 
-With direct connections the output layer reads [h, x]; the last columns of its gradient go straight
-to ∂J/∂x.
+With direct connections, the output layer's input is [h, x]; the last columns of its gradient are
+added to ∂J/∂x.
 
-The examples are shared out among threads, each of which has its own ∂J/∂W1; these are summed in
-order: no races, and the same bits for the same number of threads.
+The examples are distributed over threads, each of which computes its own ∂J/∂W1; these are summed
+in a fixed order, which avoids races and gives bit-identical results for the same number of threads.
 """
 
 import numpy as np
@@ -69,7 +69,7 @@ def hidden_forward(x, W1, b1, activation, threads, features):
         `SIGMOID`, `TANH`, `RELU` or `IDENTITY`.
     threads : int
     features : (B, H) or (B, H + D)
-        Receives h, and x beside it for direct connections.
+        Receives h, and x after it with direct connections.
     """
     batch = len(x)
     hidden = len(b1)
@@ -95,7 +95,7 @@ def hidden_backward(x, W1, features, d_features, activation, threads, d_x, d_W1,
     x, W1, features, activation, threads
         As in `hidden_forward`.
     d_features : like `features`
-        ∂J/∂h, and the direct connections' ∂J/∂x beside it.
+        ∂J/∂h, and after it ∂J/∂x through the direct connections.
     d_x : (B, D)
     d_W1 : (D, H)
     d_b1 : (H,)

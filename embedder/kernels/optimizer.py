@@ -1,4 +1,4 @@
-"""Steps of SGD, Adagrad and Adam on flat arrays, to be fused into other kernels.
+"""Steps of SGD, Adagrad and Adam on flat arrays, for use inside other kernels.
 
 With g the gradient, at step t:
 
@@ -6,11 +6,11 @@ With g the gradient, at step t:
     Adagrad   s ← s + g²;  p ← p − α g / (√s + ε)                     Duchi et al. 2011, section 1.3
     Adam      m ← β₁ m + (1 − β₁) g;  s ← β₂ s + (1 − β₂) g²          Kingma and Ba 2015,
               p ← p − α √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√s + ε)           section 2, last paragraph
-    Gradient  m ← g;  p stays                                         for checks
+    Gradient  m ← g;  p unchanged                                     for checks
 
-and before each but the last, p ← (1 − κ) p: weight decay apart from the gradient (Loshchilov and
-Hutter 2019), with κ the step's learning rate times the decay. Where a rule clips, each entry of g
-is brought within ±clip first.
+Each but the last is preceded by p ← (1 − κ) p: decoupled weight decay (Loshchilov and Hutter 2019),
+with κ the step's learning rate times the decay. With clipping, each entry of g is first limited to
+±clip.
 """
 
 from typing import NamedTuple
@@ -24,10 +24,10 @@ SGD, ADAGRAD, ADAM, GRADIENT = range(4)
 
 
 class Rule(NamedTuple):
-    """One optimizer step's constants; `rate` holds Adam's bias correction, `shrink` is κ.
+    """One optimizer step's constants; `rate` includes Adam's bias correction, `shrink` is κ.
 
     ``clip``
-        The largest entry of a gradient; infinity lets all pass.
+        The largest absolute value of a gradient's entry; infinity for no clipping.
     """
 
     kind: int
@@ -40,7 +40,7 @@ class Rule(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Running averages of a parameter's gradient and its square; empty where the rule has none."""
+    """Running averages of a parameter's gradient and its square; empty if the rule uses none."""
 
     first: Array
     second: Array
@@ -53,13 +53,13 @@ def rule_of_row(rule, visits, corrections, factor=1.0):
     Parameters
     ----------
     rule : Rule
-        Its rate without bias correction.
+        The rule, with a rate without bias correction.
     visits : int
-        Steps that the row has had, this one included.
+        The number of updates of the row, this one included.
     corrections : (n,) float64
-        Of a row's first n steps; later ones have the last.
+        The corrections of a row's first n updates; later updates use the last one.
     factor : float
-        On the rate.
+        A factor on the rate.
     """
     rate = rule.rate * factor
     if rule.kind == ADAM:
@@ -69,13 +69,13 @@ def rule_of_row(rule, visits, corrections, factor=1.0):
 
 @njit(inline="always")
 def flat_rows(array, low, high):
-    """Return rows low…high as a flat view; what is empty stays empty."""
+    """Return rows low … high − 1 as a flat view; an empty array stays empty."""
     return array[low:high].reshape(-1)
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
 def step(parameters, gradient, first, second, rule):
-    """Move flat parameters (n,) against a gradient (n,), in place; see the module's formulas."""
+    """Update flat parameters (n,) by a gradient (n,), in place; see the module's formulas."""
     number = parameters.dtype.type
     rate = number(rule.rate)
     epsilon = number(rule.epsilon)

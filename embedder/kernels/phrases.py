@@ -1,9 +1,9 @@
-"""Counting pairs of words that follow each other, and joining those that are phrases.
+"""Counting of pairs of adjacent words, and joining of those that are phrases.
 
-Words that connect ("of", "the") may stand between the two; the sequence between them is named by a
-number, 0 for none. A pair is then three numbers, and a `Triples` table holds what is known of each.
-Sequences are numbered by such a table too: one that continues sequence s with word w is the triple
-(s, 0, w), and its number is that triple's place plus 1.
+Connectors ("of", "the") may occur between the two words; the sequence between them is represented
+by a number, 0 for none. A pair is therefore a triple of numbers, and a `Triples` table stores a
+value for each. Sequences are numbered by such a table as well: the sequence s continued by word w
+is the triple (s, 0, w), and its number is that triple's index plus 1.
 """
 
 from typing import NamedTuple
@@ -20,14 +20,14 @@ _MAX_LOAD = 0.5
 
 
 class Triples(NamedTuple):
-    """A set of triples of numbers, in the order of their first appearance.
+    """A hash table of triples of numbers, in the order of first occurrence.
 
     ``slots (S,) int32``
-        Open-addressing table of places, −1 where free; S is a power of two.
+        Open-addressing table of indexes into `keys`, −1 where free; S is a power of two.
     ``keys (n, 3) int32``, ``values (n,) int64``
-        With room to spare.
+        The triples and their values; n is the capacity.
     ``used (1,) int64``
-        How many there are.
+        The number of triples.
     """
 
     slots: Array
@@ -37,7 +37,7 @@ class Triples(NamedTuple):
 
 
 def new_triples(room: int = 1 << 12) -> Triples:
-    """Return an empty table with room for so many, a power of two."""
+    """Return an empty table with room for this many triples, a power of two."""
     return Triples(
         np.full(round(room / _MAX_LOAD), -1, np.int32),
         np.empty((room, 3), np.int32),
@@ -47,7 +47,7 @@ def new_triples(room: int = 1 << 12) -> Triples:
 
 
 def grown(table: Triples) -> Triples:
-    """Return the same triples with twice the room."""
+    """Return a table with the same triples and twice the room."""
     larger = new_triples(2 * len(table.keys))
     used = int(table.used[0])
     _insert_all(table.keys[:used], larger)
@@ -65,7 +65,7 @@ def _hash(a, between, b):
 
 @njit(cache=True)
 def find(table, code, a, between, b):
-    """Return a triple's slot: that of its place, or a free one."""
+    """Return a triple's slot: the one that refers to it, or a free one."""
     slots, keys, _, _ = table
     mask = np.uint64(len(slots) - 1)
     slot = (code ^ (code >> np.uint64(32))) & mask
@@ -79,13 +79,13 @@ def find(table, code, a, between, b):
 
 @njit(cache=True)
 def place_of(table, a, between, b):
-    """Return the place of a triple, −1 if it is not there."""
+    """Return the index of a triple, −1 if the table does not contain it."""
     return table.slots[find(table, _hash(a, between, b), a, between, b)]
 
 
 @njit(cache=True)
 def _insert(table, code, a, between, b):
-    """Return the place of a triple, a new one if need be; −1 if the table is full."""
+    """Return the index of a triple, inserted if necessary; −1 if the table is full."""
     slot = find(table, code, a, between, b)
     place = table.slots[slot]
     if place < 0:
@@ -109,32 +109,32 @@ def _insert_all(keys, table):
 
 @njit(cache=True, nogil=True)
 def add_triples(keys, table):
-    """Add triples (n, 3) to a table that has room for them, their places in order."""
+    """Add triples (n, 3) in order to a table that has room for them."""
     _insert_all(keys, table)
 
 
 @njit(cache=True, nogil=True)
 def count_pairs(ids, connects, part, parts, state, sequences, table):
-    """Count each pair of words that follow each other in a sentence.
+    """Count each pair of adjacent words in a sentence.
 
     Parameters
     ----------
     ids : (n,) int32
         Words, `SENTENCE_END` between sentences.
     connects : (W,) bool
-        Words that may stand between the two, and are never one of them.
+        Which words are connectors: they may occur between the two and are never one of them.
     part, parts
-        Count the pairs whose hash falls into this part only.
+        Count only the pairs whose hash falls into this part.
     state : (3,) int64
-        Where to go on, the word before (−1 for none), and the sequence since; set to where the
-        count stopped.
+        The position to continue from, the word before it (−1 for none), and the sequence of
+        connectors since; updated to where counting stopped.
     sequences, table : Triples
-        Get new sequences, and pairs with their counts.
+        Receive new sequences, and pairs with their counts.
 
     Returns
     -------
     bool
-        Whether all is done; else one of the tables is full.
+        Whether all ids were processed; otherwise, one of the tables is full.
     """
     position, before, between = state[0], state[1], state[2]
     while position < len(ids):
@@ -163,9 +163,9 @@ def count_pairs(ids, connects, part, parts, state, sequences, table):
 
 @njit(cache=True, nogil=True)
 def join_pairs(ids, connects, sequences, table):
-    """Replace pairs that are phrases by one word each, from left to right, in place.
+    """Replace each pair that is a phrase by one word, from left to right, in place.
 
-    A word is part of one phrase at most.
+    A word is part of at most one phrase.
 
     Parameters
     ----------
@@ -174,15 +174,15 @@ def join_pairs(ids, connects, sequences, table):
     connects : (W,) bool
         As for `count_pairs`.
     sequences, table : Triples
-        The phrases' sequences, and phrases; their values are the words that stand for them.
+        The phrases' sequences, and the phrases; their values are the words that replace them.
 
     Returns
     -------
     int
-        How many ids are left.
+        The number of remaining ids.
     """
     written = 0
-    first = -1  # where a word waits for its second one
+    first = -1  # position of the first word of a possible pair
     between = 0
     for position in range(len(ids)):
         word = ids[position]
@@ -221,7 +221,7 @@ def join_pairs(ids, connects, sequences, table):
 
 @njit(cache=True, nogil=True)
 def count_ids(ids, counts):
-    """Add the words among ids (n,) to their counts (W,)."""
+    """Add the occurrences of words in ids (n,) to their counts (W,)."""
     for word in ids:
         if word >= 0:
             counts[word] += 1

@@ -1,7 +1,7 @@
-"""Sparse counts in pieces: cut by columns, added up, and put side by side again.
+"""Sparse counts in pieces: cut by columns, added, and concatenated again.
 
-A piece has only the rows that are not empty, since there may be many pieces and few cells in each:
-row ``rows[i]`` has the cells ``ends[i − 1]`` … ``ends[i]`` − 1.
+A piece stores only non-empty rows, since there may be many pieces with few cells each: row
+``rows[i]`` has the cells ``ends[i − 1]`` … ``ends[i]`` − 1.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numba import njit
 
 @njit(cache=True)
 def count_cells_per_range(offsets, columns, range_of, cells, filled):
-    """Count each range's cells and non-empty rows, (ranges,) int64; both begin at zero.
+    """Count each range's cells and non-empty rows, (ranges,) int64; both must start at zero.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def count_cells_per_range(offsets, columns, range_of, cells, filled):
 
 @njit(cache=True)
 def cut_columns(counts, range_of, own_of, pieces, row_starts, starts):
-    """Deal the cells out to ranges of columns, one range after the other.
+    """Distribute the cells to ranges of columns, one range after the other.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def cut_columns(counts, range_of, own_of, pieces, row_starts, starts):
     own_of : (C,) int32
         A column's number within its range; ascending as columns are.
     pieces
-        (rows, ends, columns, weights) of all pieces; range r's begin at ``row_starts[r]`` and
+        (rows, ends, columns, weights) of all pieces; range r's start at ``row_starts[r]`` and
         ``starts[r]``.
     row_starts, starts : (ranges + 1,) int64
     """
@@ -75,12 +75,12 @@ def add_pieces(one, other, rows, ends, columns, weights):
     one, other
         Pieces.
     rows, ends, columns, weights
-        Room for the cells of both.
+        Receive the sum; each must have room for the entries of both.
 
     Returns
     -------
     int, int
-        How many rows and cells were written.
+        The numbers of rows and cells written.
     """
     i = j = k = 0
     filled = 0
@@ -117,7 +117,7 @@ def add_pieces(one, other, rows, ends, columns, weights):
 
 @njit(cache=True)
 def add_row_lengths(rows, ends, lengths):
-    """Add the cells of a piece's rows to lengths (V,) int64."""
+    """Add the number of cells in each of a piece's rows to lengths (V,) int64."""
     start = 0
     for i in range(len(rows)):
         lengths[rows[i]] += ends[i] - start
@@ -126,16 +126,16 @@ def add_row_lengths(rows, ends, lengths):
 
 @njit(cache=True)
 def place_columns(piece, first_column, places, columns, weights):
-    """Write a piece's cells behind those that its rows have already.
+    """Append a piece's cells to the rows.
 
     Parameters
     ----------
     piece
         (rows, ends, columns, weights).
     first_column : int
-        What the piece's column 0 is called.
+        The number of the piece's column 0 in the result.
     places : (V,) int64
-        Where each row's next cell goes; moved on.
+        The position of each row's next cell; advanced.
     columns : int32, weights : float32
         Receive the cells.
     """

@@ -8,14 +8,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 _NUMBERS_PER_LINE = 16
-"""Of float32; of float64 every other line is fetched."""
+"""Number of float32 per cache line; for float64, every other line is prefetched."""
 _TO_READ, _KEEP_IN_CACHE, _DATA = 0, 3, 1
 
 
 def _prefetch(typing_context, array, index):
-    """Start to fetch the cache line of ``array[index]``, one-dimensional and contiguous.
+    """Prefetch the cache line of ``array[index]``, of a one-dimensional contiguous array.
 
-    A hint only: an index out of range reads nothing and fails nothing.
+    This is only a hint; an index out of range has no effect.
     """
 
     def generate(context, builder, signature, arguments):
@@ -38,7 +38,7 @@ prefetch: Any = intrinsic(_prefetch)
 
 @njit(inline="always")
 def prefetch_row(table, row):
-    """Start to fetch a row of a table (V, D), contiguous."""
+    """Prefetch a row of a contiguous table (V, D)."""
     flat = table.reshape(-1)
     size = table.shape[1]
     for j in range(0, size, _NUMBERS_PER_LINE):

@@ -1,7 +1,7 @@
 r"""Losses over a few sampled words instead of the whole vocabulary, and their gradients.
 
 A batch shares S candidates, drawn with replacement from a proposal q, so that their logits are a
-matrix product. With θ_t an example's logit for its target t, θ_s those for the candidates, and
+matrix product. With θ_t an example's logit for its target t, θ_s its logits for the candidates, and
 w the example's weight:
 
     sampled softmax     θ'_s = θ_s − log(S q_s)    J = w (log(exp θ_t + Σ_s exp θ'_s) − θ_t)
@@ -10,15 +10,17 @@ w the example's weight:
 
 (Jean et al. 2015, section 3, and Bengio and Senécal 2008; Mikolov et al. 2013, equation 4, with the
 k noise words of an example replaced by S shared ones of weight k/S; Gutmann and Hyvärinen 2012 with
-Mnih and Teh 2012, equation 5.) In sampled softmax and negative sampling a candidate that is an
-example's own target counts nothing for it; in NCE it is noise like any other. Sampled softmax
-leaves the target's own logit as it is: the sum then estimates Σ exp θ without bias, and the
-gradient tends to the exact one as S grows, which it would not with log(S q) taken off there too.
+Mnih and Teh 2012, equation 5.) In sampled softmax and negative sampling, a candidate equal to an
+example's target is ignored for that example; in NCE it is noise like any other. Sampled softmax
+does not correct the target's own logit: the sum is then an unbiased estimate of Σ exp θ, and the
+gradient converges to the exact one as S grows, which it would not if log(S q) were subtracted there
+too.
 
     ∂J/∂θ_t = −w (1 − p_t)       ∂J/∂θ'_s = w p_s               p the softmax of θ_t and the θ'_s
     ∂J/∂θ'_t = −w σ(−θ'_t)       ∂J/∂θ'_s = w (k/S) σ(θ'_s)
 
-Logits lie a row a candidate (S × examples of a thread), so that sums over candidates vectorise.
+Logits are stored with one row per candidate (S × examples of a thread), so that sums over
+candidates vectorise.
 """
 
 from typing import NamedTuple
@@ -32,9 +34,9 @@ from embedder.kernels.prefetch import prefetch_row
 
 SAMPLED_SOFTMAX, NEGATIVE_SAMPLING, NCE = range(3)
 _REMOVED = -1e30
-"""The logit of a candidate that counts nothing."""
+"""The logit of a candidate to ignore."""
 _TARGETS_AHEAD = 4
-"""Rows of W lie anywhere: they are fetched into the cache before their turn."""
+"""How far ahead to prefetch rows of W, which are scattered."""
 
 
 class Sample(NamedTuple):
@@ -43,7 +45,7 @@ class Sample(NamedTuple):
     ``targets (B,) int32``, ``weights (B,)``
     ``candidates (S,) int32``
     ``target_corrections (B,)``, ``corrections (S,)``
-        What is subtracted from the logits of targets and candidates.
+        Subtracted from the logits of targets and candidates.
     """
 
     targets: Array
@@ -54,12 +56,12 @@ class Sample(NamedTuple):
 
 
 class SampledGradients(NamedTuple):
-    """Where the gradients go.
+    """Receives the gradients.
 
     ``features (B, H)``
-        Receives ∂J/∂h.
+        ∂J/∂h.
     ``rows (B + S, H)``
-        Receives what each target and then each candidate adds to the gradient of its row of W.
+        The contribution of each target, then of each candidate, to the gradient of its row of W.
     ``bias (B + S, 1)``
         The same for b.
     """
@@ -71,7 +73,7 @@ class SampledGradients(NamedTuple):
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
 def _prepare(logits, shifts, candidates, targets, remove):
-    """Add b − correction to the logits (S × b), and remove accidental hits."""
+    """Add b − correction to the logits (S × examples), and remove accidental hits."""
     removed = logits.dtype.type(_REMOVED)
     for s in range(len(logits)):
         row = logits[s]
@@ -84,7 +86,7 @@ def _prepare(logits, shifts, candidates, targets, remove):
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
 def _softmax_of_candidates(logits, target_logits, weights, d_targets):
-    """Turn logits into ∂J/∂θ', set those of the targets, and return J."""
+    """Replace logits by ∂J/∂θ', set the gradients of the targets' logits, and return J."""
     largest = target_logits.copy()
     for s in range(len(logits)):
         row = logits[s]
@@ -117,10 +119,10 @@ def _softmax_of_candidates(logits, target_logits, weights, d_targets):
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
 def _logistic_of_candidates(logits, target_logits, weights, share, d_targets):
-    """Turn logits into ∂J/∂θ' with noise of weight `share` each; see `_softmax_of_candidates`."""
+    """Replace logits by ∂J/∂θ', with weight `share` per noise word, as `_softmax_of_candidates`."""
     number = logits.dtype.type
     one = number(1.0)
-    highest = number(40.0)  # σ is 1 to the last bit, and products of 1 + e^θ stay finite
+    highest = number(40.0)  # σ rounds to 1 there, and products of 1 + e^θ stay finite
     batch = logits.shape[1]
     noise = np.zeros(batch)
     product = np.ones(batch)
@@ -144,7 +146,7 @@ def _logistic_of_candidates(logits, target_logits, weights, share, d_targets):
 
 @njit(cache=True)
 def _candidate_rows(W, b, sample):
-    """Return the candidates' rows of W (S, H), and b less the corrections (S,)."""
+    """Return the candidates' rows of W (S, H), and b minus the corrections (S,)."""
     rows = np.empty((len(sample.candidates), W.shape[1]), W.dtype)
     shifts = np.empty(len(sample.candidates), W.dtype)
     for s in range(len(sample.candidates)):
@@ -155,7 +157,7 @@ def _candidate_rows(W, b, sample):
 
 @njit(parallel=True, error_model="numpy", cache=True)
 def sampled_gradients(kind, share, features, W, b, sample, threads, gradients):
-    """Return a sampled loss of a batch, summed, and set its gradients.
+    """Return the sampled loss of a batch, summed, and set its gradients.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 r"""The exact softmax over the whole vocabulary, fused with its gradients and the optimizer.
 
-With h (B × H) the output layer's input, W (V × H) a row a word and b (V):
+With h (B × H) the output layer's input, W (V × H) with one row per word, and b (V):
 
     θ = h Wᵀ + b        ŷ = softmax(θ)        J = −Σ_b Σ_c y_bc log ŷ_bc
 
@@ -8,20 +8,22 @@ for targets y with row totals n_b = Σ_c y_bc (1 for one-hot targets):
 
     ∂J/∂θ = n ŷ − y        ∂J/∂h = (∂J/∂θ) W        ∂J/∂W = (∂J/∂θ)ᵀ h        ∂J/∂b = Σ_b ∂J/∂θ_b
 
-The vocabulary is cut into blocks whose logits fit the cache; each thread owns consecutive
-blocks. Blocks hold logits a row a *word* (block × B): a maximum or sum over the vocabulary then
-runs along rows, which vectorises, and ∂J/∂W needs no transposed operand.
+The vocabulary is cut into blocks whose logits fit in the cache; each thread owns consecutive
+blocks. Blocks store logits with one row per *word* (block × B), so that maxima and sums over the
+vocabulary run along rows, which vectorises, and ∂J/∂W needs no transposed operand.
 
-1. Every block: logits, the targets' logits (for the loss), and exponentials of θ minus a shift for
-   each example, with their sums. The shift is the largest θ of the thread's first block: one pass
-   over a block then does, without looking for its maximum first. A block that finds its sums out of
-   range is computed again with its own largest θ. The exponentials stay in memory (V × B), which
-   costs one write and one read where computing them again would cost a third product.
-2. The blocks' sums merge into log Σ exp θ for each example, and n ŷ = f exp(θ − shift) defines f.
-3. Every block: exponentials − y/f = (∂J/∂θ)/f. The factors f are not multiplied into the block but
-   into the smaller sides of the two products, h and ∂J/∂h; then the optimizer's step on this block
-   of W and b, in cache. Threads add ∂J/∂h up in memory of their own, and these are summed in the
-   order of the threads: the same bits for the same number of threads.
+1. For every block: logits, the targets' logits (for the loss), and exponentials of θ minus a shift
+   for each example, with their sums. The shift is the largest θ of the thread's first block, so
+   that other blocks need no search for a maximum. A block whose sums are out of range is computed
+   again with its own largest θ. The exponentials stay in memory (V × B): one write and one read
+   instead of a third product to recompute them.
+2. The blocks' sums are merged into log Σ exp θ for each example, and n ŷ = f exp(θ − shift)
+   defines f.
+3. For every block: exponentials − y/f = (∂J/∂θ)/f. The factors f are multiplied not into the block
+   but into the smaller sides of the two products, h and ∂J/∂h. The optimizer's step on this block
+   of W and b follows while it is in the cache. Each thread sums ∂J/∂h in its own memory, and these
+   sums are added in the order of the threads, which gives bit-identical results for the same number
+   of threads.
 """
 
 from typing import NamedTuple
@@ -37,18 +39,18 @@ from embedder.kernels.prefetch import prefetch
 BLOCK_ROWS = 512
 """Measured: 256 to 1,024 differ by a few per cent; 512 × 1,024 logits are 2 MB."""
 MAX_SUM = 1e15
-"""Exponentials that add up to more were taken from too small a shift."""
+"""A larger sum of exponentials means that the shift was too small."""
 _MIN_FACTOR = 1e-30
 _ALIASING_BYTES = 4096
 _PADDING = 16
-"""Rows of logits that are multiples of 4,096 bytes apart would have all of a column, where an
-example's targets lie, compete for the same few lines of the cache; empty examples move them."""
+"""If rows of logits were multiples of 4,096 bytes apart, a column, which contains an example's
+targets, would compete for a few cache lines; padding with empty examples avoids that."""
 _EXAMPLES_AHEAD = 8
-"""How far ahead targets are fetched: they lie anywhere in the corpus's counts."""
+"""How far ahead to prefetch targets, which are scattered over the corpus's counts."""
 
 
 class Targets(NamedTuple):
-    """Sparse target rows: example i's are entries ``starts[i]`` … ``ends[i]`` of the two lists.
+    """Sparse target rows: entries ``starts[i]`` … ``ends[i]`` − 1 of both lists are example i's.
 
     ``starts, ends (B,) int64``
     ``columns (cells,) int32``
@@ -69,7 +71,7 @@ class Targets(NamedTuple):
 
 
 class OutputMoments(NamedTuple):
-    """The optimizer's moments of W and b, of their shapes or empty; Numba nests no tuples here."""
+    """The optimizer's moments of W and b, with their shapes or empty; Numba needs a flat tuple."""
 
     weights_first: Array
     weights_second: Array
@@ -78,7 +80,7 @@ class OutputMoments(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Memory that every step uses again; see `new_workspace`."""
+    """Buffers that all steps reuse; see `new_workspace`."""
 
     hidden: Array
     logits: Array
@@ -97,7 +99,7 @@ class Workspace(NamedTuple):
 def new_workspace(
     vocabulary: int, features: int, batch: int, threads: int, dtype: type = np.float32
 ) -> Workspace:
-    """Allocate for V words, H features, B examples and so many threads."""
+    """Allocate the buffers for V words, H features, B examples and a number of threads."""
     blocks = -(-vocabulary // BLOCK_ROWS)
     if batch * np.dtype(dtype).itemsize % _ALIASING_BYTES == 0:
         batch += _PADDING
@@ -119,7 +121,7 @@ def new_workspace(
 
 @njit(inline="always")
 def _find_first_targets(targets, low, cursors):
-    """Point each example's cursor at its first target from word `low` on."""
+    """Set each example's cursor to its first target that is word `low` or later."""
     for i in range(len(targets.starts)):
         row = targets.columns[targets.starts[i] : targets.ends[i]]
         cursors[i] = targets.starts[i] + np.searchsorted(row, np.int32(low))
@@ -137,7 +139,7 @@ def _largest(logits, bias, shift):
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
 def _exponentiate(logits, bias, shift, sums):
-    """Turn h Wᵀ (block × B) into exp(θ − shift), with the sums; return whether these are small."""
+    """Replace h Wᵀ (block × B) by exp(θ − shift), set sums; return whether these are in range."""
     sums[:] = 0
     for c in range(len(logits)):
         row = logits[c]
@@ -150,7 +152,7 @@ def _exponentiate(logits, bias, shift, sums):
 
 @njit(error_model="numpy", cache=True)
 def _add_target_logits(logits, bias, low, targets, cursors, out):
-    """Add the block's thread of Σ_c y_bc θ_bc to each example's."""
+    """Add the block's share of Σ_c y_bc θ_bc to each example's sum."""
     _, ends, columns, weights, scales, _ = targets
     high = low + logits.shape[0]
     batch = len(ends)
@@ -171,7 +173,7 @@ def _add_target_logits(logits, bias, low, targets, cursors, out):
 
 @njit(error_model="numpy", cache=True)
 def _subtract_targets(d_logits, low, targets, cursors, factors, d_bias):
-    """Subtract y / f from a block, and y from the bias's gradient; cursors run backwards."""
+    """Subtract y / f from a block, and y from the gradient of b; cursors move backwards."""
     starts, _, columns, weights, scales, _ = targets
     batch = len(starts)
     for i in range(batch):
@@ -194,14 +196,14 @@ def _subtract_targets(d_logits, low, targets, cursors, factors, d_bias):
 
 @njit(error_model="numpy", cache=True)
 def _merge_sums(thread, workspace):
-    """Find log Σ exp θ of one thread's examples from the blocks' sums of exp(θ − shift)."""
+    """Compute log Σ exp θ of one thread's examples from the blocks' sums of exp(θ − shift)."""
     sums, shifts, log_sums = workspace.sums, workspace.shifts, workspace.log_sums
     blocks, batch = sums.shape
     threads = len(workspace.cursors)
     for i in range(thread * batch // threads, (thread + 1) * batch // threads):
         largest = shifts[:, i].max()
         total = 0.0
-        shift, factor = largest, 1.0  # neighbouring blocks mostly share a shift
+        shift, factor = largest, 1.0  # reuse the factor, since most blocks share a shift
         for k in range(blocks):
             if shifts[k, i] != shift:
                 shift = shifts[k, i]
@@ -217,13 +219,13 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
     Parameters
     ----------
     hidden : (B, H)
-        B is at most that of the workspace.
+        B is at most the workspace's batch size.
     weights : (V, H)
     bias : (V,)
     targets : Targets
     workspace : Workspace
-        Its `logits` hold exp(θ − shift) afterwards, `log_sums` log Σ exp θ, and its `cursors`
-        point behind each thread's last targets.
+        Afterwards, `logits` contains exp(θ − shift), `log_sums` log Σ exp θ, and `cursors` points
+        after each thread's last targets.
 
     Returns
     -------
@@ -270,7 +272,7 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
 
 @njit(error_model="numpy", cache=True)
 def _probability_factors(shift, targets, log_sums, factors):
-    """Find the f with n ŷ = f exp(θ − shift), (B,); none so small that y / f overflows."""
+    """Compute f from n ŷ = f exp(θ − shift), (B,), with a lower bound so that y / f is finite."""
     factors[:] = 0
     for i in range(len(targets.totals)):
         f = targets.totals[i] * np.exp(np.float64(shift[i]) - log_sums[i])
@@ -293,7 +295,7 @@ def _add_scaled_columns(array, factors, total):
 
 @njit(error_model="numpy", cache=True)
 def step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments):
-    """Move rows low…high of W (V, H) and b (V,) against their gradients; b without decay."""
+    """Update rows low … high − 1 of W (V, H) and b (V,) by their gradients; b without decay."""
     step(
         flat_rows(weights, low, high),
         d_weights.reshape(-1),
@@ -312,7 +314,7 @@ def step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments)
 
 @njit(error_model="numpy", cache=True)
 def _differentiate_blocks(thread, weights, bias, targets, workspace, rule, moments):
-    """Do step 3 of the module's text for one thread's blocks."""
+    """Perform step 3 of the module's description for one thread's blocks."""
     vocabulary = weights.shape[0]
     blocks = len(workspace.shifts)
     threads = len(workspace.cursors)
@@ -324,7 +326,7 @@ def _differentiate_blocks(thread, weights, bias, targets, workspace, rule, momen
     total[:] = 0
     scaled = workspace.scaled_hidden[thread]
     factors = np.empty_like(workspace.shifts[0])
-    # Backwards: the last blocks' exponentials are still in the cache, and the cursors point there.
+    # Backwards, because the last blocks are still in the cache and the cursors point there.
     for k in range(last - 1, first - 1, -1):
         low = k * BLOCK_ROWS
         high = min(vocabulary, low + BLOCK_ROWS)
@@ -332,7 +334,7 @@ def _differentiate_blocks(thread, weights, bias, targets, workspace, rule, momen
         if k == last - 1 or (workspace.shifts[k] != workspace.shifts[k + 1]).any():
             _probability_factors(workspace.shifts[k], targets, workspace.log_sums, factors)
             _scale_rows(workspace.hidden, factors, scaled)
-        # First the sequential read, which brings the block into the cache for the scattered one.
+        # This sequential read first: it loads the block into the cache for the scattered accesses.
         d_bias = workspace.d_bias[thread, : high - low]
         np.dot(d_logits, factors, d_bias)
         _subtract_targets(d_logits, low, targets, cursors, factors, d_bias)
@@ -345,20 +347,20 @@ def _differentiate_blocks(thread, weights, bias, targets, workspace, rule, momen
 
 @njit(parallel=True, error_model="numpy", cache=True)
 def softmax_step(weights, bias, targets, workspace, rule, moments, d_hidden):
-    """Compute ∂J/∂h and, block by block, ∂J/∂W and ∂J/∂b and the optimizer's step with them.
+    """Compute ∂J/∂h and, block by block, ∂J/∂W and ∂J/∂b with the optimizer's step.
 
-    To be called after `softmax_loss` on the same arguments; it left h in the workspace.
+    Call it after `softmax_loss` with the same arguments, which stores h in the workspace.
 
     Parameters
     ----------
     weights, bias, targets, workspace
-        As in `softmax_loss`; `weights` and `bias` are changed.
+        As in `softmax_loss`; `weights` and `bias` are updated.
     rule : Rule
-        Of W; that of b is the same without weight decay. With kind `GRADIENT`, both stay and their
-        gradients are left in the moments.
+        The rule for W; b uses the same without weight decay. With kind `GRADIENT`, both are
+        unchanged and the moments receive their gradients.
     moments : OutputMoments
     d_hidden : (B, H)
-        Receives ∂J/∂h, taken at the weights before the step.
+        Receives ∂J/∂h, computed with the weights before the step.
     """
     threads = len(workspace.cursors)
     for thread in prange(threads):

@@ -1,6 +1,6 @@
 """Products of a sparse matrix, in compressed rows, with a dense one.
 
-Rows are dealt out to `threads` in turn: frequent words come first and have the longest rows.
+Rows are assigned to threads in turn, because frequent words come first and have the longest rows.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""Character n-grams of words, hashed into buckets as fastText does (Bojanowski et al. 2017).
+"""Character n-grams of words, hashed into buckets as in fastText (Bojanowski et al. 2017).
 
-An n-gram is n characters of "<word>". Its bucket is the FNV-1a hash of its UTF-8 bytes, each
-extended to 32 bits with its sign, modulo the number of buckets.
+An n-gram is a sequence of n characters of "<word>". Its bucket is the FNV-1a hash of its UTF-8
+bytes, each sign-extended to 32 bits, modulo the number of buckets.
 """
 
 import numpy as np
@@ -21,16 +21,16 @@ def ngram_buckets(text, min_n, max_n, buckets, out):
     text : (n,) uint8
         The UTF-8 of "<word>".
     min_n, max_n
-        Lengths of n-grams in characters. A bound of the word is no n-gram of its own.
+        Lengths of n-grams in characters. `<` and `>` alone are not n-grams.
     buckets
-        How many there are.
+        The number of buckets.
     out : (m,) int64
-        Receives them; None to count only.
+        Receives the buckets; None to only count.
 
     Returns
     -------
     int
-        How many n-grams there are.
+        The number of n-grams.
     """
     found = 0
     length = len(text)
@@ -63,20 +63,20 @@ def list_ngrams(letters, starts, min_n, max_n, buckets, counts, out):
     Parameters
     ----------
     letters : (m,) uint8
-        "<word>" after "<word>", in UTF-8; an empty one has no n-grams.
+        The concatenated UTF-8 of every "<word>"; an empty word has no n-grams.
     starts : (V + 1,) int64
-        Where each begins.
+        Where each word starts.
     min_n, max_n, buckets
         As for `ngram_buckets`.
     counts : (V,) int64
-        Receives how many each word has.
+        Receives the number of each word's n-grams.
     out : (m · (max_n − min_n + 1),) int64
         Receives the buckets.
 
     Returns
     -------
     int
-        How many there are.
+        The total number of n-grams.
     """
     total = 0
     for i in range(len(counts)):
@@ -88,14 +88,14 @@ def list_ngrams(letters, starts, min_n, max_n, buckets, counts, out):
 
 @njit(cache=True, nogil=True, parallel=True)
 def compose_words(letters, starts, rows, first, min_n, max_n, buckets, out):
-    """Set each word's vector to the mean of its own row and those of its n-grams.
+    """Set each word's vector to the mean of its own row and the rows of its n-grams.
 
     Parameters
     ----------
     letters : (m,) uint8
-        "<word>" after "<word>", in UTF-8; an empty one has no n-grams.
+        The concatenated UTF-8 of every "<word>"; an empty word has no n-grams.
     starts : (n + 1,) int64
-        Where each begins.
+        Where each word starts.
     rows : (V + buckets, D) float32
         Rows of the words, then of the buckets.
     first

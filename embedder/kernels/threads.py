@@ -1,4 +1,4 @@
-"""How many threads the kernels run on, and BLAS on one in each of them."""
+"""The number of threads that run kernels, with a single-threaded BLAS in each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +9,19 @@ from threadpoolctl import threadpool_limits
 
 
 def available_threads() -> int:
-    """Return how many threads this machine offers to the kernels."""
+    """Return the number of threads available to kernels on this machine."""
     return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
 @contextmanager
 def kernel_threads(threads: int) -> Iterator[None]:
-    """Run kernels on at most so many threads, each with a BLAS of one thread.
+    """Run kernels on at most this many threads, each with a single-threaded BLAS.
 
-    Results depend on how many parts the work is cut into, not on how many threads carry them out,
-    so asking for more than the machine has is no error.
+    Results depend on the number of shares that the work is cut into (the kernels' `threads`), not
+    on how many threads execute them, so that requesting more than the machine has is no error.
 
-    `np.dot` in a kernel calls the BLAS that SciPy carries. It must be loaded before it can be
-    limited (the import above): a BLAS of several threads inside `prange` runs three times slower.
+    `np.dot` in a kernel calls SciPy's BLAS, which must be loaded before it can be limited (hence
+    the import above). A multi-threaded BLAS inside `prange` is three times slower.
     """
     before = numba.get_num_threads()
     numba.set_num_threads(min(threads, available_threads()))

@@ -1,7 +1,7 @@
-"""Words of a text block → ids, through a hash table that lives in plain arrays.
+"""Words of a text block → ids, through a hash table in plain arrays.
 
-One pass over the corpus both counts and encodes: ids are given in the order of first appearance
-and renumbered once the vocabulary is known, so standard input can be read as well as a file.
+One pass over the corpus both counts and encodes: ids are assigned in the order of first occurrence
+and renumbered once the vocabulary is known, so that standard input can be read as well as a file.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from numba import njit
 from embedder.arrays import Array
 
 SENTENCE_END = -1
-"""Stands in an id stream where a sentence ends."""
+"""Marks the end of a sentence in a stream of ids."""
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 
@@ -23,7 +23,7 @@ class Lexicon(NamedTuple):
     ``slots (S,) int32``
         Open-addressing table of word ids, −1 where free; S is a power of two.
     ``hashes (W,) uint64``, ``counts (W,) int64``, ``starts (W + 1,) int64``, ``letters (L,) uint8``
-        One entry a word, with room to spare.
+        One entry per word, with spare capacity.
     ``used (1,) int64``
         The number of words.
     """
@@ -37,7 +37,7 @@ class Lexicon(NamedTuple):
 
 
 def new_lexicon(words: int = 1 << 16, letters: int = 1 << 20) -> Lexicon:
-    """Return an empty lexicon with room for so many words and bytes."""
+    """Return an empty lexicon with room for this many words and bytes."""
     return Lexicon(
         np.full(4 * words, -1, np.int32),
         np.empty(words, np.uint64),
@@ -49,7 +49,7 @@ def new_lexicon(words: int = 1 << 16, letters: int = 1 << 20) -> Lexicon:
 
 
 def grown_lexicon(lexicon: Lexicon, block_bytes: int) -> Lexicon:
-    """Return the same words with at least twice the room, and room for one block's bytes."""
+    """Return a copy with twice the room, and room for the bytes of one more block."""
     words = len(lexicon.hashes)
     grown = new_lexicon(2 * words, 2 * len(lexicon.letters) + block_bytes)
     for new, old in zip(grown[1:], lexicon[1:], strict=True):
@@ -60,7 +60,7 @@ def grown_lexicon(lexicon: Lexicon, block_bytes: int) -> Lexicon:
 
 @njit(inline="always")
 def _first_slot(code, mask):
-    # FNV's low bits alone spread badly over a power of two; fold the high ones in.
+    # FNV's low bits alone distribute badly over a power of two; fold the high ones in.
     return (code ^ (code >> np.uint64(32))) & mask
 
 
@@ -83,16 +83,16 @@ def encode_block(text, start, lexicon, ids):
     text : (n,) uint8
         Words between ASCII whitespace.
     start : int
-        Where to begin, a word's first byte or whitespace.
+        The position to start at: a word's first byte, or whitespace.
     lexicon : Lexicon
-        Gets the new words and counts.
+        Receives the new words and counts.
     ids : (≥ n + 1,) int32
         Receives the ids.
 
     Returns
     -------
     (int, int)
-        The position reached, less than n when the lexicon must grow first, and how many ids were
+        The position reached, less than n if the lexicon must grow first, and the number of ids
         written.
     """
     slots, hashes, counts, starts, letters, used = lexicon
@@ -154,7 +154,7 @@ def encode_block(text, start, lexicon, ids):
 
 @njit(nogil=True, cache=True)
 def renumber(old, new_ids, out, previous):
-    """Replace first-appearance ids by vocabulary ids, dropping words outside the vocabulary.
+    """Replace first-occurrence ids by vocabulary ids; drop words outside the vocabulary.
 
     Parameters
     ----------
@@ -163,14 +163,14 @@ def renumber(old, new_ids, out, previous):
     new_ids : (W,) int32
         The vocabulary id of every word seen, −1 outside the vocabulary.
     out : (≥ n,) int32
-        Receives the result; empty sentences leave no mark. May be `old` itself.
+        Receives the result, without empty sentences. May be `old` itself.
     previous : int
-        The id written last before this call, `SENTENCE_END` at the beginning.
+        The last id written before this call, `SENTENCE_END` at the beginning.
 
     Returns
     -------
     int
-        How many ids were written.
+        The number of ids written.
     """
     written = 0
     for i in range(len(old)):
@@ -191,7 +191,7 @@ def renumber(old, new_ids, out, previous):
 
 @njit(inline="always")
 def _character_at(text, i):
-    """Return the code point that begins at byte i of valid UTF-8, and its length in bytes."""
+    """Return the code point that starts at byte i of valid UTF-8, and its length in bytes."""
     lead = np.int64(text[i])
     if lead < 0x80:
         return lead, 1
@@ -206,14 +206,14 @@ def _character_at(text, i):
 
 @njit(nogil=True, cache=True)
 def blank_between_words(text, is_word):
-    """Put spaces for everything but words and newlines, in place.
+    """Replace everything except words and newlines by spaces, in place.
 
     Parameters
     ----------
     text : (n,) uint8
         Valid UTF-8.
     is_word : (0x110000,) bool
-        Which code points make words. An apostrophe (U+0027, U+2019) between two of them stays.
+        Which code points form words. An apostrophe (U+0027, U+2019) between two of them is kept.
     """
     n = len(text)
     position = 0

@@ -1,4 +1,4 @@
-"""Windows of a token stream: which words stand around, or before, each token."""
+"""Windows of a token stream: the words around each token, or before it."""
 
 from numba import njit, prange
 
@@ -8,7 +8,7 @@ from embedder.kernels.tokens import SENTENCE_END
 
 @njit(nogil=True, cache=True)
 def drop_tokens(ids, keep, seed, first, drop_ends, out):
-    """Copy ids (n,), dropping occurrences of frequent words; return how many stay.
+    """Copy ids (n,), dropping occurrences of words at random; return how many remain.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ def drop_tokens(ids, keep, seed, first, drop_ends, out):
     keep : (V,) float64
         The probability of keeping an occurrence of each word.
     seed, first : int
-        Decide which occurrences; `first` is the place of ids[0] in the corpus.
+        Determine the dropped occurrences; `first` is the position of ids[0] in the corpus.
     drop_ends : bool
         Whether to drop the ends of sentences as well.
     out : (≥ n,) int32
@@ -37,7 +37,7 @@ def drop_tokens(ids, keep, seed, first, drop_ends, out):
 
 @njit(nogil=True, inline="always")
 def _reach(ids, i, step, window):
-    """Return how many words stand on one side of place i within the window and the sentence."""
+    """Return the number of words on one side of position i, within the window and the sentence."""
     count = 0
     j = i + step
     while count < window and 0 <= j < len(ids) and ids[j] != SENTENCE_END:
@@ -48,32 +48,32 @@ def _reach(ids, i, step, window):
 
 @njit(nogil=True, inline="always")
 def _window_of(seed, i, window, dynamic):
-    """Return a window's size: `window`, or a number from 1 to that."""
+    """Return a window's size: `window`, or if dynamic, a random number from 1 to `window`."""
     return 1 + int(uniform(seed, i) * window) if dynamic else window
 
 
 @njit(parallel=True, cache=True)
 def windows_around(ids, places, window, left_only, dynamic, seed, contexts, centres):
-    """List the windows of words at some places of ids (n,) int32.
+    """List the windows around the words at some positions of ids (n,) int32.
 
     Parameters
     ----------
     ids : (n,) int32
         Word ids, −1 at sentence ends, which no window crosses.
     places : (B,) int
-        Where the centres stand: words, not ends of sentences.
+        Positions of the centre words, which must not be sentence ends.
     window : int
-        Words on a side.
+        Words on each side.
     left_only : bool
-        Leave out the right side.
+        Omit the right side.
     dynamic : bool
         Draw each window's size from 1 … window.
     seed : int
-        Decides these.
+        Determines these draws.
     contexts : (B, K) int32
-        Receives each window's words, in order: K is the window or twice that; −1 where none is.
+        Receives each window's words, in order, −1 for none; K is the window or twice that.
     centres : (B,) int32
-        Receives the words in the middle.
+        Receives the centre words.
     """
     for b in prange(len(places)):
         i = places[b]
@@ -92,7 +92,7 @@ def windows_around(ids, places, window, left_only, dynamic, seed, contexts, cent
 
 @njit(nogil=True, cache=True)
 def pairs_around(ids, places, window, left_only, dynamic, seed, centres, neighbours):
-    """List every (centre, neighbour) of these windows, into (n, 1) and (n,); return how many."""
+    """List every pair of these windows in centres (n, 1) and neighbours (n,); return how many."""
     found = 0
     for i in places:
         size = _window_of(seed, i, window, dynamic)

@@ -1,1 +1,1 @@
-"""The network: parameters, layers, losses and the optimizer; E, W1, b1, W2, b2 are at home here."""
+"""The network: its parameters E, W1, b1, W2 and b2, its layers, losses and optimizer."""

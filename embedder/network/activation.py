@@ -1,15 +1,15 @@
-"""The hidden layer's activations by name: in NumPy, as kernels know them, and their slopes at 0."""
+"""The hidden layer's activations by name: NumPy versions, kernel constants and slopes at 0."""
 
 import numpy as np
 
 from embedder.arrays import Array
 
 SLOPES = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0, "identity": 1.0}
-"""a′(0): a spectral start wants h ≈ x for small x, so W1 undoes the slope."""
+"""a′(0): a spectral start needs h ≈ x for small x, so W1 divides by the slope."""
 
 
 def kernel_constant(activation: str) -> int:
-    """Return the number by which `embedder.kernels.hidden` knows an activation."""
+    """Return the constant that represents an activation in `embedder.kernels.hidden`."""
     from embedder.kernels import hidden as kernels
 
     return {
@@ -21,7 +21,7 @@ def kernel_constant(activation: str) -> int:
 
 
 def activate(r: Array, activation: str) -> Array:
-    """Return a(r) − c in NumPy, where loading compiled kernels would take longer than this."""
+    """Return a(r) − c in NumPy, for uses where loading compiled kernels would take longer."""
     if activation == "sigmoid":
         return np.asarray(np.tanh(r / 2) / 2)  # 1/(1 + e^−r) − ½, without overflow
     if activation == "tanh":

@@ -1,9 +1,8 @@
-"""What each word's input vector is the mean of: its own row of E, and rows that it shares.
+"""The rows of E whose mean is a word's input vector: its own row, and rows shared between words.
 
-Shared rows are those of character n-grams, hashed into buckets as fastText does (Bojanowski et al.
-2017), and those of any other parts that a file gives a word: its lemma, its stem, its class. E then
-has the words' rows first, a row for each bucket that some word uses, and a row for each such part:
-buckets that no word uses cost nothing.
+Shared rows belong to character n-grams, hashed into buckets as in fastText (Bojanowski et al.
+2017), or to other parts of a word that a file lists, such as its lemma, stem or class. E has the
+words' rows first, then one row per used bucket, then one per part; unused buckets cost nothing.
 """
 
 import hashlib
@@ -20,15 +19,15 @@ from embedder.text.ngrams import list_ngrams
 from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts
 
-# Chosen on books of 17 million tokens; docs/experiments.md has what was tried.
+# Tuned on books of 17 million tokens; see docs/experiments.md.
 _MAX_RATE = 2.0
 _HALF_RATE = 3000
-"""A row that is in this many words of the text learns at half the maximum rate."""
+"""A row that occurs in this many tokens of the text learns at half the maximum rate."""
 _HALF_SHARE = 1250
 _RIDGE = 400.0
 _ITERATIONS = 10
 _THREADS = 16
-"""Shares of the work of a sparse product; the result does not depend on it."""
+"""For sparse products; the result does not depend on it."""
 
 
 class Composition(Protocol):
@@ -43,9 +42,9 @@ class Composition(Protocol):
         """R, the rows of E."""
 
     def rates(self) -> Array:
-        """Return the learning rate of each row over the configured one, (R,) float32.
+        """Return each row's factor on the configured learning rate, (R,) float32.
 
-        Empty where all rows learn at the same rate.
+        Empty if all rows learn at the same rate.
         """
 
     def rows_of(self, word: int) -> Array:
@@ -58,11 +57,11 @@ class Composition(Protocol):
         """Return an E (R, D) that composes the vectors (V, D) float32."""
 
     def digest(self) -> str | None:
-        """Return a checksum of what distinguishes it from others; None for own rows."""
+        """Return a checksum that identifies the composition; None for own rows."""
 
 
 class OwnRows(NamedTuple):
-    """A row of E for each word, shared with no other: the composition without subwords."""
+    """One unshared row of E per word: the composition without subwords."""
 
     words: int
 
@@ -92,17 +91,17 @@ class OwnRows(NamedTuple):
 
 
 class SharedRows(NamedTuple):
-    """Words as means of their own rows and of rows that they share; E has R = V + G + P rows.
+    """Words as means of their own row and shared rows; E has R = V + G + P rows.
 
     ``starts (V + 1,) int64``, ``rows (n,) int32``
-        Those of word w are ``rows[starts[w]:starts[w + 1]]``, its own row w first. An n-gram that
-        occurs twice in a word counts twice.
+        The rows of word w are ``rows[starts[w]:starts[w + 1]]``, its own row w first. An n-gram
+        that occurs twice in a word counts twice.
     ``buckets (G,) int64``
-        The bucket of each row V … V + G − 1, ascending.
+        The buckets of rows V … V + G − 1, ascending.
     ``parts``
-        P names: those of the rows that follow.
+        The names of the P rows after them.
     ``occurrences (R,) int64``
-        How often each row is in the words of the text.
+        How often each row occurs in the text, summed over the words that it belongs to.
     """
 
     starts: Array
@@ -124,8 +123,8 @@ class SharedRows(NamedTuple):
     def rates(self) -> Array:
         """See `Composition`.
 
-        A row that is in a handful of words of the text has seen too little to be far from 0, where
-        its words are what their other rows make them; the same holds for words never seen.
+        A row that occurs only a few times should stay near 0, so that its words depend on their
+        other rows; n/(n + constant) shrinks its rate.
         """
         n = self.occurrences
         return np.asarray(_MAX_RATE * n / (n + _HALF_RATE), np.float32)
@@ -135,7 +134,7 @@ class SharedRows(NamedTuple):
         return self.rows[self.starts[word] : self.starts[word + 1]]
 
     def shares(self) -> Array:
-        """Return the weight of what is specific to a word, (V,) float32: n/(n + κ)."""
+        """Return the weight of each word's own row at the start, (V,) float32: n/(n + κ)."""
         n = self.occurrences[: self.words]
         return np.asarray(n / (n + _HALF_SHARE), np.float32)
 
@@ -147,12 +146,12 @@ class SharedRows(NamedTuple):
         return found.hexdigest()
 
     def rows_of_parts(self, parts: WordParts) -> dict[str, list[int]]:
-        """Return the rows of the parts of each word that has any, whether the word is in V or not.
+        """Return the rows of each word's parts, for words that have any, known or unknown.
 
         Parameters
         ----------
         parts
-            Of words, as a file gives them; parts without a row are left out.
+            The parts of words, from a file; parts without a row are left out.
         """
         first = self.words + len(self.buckets)
         row_of = {name: first + i for i, name in enumerate(self.parts)}
@@ -172,9 +171,9 @@ class SharedRows(NamedTuple):
     def fit(self, vectors: Array) -> Array:
         """See `Composition`.
 
-        The shared rows Z are those that predict words best, Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|²,
-        where row w of A takes the mean (ridge regression, by conjugate gradients): they are what is
-        known of a word never seen. Each word's own row holds the rest, times its `shares`.
+        The shared rows Z minimise Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|², where row w of A takes the
+        mean (ridge regression, by conjugate gradients), because they alone represent words never
+        seen. Each word's own row is the residual times its `shares`.
         """
         V = self.words
         sizes = np.diff(self.starts)
@@ -183,7 +182,7 @@ class SharedRows(NamedTuple):
         columns = self.rows[shared] - V
         values = (1 / sizes[words]).astype(np.float32)
         means = csr_array((values, (words, columns)), (V, self.height - V))
-        # The counts are damped as subsampling would: otherwise a few words decide everything.
+        # Damp the counts, as subsampling does, so that a few frequent words do not dominate.
         n = self.occurrences[:V, None].astype(np.float32)
         weights = np.minimum(n, np.sqrt(_HALF_RATE * n))
         Z = _ridge_regression(means, vectors, weights)
@@ -193,21 +192,21 @@ class SharedRows(NamedTuple):
 
 
 def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> Composition:
-    """Return which rows of E each word is composed of.
+    """Return the composition of each word from rows of E.
 
     Parameters
     ----------
     config
-        Of a run: its n-grams, and the symbol for unknown words, which has none.
+        The run: its n-grams, and the symbol for unknown words, which has no n-grams.
     vocabulary
         V words.
     parts
-        Of words, as files give them; empty without a file.
+        The parts of words, from a file; empty without one.
 
     Raises
     ------
     VocabularyError
-        If no word of the vocabulary has parts.
+        If a file of parts is configured and lists no word of the vocabulary.
     """
     subwords = config.subwords
     V = len(vocabulary)
@@ -219,8 +218,8 @@ def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> C
     names = sorted({part for word in vocabulary.words for part in parts.get(word, ())})
     if subwords.parts is not None and not names:
         raise VocabularyError(
-            f"{subwords.parts}: no word of the vocabulary is in it; expected lines "
-            "'word<TAB>part<TAB>…' with words as the vocabulary spells them."
+            f"{subwords.parts}: contains no word of the vocabulary; expected lines "
+            "'word<TAB>part<TAB>…' with words spelt as in the vocabulary."
         )
     first = V + len(buckets)
     row_of = {name: first + i for i, name in enumerate(names)}
@@ -238,7 +237,7 @@ def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> C
 
 
 def _ridge_regression(A: csr_array, X: Array, weights: Array) -> Array:
-    """Return Z that minimises Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|², nearly."""
+    """Return Z that approximately minimises Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|²."""
     transposed = A.T.tocsr()
     ridge = np.float32(_RIDGE)
     scale = ((transposed * transposed) @ weights + ridge).astype(np.float32)

@@ -1,4 +1,4 @@
-"""From words to x, the network's input, and from ∂J/∂x back to the rows of E that made it."""
+"""From word ids to the network's input x, and from ∂J/∂x back to the rows of E behind it."""
 
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Inputs:
-    """The embedding table and the memory to train it.
+    """The embedding table and the buffers to train it.
 
     Parameters
     ----------
     E : (R, D)
         Changed in place by `step`.
     concat
-        Whether x concatenates a window's vectors, instead of taking their mean.
+        Whether x concatenates a window's vectors instead of averaging them.
     batch_size
         The largest B.
     threads
@@ -42,19 +42,19 @@ class Inputs:
         self._row_groups: Groups | None = None
         self._allocate(batch_size)
 
-    def _allocate(self, places: int) -> None:
-        """Make room for batches that name this many words, repetitions included."""
+    def _allocate(self, positions: int) -> None:
+        """Allocate for batches of up to this many ids, repetitions included."""
         from embedder.kernels.gather import new_groups
 
-        self._groups = new_groups(self._words, places)
+        self._groups = new_groups(self._words, positions)
         if self._shared is not None:
-            distinct = min(places, self._words)
+            distinct = min(positions, self._words)
             self._vectors = np.empty((distinct, self._E.shape[1]), self._E.dtype)
             self._gradients = np.empty_like(self._vectors)
-            self._local = np.empty(places, np.int32)
+            self._local = np.empty(positions, np.int32)
 
     def _group(self, ids: Array) -> int:
-        """Group the places of ids (B, K) by word; return how many words there are."""
+        """Group the positions in ids (B, K) by word; return the number of distinct words."""
         from embedder.kernels.gather import group_places
 
         if len(self._groups.order) < ids.size:
@@ -62,7 +62,7 @@ class Inputs:
         return int(group_places(ids.reshape(-1), self._groups))
 
     def gather(self, ids: Array, x: Array) -> None:
-        """Set x (B, I) to the input for words' ids (B, K), −1 for none."""
+        """Set x (B, I) to the input for word ids (B, K), −1 for none."""
         from embedder.kernels.gather import gather_concat, gather_mean
 
         table = self._E
@@ -72,7 +72,7 @@ class Inputs:
         gather(table, ids, self._threads, x)
 
     def _compose(self, shared: SharedRows, ids: Array) -> tuple[Array, Array]:
-        """Return the vectors of the words among ids (B, K), once each, and ids of these vectors."""
+        """Return the vectors of the distinct words in ids (B, K), and indexes into them (B, K)."""
         from embedder.kernels.composition import compose, number_places
 
         found = self._group(ids)
@@ -83,7 +83,7 @@ class Inputs:
         return self._vectors, local.reshape(ids.shape)
 
     def step(self, ids: Array, d_x: Array, context: StepContext) -> None:
-        """Move the rows that made x.
+        """Update the rows of E that x was formed from.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Inputs:
     def _backpropagate_to_rows(
         self, shared: SharedRows, found: int, gradient: Array, places_per_row: int
     ) -> tuple["Groups", int, Array]:
-        """Add up words' gradients; return the groups of the rows that words are composed of."""
+        """Sum the gradients by word; return groups of their rows, how many, and the sums."""
         from embedder.kernels.composition import count_rows, divide_by_row_counts, group_rows
         from embedder.kernels.gather import new_groups, sum_groups
 

@@ -3,8 +3,8 @@
     r = x W1 + b1      h = a(r) − c      θ = [h, x?] W2ᵀ + b2      ŷ = softmax(θ)
 
 x is a word's vector, the mean of several, or several concatenated; a word's vector is a row of the
-embedding table E, or the mean of its own row and rows that it shares with other words.
-`Network.step` takes one whole training step; the derivations are in `embedder.kernels.gather`,
+embedding table E, or the mean of its own row and rows shared with other words. `Network.step` takes
+one complete training step; the derivations are in `embedder.kernels.gather`,
 `embedder.kernels.hidden` and the kernels of `embedder.network.losses`.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Network:
-    """Parameters and the memory to train them.
+    """Parameters and the buffers to train them.
 
     Parameters
     ----------
@@ -38,11 +38,12 @@ class Network:
     batch_size
         The largest B.
     threads
-        How many threads share the work; with the seed it decides every bit of the result.
+        How many threads share the work; the same seed and number of threads give bit-identical
+        results.
     loss
         Owns the output layer; by default the exact softmax.
     seed
-        With the step's number it decides what dropout drops.
+        Determines the dropout masks, together with the step's number.
     composition
         Which rows of E make up each word's vector; by default each word has its own row.
     """
@@ -80,18 +81,18 @@ class Network:
         Parameters
         ----------
         inputs : (B, K) int
-            Whose vectors make x; −1 for none.
+            The ids of the words that form x; −1 for none.
         targets
             B sparse rows.
         """
         return -float(self.log_likelihoods(inputs, targets).sum())
 
     def log_likelihoods(self, inputs: Array, targets: "Targets") -> Array:
-        """Return Σ_c y_bc log ŷ_bc for each example, (B,) float64; the parameters as for `loss`."""
+        """Return Σ_c y_bc log ŷ_bc for each example, (B,) float64; parameters as for `loss`."""
         return self.output.log_likelihoods(self._forward(inputs), targets)
 
     def training_loss(self, inputs: Array, targets: "Targets", number: int) -> float:
-        """Return what step `number` would minimise, without dropout; see `loss`."""
+        """Return the loss that step `number` would minimise, without dropout; see `loss`."""
         return self.output.training_loss(self._forward(inputs), targets, number)
 
     def _forward(self, inputs: Array) -> Array:
@@ -120,7 +121,7 @@ class Network:
         number
             The step's number, from 0.
         rate
-            The schedule's learning rate.
+            The scheduled learning rate.
         """
         B, H = len(inputs), len(self.parameters.b1)
         x = self._x[:B]
@@ -145,7 +146,7 @@ class Network:
     def _step_hidden_layer(
         self, x: Array, features: Array, d_features: Array, context: StepContext
     ) -> Array:
-        """Move W1 and b1; return ∂J/∂x (B, I), taken before that."""
+        """Update W1 and b1; return ∂J/∂x (B, I) as of before the update."""
         from embedder.kernels.hidden import hidden_backward
         from embedder.kernels.optimizer import step
 
@@ -165,7 +166,7 @@ class Network:
         return d_x
 
     def _apply_dropout(self, values: Array, rng: np.random.Generator | None) -> Array | None:
-        """Zero a share of the values (B, n) in place, scaling the rest; return the factors."""
+        """Zero a share of the values (B, n) in place and scale the rest; return the factors."""
         if rng is None:
             return None
         kept = rng.random(values.shape, np.float32) >= self._dropout

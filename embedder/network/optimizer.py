@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 _ADAM_DECAYS = (0.9, 0.999)
 _ADAM_ROW_DECAYS = (0.5, 0.9)
-"""From counts a row of the embedding table gets few steps, often one a pass: short averages."""
+"""Short averages: when training on counts, a row of E gets few steps, often one per pass."""
 _EPSILON = 1e-8
 
 
 def rate_at(step: int, progress: float, config: TrainingConfig) -> float:
-    """Return the learning rate of a step, counted from 0, with so much of the training done.
+    """Return the learning rate of a step, counted from 0, at a progress from 0 to 1.
 
     Linear warm-up from 1/(w + 1) over the first w steps, times linear decay from 1 to
-    `final_rate_fraction` over all of them.
+    `final_rate_fraction` over the whole training.
     """
     warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
     decay = 1.0 - progress * (1.0 - config.final_rate_fraction)
@@ -30,7 +30,7 @@ def rate_at(step: int, progress: float, config: TrainingConfig) -> float:
 
 
 class StepContext(NamedTuple):
-    """What every layer needs to take its part of a training step.
+    """What every layer needs to perform its part of a training step.
 
     ``optimizer``
         Holds the moments.
@@ -46,18 +46,19 @@ class StepContext(NamedTuple):
 
 
 class Optimizer:
-    """Moments of every parameter, and the rules of each step.
+    """Moments of every parameter, and the update rules of each step.
 
     Parameters
     ----------
     parameters
-        What is trained; the moments take its shapes.
+        The parameters to train; the moments have their shapes.
     config
         The kind of optimizer and the factors on the rate.
     source
-        `examples.source`: from counts, a row of E gets few steps and each is a good one.
+        `examples.source`: for counts, Adam averages over fewer steps of a row of E, because each
+        row gets few steps with little noise.
     gradients_only
-        Leave the parameters alone and the gradients in `moments`' first half, for checks.
+        For checks: leave the parameters unchanged and store the gradients in `first`.
     """
 
     def __init__(
@@ -88,9 +89,9 @@ class Optimizer:
         }
 
     def rules(self, step: int, rate: float) -> dict[str, "Rule"]:
-        """Return each parameter's rule at a step, counted from 0, whose schedule says `rate`.
+        """Return each parameter's rule at a step, counted from 0, with scheduled rate `rate`.
 
-        "W2 rows" and "b2 rows" are for losses that move some rows only, each by its own count of
+        "W2 rows" and "b2 rows" are for losses that update only some rows, each by its own count of
         steps.
         """
         from embedder.kernels.optimizer import ADAM, Rule
@@ -105,7 +106,7 @@ class Optimizer:
         output = Rule(self.kind, rate * correction, first, second, _EPSILON, rate * decay, clip)
         factor = self._config.hidden_rate_factor
         hidden = output._replace(rate=output.rate * factor, shrink=output.shrink * factor)
-        # Rows correct by their own count of steps, in the kernel.
+        # The kernel corrects the bias of each row by the row's own count of steps.
         factor = self._config.embedding_rate_factor
         inputs = output._replace(
             rate=rate * factor,
@@ -123,35 +124,36 @@ class Optimizer:
         }
 
     def context(self, number: int, rate: float) -> StepContext:
-        """Return the context of a step, counted from 0, whose schedule says `rate`."""
+        """Return the context of a step, counted from 0, with scheduled rate `rate`."""
         return StepContext(self, self.rules(number, rate), number)
 
     def state(self) -> dict[str, Array]:
-        """Return every array that a resumed run needs, by name; they are not copied."""
+        """Return every array that a resumed run needs, by name, uncopied."""
         arrays = {f"first.{name}": array for name, array in self.first.items()}
         arrays |= {f"second.{name}": array for name, array in self.second.items()}
         return arrays | {f"visits.{name}": array for name, array in self.visits.items()}
 
     def restore(self, arrays: dict[str, Array]) -> None:
-        """Take over what `state` returned.
+        """Restore arrays that `state` returned.
 
         Raises
         ------
         KeyError, ValueError
-            If arrays are missing or of other shapes.
+            If arrays are missing or have other shapes.
         """
         for name, array in self.state().items():
             array[...] = arrays[name]
 
 
 def _bias_corrections(first: float, second: float) -> Array:
-    """Return √(1 − β₂ᵗ)/(1 − β₁ᵗ) for t = 1, 2, … until it is 1 to the last bit of a float32."""
+    """Return √(1 − β₂ᵗ)/(1 − β₁ᵗ) for t = 1, 2, … until it is 1 in float32 precision."""
     steps = np.arange(1, 2 + int(np.log(1e-8) / np.log(max(first, second))))
     return np.asarray(np.sqrt(1.0 - second**steps) / (1.0 - first**steps))
 
 
 def _moments(parameters: Parameters, wanted: bool) -> dict[str, Array]:
-    # An empty array has as many axes, so that a kernel is compiled once for all optimizers.
+    # Unused moments are empty but have the same number of axes, so that each kernel is compiled
+    # once for all optimizers.
     return {
         name: np.zeros_like(array) if wanted else np.zeros((0,) * array.ndim, array.dtype)
         for name, array in parameters._asdict().items()

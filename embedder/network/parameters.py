@@ -10,18 +10,18 @@ from embedder.network.activation import SLOPES
 from embedder.network.composition import Composition
 
 _SPECTRAL_DEVIATION = 0.15
-"""Standard deviation of E's entries at a spectral start: inside the sigmoid's linear part."""
+"""Standard deviation of E's entries at a spectral start, in the sigmoid's linear range."""
 _RANDOM_DEVIATION = 0.1
 
 
 class Parameters(NamedTuple):
-    """What is learned.
+    """The trained arrays.
 
     ``E (R, D)``, ``W1 (I, H)``, ``b1 (H,)``, ``W2 (C, H)``, ``b2 (C,)``
-        R is V, or more where words share rows (see `embedder.network.composition`). I, the length
-        of x, is D, or K·D where the vectors of K words are concatenated. W2 has a row for each
-        context (see `embedder.examples.cooccurrence`), the words in any position first; with direct
-        connections its rows have H + I entries.
+        R is V, or more if words share rows (see `embedder.network.composition`). I, the length of
+        x, is D, or K·D if the vectors of K words are concatenated. W2 has one row per context (see
+        `embedder.examples.cooccurrence`), the words in any position first; with direct connections
+        its rows have H + I entries.
     """
 
     E: Array
@@ -32,7 +32,7 @@ class Parameters(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What the network's parameters begin from.
+    """What the initial parameters are computed from.
 
     ``totals (C,)``
         Σ_w C[w, c] for every context.
@@ -43,7 +43,7 @@ class Start(NamedTuple):
     ``factors ((V, k), (V, k))``
         A factorisation with k ≥ max(D, H) for a spectral start; None for a random one.
     ``vectors_per_input``
-        K, how many vectors x concatenates.
+        K, the number of vectors that x concatenates.
     """
 
     totals: Array
@@ -59,20 +59,20 @@ def initial_parameters(
     """Return the parameters before training.
 
     b2 is log p(c), so that an untrained network predicts the unigram distribution. W1 is the
-    identity over the activation's slope at 0, so that h ≈ x; where x is several vectors, it is
-    random, with a variance that lets h vary as x does (LeCun et al. 1998, section 4.6). Without a
-    factorisation E is random and W2 zero.
+    identity divided by the activation's slope at 0, so that h ≈ x; if x concatenates several
+    vectors, W1 is random, with a variance that lets h vary as x does (LeCun et al. 1998, section
+    4.6). Without a factorisation, E is random and W2 is zero.
 
     Parameters
     ----------
     config
         The sizes.
     start
-        What they begin from.
+        What they are computed from.
     rng
-        Draws what is random.
+        Draws the random entries.
     dtype
-        Of all parameters.
+        The dtype of all parameters.
     """
     D, H = config.dimension, config.hidden
     length = start.vectors_per_input * D

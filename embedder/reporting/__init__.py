@@ -1,1 +1,1 @@
-"""Reports: tables for a terminal, charts and the page."""
+"""Reports: terminal tables, charts and the HTML page."""

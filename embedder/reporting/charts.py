@@ -1,6 +1,6 @@
-"""The report's charts, as Vega-Lite specifications made with Altair.
+"""The charts of a report, as Vega-Lite specifications built with Altair.
 
-One specification is drawn in the page, where it answers to the mouse, and as PNG and SVG.
+The same specification is rendered in the page, where it is interactive, and as PNG and SVG.
 """
 
 import math
@@ -15,7 +15,7 @@ from embedder.evaluation.analogies import AnalogyResult
 from embedder.evaluation.similarity import Judgement
 
 Chart: TypeAlias = Any
-"""An Altair chart, of one layer or several; the library is half typed."""
+"""An Altair chart, single or layered; `Any`, because the library is only partly typed."""
 _WIDTH, _HEIGHT = 460, 290
 _MAP_WIDTH, _MAP_HEIGHT = 940, 620
 _WORDS_LABELLED = 60
@@ -23,7 +23,7 @@ _INK, _ACCENT, _FOUND = "#3b5b92", "#c8553d", "#d1006c"
 
 
 def losses(lines: Sequence[dict[str, Any]]) -> Chart:
-    """Draw the loss of training, and of validation where there is one, against passes."""
+    """Draw the training loss, and the validation loss if there is one, against passes."""
     training = [{"pass": line["pass"], "nats": line["loss"], "text": "training"} for line in lines]
     held_out = [
         {"pass": line["pass"], "nats": line["validation_loss"], "text": "validation"}
@@ -36,20 +36,20 @@ def losses(lines: Sequence[dict[str, Any]]) -> Chart:
         .mark_line(point=alt.OverlayMarkDef(size=14))
         .encode(
             x=alt.X("pass:Q", title="passes"),
-            y=alt.Y("nats:Q", title="loss (nats a word)", scale=alt.Scale(zero=False)),
+            y=alt.Y("nats:Q", title="loss (nats per word)", scale=alt.Scale(zero=False)),
             color=alt.Color(
                 "text:N",
                 scale=colours,
                 legend=alt.Legend(title=None, orient="top-right") if held_out else None,
             ),
-            tooltip=[_tip("text:N", "loss of"), _tip("pass:Q"), _tip("nats:Q", "nats", ".4f")],
+            tooltip=[_tip("text:N", "curve"), _tip("pass:Q"), _tip("nats:Q", "nats", ".4f")],
         )
         .properties(width=_WIDTH, height=_HEIGHT, title="Loss")
     )
 
 
 def throughput(lines: Sequence[dict[str, Any]]) -> Chart:
-    """Draw words a second, averaged since the beginning, against seconds."""
+    """Draw examples per second, averaged since the start of training, against seconds."""
     values = [
         {"seconds": line["seconds"], "words": line["words_per_second"], "pass": line["pass"]}
         for line in lines
@@ -59,10 +59,10 @@ def throughput(lines: Sequence[dict[str, Any]]) -> Chart:
         .mark_line(color=_INK, point=alt.OverlayMarkDef(size=14, color=_INK))
         .encode(
             x=alt.X("seconds:Q", title="seconds of training"),
-            y=alt.Y("words:Q", title="examples a second (mean so far)"),
+            y=alt.Y("words:Q", title="examples per second (mean so far)"),
             tooltip=[
                 _tip("seconds:Q", "seconds", ".1f"),
-                _tip("words:Q", "examples a second", ",.0f"),
+                _tip("words:Q", "examples per second", ",.0f"),
                 _tip("pass:Q", "passes", ".2f"),
             ],
         )
@@ -71,7 +71,7 @@ def throughput(lines: Sequence[dict[str, Any]]) -> Chart:
 
 
 def analogies(result: AnalogyResult) -> Chart:
-    """Draw the accuracy of every section and of all, with 95 % intervals."""
+    """Draw the accuracy of every section and the total, with 95 % intervals."""
     values = []
     for name, score in {**result.sections(), "total": result.total()}.items():
         low, high = score.interval()
@@ -106,7 +106,7 @@ def analogies(result: AnalogyResult) -> Chart:
 
 
 def similarity(name: str, judgements: Sequence[Judgement], cosines: Array, found: str) -> Chart:
-    """Draw cosines against people's scores, a point a pair; `found` is the title's figure."""
+    """Draw cosines against human ratings, one point per pair; the title shows `found`."""
     values = [
         {"score": pair.score, "cosine": float(cosine), "pair": f"{pair.first} – {pair.second}"}
         for pair, cosine in zip(judgements, cosines, strict=True)
@@ -116,7 +116,7 @@ def similarity(name: str, judgements: Sequence[Judgement], cosines: Array, found
         _chart(values)
         .mark_circle(color=_INK, opacity=0.5, size=30)
         .encode(
-            x=alt.X("score:Q", title="people's score"),
+            x=alt.X("score:Q", title="human rating"),
             y=alt.Y("cosine:Q", title="cosine"),
             tooltip=[_tip("pair:N"), _tip("score:Q"), _tip("cosine:Q", "cosine", ".3f")],
         )
@@ -125,7 +125,7 @@ def similarity(name: str, judgements: Sequence[Judgement], cosines: Array, found
 
 
 def norms(words: Sequence[str], counts: Array, lengths: Array) -> Chart:
-    """Draw vectors' lengths against words' counts."""
+    """Draw the length of each word's vector against the word's count."""
     values = [
         {"word": word, "count": int(count), "length": float(length)}
         for word, count, length in zip(words, counts, lengths, strict=True)
@@ -138,23 +138,23 @@ def norms(words: Sequence[str], counts: Array, lengths: Array) -> Chart:
             y=alt.Y("length:Q", title="length of the vector", scale=alt.Scale(zero=False)),
             tooltip=[_tip("word:N"), _tip("count:Q", "count", ",d"), _tip("length:Q", "", ".3f")],
         )
-        .properties(width=_WIDTH, height=_HEIGHT, title="Frequency and length")
+        .properties(width=_WIDTH, height=_HEIGHT, title="Frequency and vector length")
     )
 
 
 def word_map(words: Sequence[str], places: Array, groups: Array, title: str) -> Chart:
-    """Draw words in the plane; in a page they can be searched, hovered, dragged and zoomed.
+    """Draw words in the plane; in a page, the map can be searched, hovered, dragged and zoomed.
 
     Parameters
     ----------
     words
-        Most frequent first; the first sixty are written beside their points.
+        Most frequent first; the first sixty are labelled.
     places : (n, 2) float
-        Where they are.
+        Coordinates of the words.
     groups : (n,) int
-        What gives a point its colour.
+        Groups of the words, which give the points their colours.
     title
-        Of the chart.
+        Title of the chart.
     """
     values = [
         {"word": word, "x": float(x), "y": float(y), "group": int(group), "rank": i + 1}
@@ -163,7 +163,7 @@ def word_map(words: Sequence[str], places: Array, groups: Array, title: str) -> 
     search = alt.param(
         name="search",
         value="",
-        bind=alt.BindInput(input="search", name="Find words that begin with ", placeholder="word"),
+        bind=alt.BindInput(input="search", name="Find words starting with ", placeholder="word"),
     )
     begins = "search && lower(slice(datum.word, 0, length(search))) === lower(search)"
     base = _chart(values).encode(
@@ -194,15 +194,15 @@ def word_map(words: Sequence[str], places: Array, groups: Array, title: str) -> 
 def metric_against_key(
     key: str, metric: str, points: Sequence[tuple[float | str, float, float, str]]
 ) -> Chart:
-    """Draw an experiment's metric against a key, a line for each setting of the other keys.
+    """Draw an experiment's metric against a key, one line per setting of the other keys.
 
     Parameters
     ----------
     key, metric
-        Their names.
+        Names of the key and the metric.
     points
         The key's value (all numbers, or all text), the metric's mean and standard deviation (NaN
-        for none), and what else is set.
+        for none), and the settings of the other keys.
     """
     values = [
         {
@@ -241,7 +241,7 @@ def _tip(field: str, title: str = "", pattern: str = "") -> alt.Tooltip:
 
 
 def specification(chart: Chart) -> dict[str, Any]:
-    """Return a chart as JSON can hold it, with the fonts and grid that all share."""
+    """Return a chart as JSON-compatible values, in the theme shared by all charts."""
     themed = chart.configure(background="white").configure_axis(
         gridColor="#e4e7ec", domainColor="#98a2b3", tickColor="#98a2b3", labelColor="#344054"
     )
@@ -252,7 +252,7 @@ def specification(chart: Chart) -> dict[str, Any]:
 
 
 def log_spaced_sample(size: int, wanted: int) -> Array:
-    """Return at most `wanted` places among `size`, evenly apart on a scale of logarithms."""
+    """Return at most `wanted` indices below `size`, evenly spaced on a logarithmic scale."""
     if size <= wanted:
         return np.arange(size)
     return np.unique(np.geomspace(1, size, wanted).astype(np.int64) - 1)

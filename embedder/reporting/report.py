@@ -1,8 +1,8 @@
-"""A page that shows a model: curves, evaluation, a map of words, neighbours, configuration.
+"""A page about a model: curves, evaluation, a map of words, neighbours and configuration.
 
-The page is one file that asks nothing of the network: data and the Vega libraries are in it, and
-its content security policy forbids it to load anything. Words reach it only as text or JSON,
-escaped.
+The page is a single file that makes no network requests: it contains the data and the Vega
+libraries, and its content security policy forbids loading anything. Words enter it only as escaped
+text or JSON.
 """
 
 import json
@@ -32,10 +32,10 @@ _PICTURE_SCALE = 2.0
 
 
 class Report(NamedTuple):
-    """What a page shows.
+    """The contents of a page.
 
     ``charts``
-        By heading, a name and a chart each; the map is under "map".
+        Pairs of a name and a chart, by heading; the map is under "map".
     """
 
     title: str
@@ -51,18 +51,18 @@ class ReportOptions(NamedTuple):
     """What to show, and how.
 
     ``kind``
-        Which vectors of a run; by default those that its configuration names.
+        Which vectors of a run to use; by default those that its configuration names.
     ``tasks``
-        What to evaluate on; by default what the run's configuration names.
+        The tasks to evaluate on; by default those that the run's configuration names.
     ``words``
-        Whose neighbours to show; by default those that the configuration names, or some.
+        Words whose neighbours to show; by default those that the configuration names, or a few.
     ``map_words``
-        How many of the most frequent words are on the map.
+        Number of the most frequent words that the map shows.
     ``projection``
-        How the map lays words out in the plane.
+        How the words are projected onto the plane.
     ``restrict_vocab``
-        Evaluate with only this many of the most frequent words; by default as the run's
-        configuration says.
+        Evaluate with only this many of the most frequent words; by default as in the run's
+        configuration.
     ``pictures``
         Whether to write each chart as PNG and SVG too.
     """
@@ -77,14 +77,14 @@ class ReportOptions(NamedTuple):
 
 
 def write_report(path: Path, out: Path, options: ReportOptions | None = None) -> Path:
-    """Write a page about a run, or about a file of vectors, and its charts as pictures.
+    """Write a page about a run or a file of vectors, and its charts as pictures.
 
     Parameters
     ----------
     path
-        The run's folder, or the file.
+        The run folder, or the file of vectors.
     out
-        The page; the pictures go to a folder of its name without ``.html``.
+        The page; the pictures go to a folder with the same name without ``.html``.
     options
         What to show.
 
@@ -96,11 +96,11 @@ def write_report(path: Path, out: Path, options: ReportOptions | None = None) ->
     Raises
     ------
     EmbedderError
-        If the extra's packages are missing, or the run or file cannot be read.
+        If packages of the extra `report` are missing, or the run or file cannot be read.
     """
     options = options or ReportOptions()
-    library = _vega()
-    report = _make(path, options)
+    vega = _vega_converter()
+    report = _assemble(path, options)
     from embedder.reporting.charts import specification
 
     specifications = {
@@ -110,30 +110,31 @@ def write_report(path: Path, out: Path, options: ReportOptions | None = None) ->
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EmbedderError(f"{out.parent}: cannot be created ({error.strerror}).") from None
-    write_atomically(out, _page(report, specifications, library.javascript_bundle()).encode())
+    write_atomically(out, _page(report, specifications, vega.javascript_bundle()).encode())
     if options.pictures:
         folder = out.with_suffix("")
         folder.mkdir(exist_ok=True)
         for name, drawn in specifications.items():
-            write_atomically(folder / f"{name}.svg", library.vegalite_to_svg(drawn).encode())
-            png = library.vegalite_to_png(drawn, scale=_PICTURE_SCALE)
+            write_atomically(folder / f"{name}.svg", vega.vegalite_to_svg(drawn).encode())
+            png = vega.vegalite_to_png(drawn, scale=_PICTURE_SCALE)
             write_atomically(folder / f"{name}.png", png)
     return out
 
 
-def _vega() -> Any:
+def _vega_converter() -> Any:
     try:
         import altair  # noqa: F401
         import jinja2  # noqa: F401
         import vl_convert
     except ImportError:
         raise EmbedderError(
-            "A report needs altair and vl-convert-python: pip install 'embedder[report]'."
+            "A report needs altair, vl-convert-python and jinja2; run: "
+            "pip install 'embedder[report]'."
         ) from None
     return vl_convert
 
 
-def _make(path: Path, options: ReportOptions) -> Report:
+def _assemble(path: Path, options: ReportOptions) -> Report:
     from embedder.reporting import charts
 
     tasks, words, restrict_vocab = options.tasks, options.words, options.restrict_vocab
@@ -157,9 +158,9 @@ def _make(path: Path, options: ReportOptions) -> Report:
         chart = charts.norms(names, vectors.vocabulary.counts[some], lengths)
         vocabulary.append(("frequency-and-length", chart))
     shown = vectors.vocabulary.words[: options.map_words]
-    places, about = _places(vectors, len(shown), options.projection)
+    coordinates, about = _project(vectors, len(shown), options.projection)
     name = path.name or str(path)
-    drawn = charts.word_map(shown, places, _groups(vectors, len(shown)), f"Words of {name}")
+    drawn = charts.word_map(shown, coordinates, _groups(vectors, len(shown)), f"Words of {name}")
     V, D = vectors.matrix.shape
     chosen = list(words or vectors.vocabulary.words[: _WORDS_SHOWN // 2])
     return Report(
@@ -182,7 +183,7 @@ def _tasks_of_run(evaluation: EvaluationConfig) -> Tasks | None:
     try:
         return configured_tasks(evaluation)
     except EvaluationError:
-        return None  # a run's page is worth having without files that have gone
+        return None  # the page is useful even if evaluation files are gone
 
 
 def _metrics(path: Path) -> list[dict[str, Any]]:
@@ -195,7 +196,7 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
 def _training_time(lines: Sequence[dict[str, Any]]) -> str:
     if not lines:
         return ""
-    return f", trained in {lines[-1]['seconds']:,.0f} s and {lines[-1]['pass']:g} passes"
+    return f", trained for {lines[-1]['pass']:g} passes in {lines[-1]['seconds']:,.0f} s"
 
 
 def _evaluation(
@@ -217,28 +218,29 @@ def _evaluation(
     return found
 
 
-def _places(vectors: WordVectors, count: int, projection: Projection) -> tuple[Array, str]:
-    """Return where words are on the map, (n, 2), and a sentence about it."""
+def _project(vectors: WordVectors, count: int, projection: Projection) -> tuple[Array, str]:
+    """Return the coordinates of words on the map, (n, 2), and a sentence about the projection."""
     unit = vectors.unit_rows(np.arange(count)).astype(np.float64)
     if projection == "umap":
         try:
             from umap import UMAP
         except ImportError:
             raise EmbedderError(
-                "--map umap needs umap-learn: pip install 'embedder[umap]'."
+                "--map umap needs umap-learn; run: pip install 'embedder[umap]'."
             ) from None
         neighbors = min(15, max(2, count - 1))
         reducer = UMAP(metric="cosine", n_neighbors=neighbors, random_state=0, n_jobs=1)
-        return reducer.fit_transform(unit), "Unit vectors laid out by UMAP (cosine)."
+        return reducer.fit_transform(unit), "UMAP of the unit vectors (cosine metric)."
     centred = unit - unit.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    places = left[:, :2] * sizes[:2]
-    if places.shape[1] < 2:
-        places = np.column_stack([places, np.zeros(len(places))])
+    coordinates = left[:, :2] * sizes[:2]
+    if coordinates.shape[1] < 2:
+        coordinates = np.column_stack([coordinates, np.zeros(len(coordinates))])
     total = float((sizes**2).sum()) or 1.0
     share = float((sizes[:2] ** 2).sum()) / total
-    about = f"The first two principal components of the unit vectors, {share:.0%} of their variance"
-    return places, f"{about}; words of a colour are near each other in all dimensions."
+    about = f"The first two principal components of the unit vectors ({share:.0%} of the variance)"
+    about += "; words of the same colour are close to each other in all dimensions."
+    return coordinates, about
 
 
 def _groups(vectors: WordVectors, count: int) -> Array:
@@ -255,7 +257,7 @@ def _page(report: Report, specifications: dict[str, Any], bundle: str) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    # Nothing in a script element can end it, or begin a comment in it.
+    # Escape every "<", so that no word can end the script element or begin a comment in it.
     embedded = {**specifications, "map": specifications["map"] | {"words": report.map_words}}
     as_json = json.dumps(embedded, ensure_ascii=False).replace("<", "\\u003c")
     environment = Environment(

@@ -1,4 +1,4 @@
-"""Results as tables for a terminal."""
+"""Terminal tables of results."""
 
 import math
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from embedder.vectors.word_vectors import WordVectors
 
 _WORDS_SHOWN = 5
 _FUNCTION_WORDS = 100
-"""The most frequent words say little; examples are taken from beyond them."""
+"""Examples skip this many of the most frequent words, mostly function words."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
-    """Lay out columns: the first to the left, numbers below their headings to the right."""
+    """Return a table: the first column aligned to the left, the others to the right."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = []
     for row in [header, *rows]:
@@ -31,7 +31,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = " 
 
 
 def result_tables(results: Results, tops: Sequence[int] = (1,)) -> str:
-    """Return the tables of everything that was measured, each with an empty line after it."""
+    """Return the tables of all results, each followed by an empty line."""
     found = []
     if results.analogies is not None:
         found.append(analogy_table(results.analogies, tops))
@@ -52,13 +52,13 @@ def result_tables(results: Results, tops: Sequence[int] = (1,)) -> str:
     if results.composed:
         found.append(
             f"  Unknown words with vectors composed of their parts: {results.composed:,}; "
-            "--restrict-vocab leaves them out."
+            "--restrict-vocab excludes them."
         )
     return "".join(text + "\n\n" for text in found).removesuffix("\n")
 
 
 def phrase_table(phrases: Phrases, count: int) -> str:
-    """Return the strongest so many phrases of each pass."""
+    """Return the `count` strongest phrases of each pass."""
     parts = []
     for number, found in enumerate(phrases.passes, start=1):
         rows = [(own.joined, f"{own.score:.4g}", f"{own.times:,}") for own in found[:count]]
@@ -68,9 +68,9 @@ def phrase_table(phrases: Phrases, count: int) -> str:
 
 
 def analogy_table(result: AnalogyResult, tops: Sequence[int] = (1,)) -> str:
-    """Return a row a section, the total with its interval, and the mean of the sections.
+    """Return one row per section, the total with its interval, and the mean of the sections.
 
-    Beyond the first, each of `tops` adds a column: the share of answers among so many best.
+    Each of `tops` except 1 adds a column: the share of answers among that many best candidates.
     """
     more = [top for top in tops if top != 1]
     header = ["analogies", "accuracy", "95 % interval", *(f"top {top}" for top in more)]
@@ -102,7 +102,7 @@ def _analogy_row(name: str, score: Score, more: Sequence[float]) -> list[str]:
 
 
 def similarity_table(results: dict[str, SimilarityResult]) -> str:
-    """Return a row a file."""
+    """Return one row per file."""
     rows = [
         (name, _share(r.spearman), _share(r.pearson), f"{r.pairs:,}", f"{r.total:,}")
         for name, r in results.items()
@@ -115,7 +115,7 @@ def _share(value: float | None) -> str:
 
 
 def difference_table(first: str, second: str, found: dict[str, Difference | None]) -> str:
-    """Return a row a task: both scores, the difference, its interval and p-value."""
+    """Return one row per task: both scores, the difference, its interval and p-value."""
     header = (f"{second} − {first}", "first", "second", "difference", "95 % interval", "p", "items")
     rows = [
         (name, "–", "–", "–", "–", "–", "0")
@@ -135,7 +135,7 @@ def difference_table(first: str, second: str, found: dict[str, Difference | None
 
 
 def perplexity_table(results: dict[str, Perplexity]) -> str:
-    """Return a row a file."""
+    """Return one row per file."""
     compared = any(result.ngram is not None for result in results.values())
     rows = []
     for name, result in results.items():
@@ -148,7 +148,7 @@ def perplexity_table(results: dict[str, Perplexity]) -> str:
 
 
 def held_out_table(metadata: dict[str, Any]) -> str:
-    """Return the perplexities of held-out text that training took; empty without any."""
+    """Return the perplexities of held-out text that training measured; empty without any."""
     texts = [name for name in ("validation", "test") if f"{name}_loss" in metadata]
     models = {"network": "", "n-gram": "ngram_"}
     if "mixture_weight" in metadata:
@@ -162,7 +162,7 @@ def held_out_table(metadata: dict[str, Any]) -> str:
 
 
 def neighbor_table(vectors: WordVectors, words: Sequence[str], count: int = 5) -> str:
-    """Return a row a word with its nearest words."""
+    """Return one row per word, with its nearest words."""
     width = max(len(word) for word in words)
     lines = [
         f"  {word.ljust(width)}  "
@@ -173,7 +173,7 @@ def neighbor_table(vectors: WordVectors, words: Sequence[str], count: int = 5) -
 
 
 def example_words(config: Config, vectors: WordVectors) -> list[str]:
-    """Return the configured words that have vectors, or a few of the vocabulary's own."""
+    """Return the configured words that have vectors, or a few words of the vocabulary."""
     words = config.evaluation.words
     chosen = [word for word in words if word in vectors or vectors.is_composed(word)]
     words = vectors.vocabulary.words
@@ -182,7 +182,7 @@ def example_words(config: Config, vectors: WordVectors) -> list[str]:
 
 
 def timing_line(words: int, dimension: int, tokens: int, seconds: dict[str, float]) -> str:
-    """Return one sentence on what was trained and how long its stages took."""
+    """Return a sentence about what was trained and how long each stage took."""
     stages = ", ".join(f"{stage} {time:.1f}" for stage, time in seconds.items())
     return (
         f"Trained {words:,} word vectors of {dimension} dimensions from {tokens:,} tokens in "
@@ -191,7 +191,7 @@ def timing_line(words: int, dimension: int, tokens: int, seconds: dict[str, floa
 
 
 def next_steps(run: Path, words: Sequence[str]) -> str:
-    """Return where the model is and what to type next."""
+    """Return where the model is, and commands to try next."""
     return "\n".join(
         [
             f"The model is in {run}. What next:",
@@ -203,7 +203,7 @@ def next_steps(run: Path, words: Sequence[str]) -> str:
 
 
 def gradient_rows(comparisons: Sequence[Any]) -> str:
-    """Return a row a parameter with its deviations."""
+    """Return one row per parameter, with its deviations."""
     rows = [
         (
             comparison.name,

@@ -1,1 +1,1 @@
-"""Runs: the folder that a training leaves behind."""
+"""Run folders: what a training run writes, and how it is read back."""

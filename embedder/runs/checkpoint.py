@@ -1,6 +1,7 @@
-"""Models and checkpoints: tensors with metadata and a checksum of all that is in them.
+"""Models and checkpoints: tensors with metadata and a checksum of the whole content.
 
-The checksum covers the vocabulary as well: a damaged file is an error and never other vectors.
+The metadata include a checksum of the vocabulary, so a damaged file raises an error and never
+yields wrong vectors.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ _DIGEST = "sha256"
 
 
 class SavedState(NamedTuple):
-    """What a checkpoint holds beside the parameters."""
+    """The content of a checkpoint."""
 
     parameters: Parameters
     optimizer: dict[str, Array]
@@ -37,7 +38,7 @@ class SavedState(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A trained run, read back."""
+    """A trained run, loaded from its folder."""
 
     config: Config
     vocabulary: Vocabulary
@@ -49,52 +50,54 @@ class Model(NamedTuple):
 
 
 def save_model(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> None:
-    """Write the parameters and metadata (JSON values) to `path`, whole or not at all."""
+    """Write the parameters and metadata (JSON values) to `path` atomically."""
     _save(path, dict(parameters._asdict()), metadata)
 
 
 def save_model_with_fallback(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> Path:
-    """Write a model, to the system's temporary folder where its own place fails.
+    """Write a model; if that fails, write it to the system's temporary folder.
 
-    Training took time: what it gave is kept even if the disk filled up meanwhile.
+    The result of a long training run is thus saved even if the disk has filled up meanwhile.
 
     Raises
     ------
     RunError
-        If neither place can be written.
+        If the model cannot be written to `path`; the message states where it was saved instead.
     """
     try:
         save_model(path, parameters, metadata)
     except RunError as error:
-        refuge = Path(tempfile.mkdtemp(prefix="embedder-")) / path.name
+        fallback = Path(tempfile.mkdtemp(prefix="embedder-")) / path.name
         try:
-            save_model(refuge, parameters, metadata)
+            save_model(fallback, parameters, metadata)
         except RunError:
             raise error from None
-        raise RunError(f"{error} The trained model was saved as {refuge}; move it there.") from None
+        raise RunError(
+            f"{error} The trained model was saved as {fallback}; move it to the run folder."
+        ) from None
     return path
 
 
 def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
-    """Write everything that a resumed training needs; of older checkpoints the last stay.
+    """Write everything needed to resume training, and remove the oldest checkpoints.
 
     Parameters
     ----------
     folder
         The run.
     state
-        What to write.
+        The state to write.
     keep
-        How many checkpoints there may be, with this one.
+        Number of checkpoints to keep, including this one.
 
     Raises
     ------
     RunError
-        If a parameter is not finite, or the file cannot be written; older ones stay.
+        If a parameter is not finite or the file cannot be written; older checkpoints then remain.
     """
     if not all(np.isfinite(array).all() for array in state.parameters):
         raise RunError(
-            f"step {state.metadata['step']:,}: a parameter is not finite, so it is not saved; "
+            f"step {state.metadata['step']:,}: a parameter is not finite, so nothing is saved; "
             + divergence_advice(folder)
         )
     arrays = dict(state.parameters._asdict())
@@ -104,49 +107,49 @@ def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
 
 
 def divergence_advice(folder: RunFolder) -> str:
-    """Return the end of a sentence about a training that went wrong."""
+    """Return the end of an error message about training that diverged."""
     advice = "lower training.learning_rate, or set training.clip_gradients"
     saved = folder.checkpoints()
     if not saved:
-        return f"{advice}; there is no checkpoint to go on from."
-    return f"{advice}; the last checkpoint, {saved[0].name}, is kept."
+        return f"{advice}; there is no checkpoint to resume from."
+    return f"{advice}; the last checkpoint is {saved[0].name}."
 
 
 def load_checkpoint(folder: RunFolder) -> tuple[SavedState, list[str]]:
-    """Read the newest checkpoint that is whole.
+    """Read the newest undamaged checkpoint.
 
     Returns
     -------
     SavedState
-        What `save_checkpoint` wrote.
+        The state that `save_checkpoint` wrote.
     list of str
-        What was wrong with newer ones.
+        The errors of newer, damaged checkpoints.
 
     Raises
     ------
     RunError
-        If there is none, or none that is whole.
+        If there is no checkpoint, or all are damaged.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     for path in folder.checkpoints():
         try:
             arrays, metadata = _load(path)
             parameters = _parameters(path, arrays)
         except RunError as error:
-            faults.append(str(error))
+            errors.append(str(error))
             continue
         optimizer = {
             name.removeprefix("optimizer."): array
             for name, array in arrays.items()
             if name.startswith("optimizer.")
         }
-        return SavedState(parameters, optimizer, metadata), faults
-    if faults:
-        raise RunError(faults[0])
+        return SavedState(parameters, optimizer, metadata), errors
+    if errors:
+        raise RunError(errors[0])
     if folder.model.exists():
-        raise RunError(f"{folder.path}: this run is finished; there is nothing to go on with.")
+        raise RunError(f"{folder.path}: this run is finished; there is nothing to resume.")
     raise RunError(
-        f"{folder.path}: no checkpoint to go on from; train it with: "
+        f"{folder.path}: no checkpoint to resume from; train again with: "
         f"embedder train {folder.config} --output {folder.path} --overwrite"
     )
 
@@ -163,23 +166,23 @@ def load_parameters(path: Path) -> Parameters:
 
 
 def load_model(path: Path) -> Model:
-    """Read a run folder's model; of an unfinished run, its newest checkpoint.
+    """Load a run folder's model; for an unfinished run, its newest checkpoint.
 
     Raises
     ------
     RunError
-        If the folder is no run, its training has saved nothing yet, or a file is damaged.
+        If the folder is not a run, training has saved nothing yet, or a file is damaged.
     """
     folder = RunFolder(path)
     config = folder.read_config()
     file = next((file for file in (folder.model, *folder.checkpoints()) if file.exists()), None)
     if file is None:
         raise RunError(
-            f"{path}: no {folder.model.name}: its training did not finish; train it again with: "
+            f"{path}: no {folder.model.name}, since training did not finish; train again with: "
             f"embedder train {folder.config} --output {path} --overwrite"
         )
     arrays, metadata = _load(file)
-    if "config" in metadata:  # a file that is checked, where config.yaml can be edited
+    if "config" in metadata:  # covered by the checksum, unlike config.yaml, which may be edited
         config = make_config(metadata.pop("config"), str(file))
     parameters = _parameters(file, arrays)
     vocabulary = Vocabulary.load(folder.vocabulary)
@@ -193,8 +196,8 @@ def load_model(path: Path) -> Model:
     if len(parameters.E) != rows or len(parameters.W2) < len(vocabulary):
         raise RunError(
             f"{file}: E has {len(parameters.E):,} rows and W2 {len(parameters.W2):,}, but the "
-            f"words of {folder.vocabulary.name} need {rows:,} and {len(vocabulary):,}; the files "
-            "are not of one run."
+            f"words of {folder.vocabulary.name} require {rows:,} and {len(vocabulary):,}; the "
+            "files are not from the same run."
         )
     phrases = folder.read_phrases()
     return Model(config, vocabulary, parameters, metadata, parts, composition, phrases)
@@ -207,7 +210,7 @@ def _save(path: Path, arrays: dict[str, Array], metadata: dict[str, Any]) -> Non
 
 
 def _digest(arrays: dict[str, Array], texts: dict[str, str]) -> str:
-    """Return the SHA-256 of everything in a file."""
+    """Return the SHA-256 of a file's content."""
     found = hashlib.sha256(json.dumps(sorted(texts.items())).encode())
     for name, array in sorted(arrays.items()):
         found.update(json.dumps([name, array.dtype.str, array.shape]).encode())
@@ -230,13 +233,13 @@ def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         ) from None
     digest = texts.pop(_DIGEST, None)
     if texts.get("format") != _FORMAT:
-        raise RunError(f"{path}: not a model of this program (expected format {_FORMAT}).")
+        raise RunError(f"{path}: not an embedder model; expected format {_FORMAT}.")
     if digest is not None and digest != _digest(arrays, texts):
-        raise RunError(f"{path}: damaged (its checksum is wrong); train again, or restore a copy.")
+        raise RunError(f"{path}: damaged (wrong checksum); train again, or restore a copy.")
     plain = {"format", "version"}
     try:
         return arrays, {key: json.loads(text) for key, text in texts.items() if key not in plain}
-    except ValueError:  # the name of the checksum itself is damaged, so that there is none
+    except ValueError:  # the checksum's key itself is damaged, so there was nothing to compare
         raise RunError(f"{path}: damaged metadata; train again, or restore a copy.") from None
 
 
@@ -254,7 +257,9 @@ def _parameters(path: Path, arrays: dict[str, Array]) -> Parameters:
     except (KeyError, ValueError):
         consistent = False
     if not consistent:
-        raise RunError(f"{path}: the arrays E, W1, b1, W2, b2 are missing or do not fit together.")
+        raise RunError(
+            f"{path}: the arrays E, W1, b1, W2, b2 are missing or have inconsistent shapes."
+        )
     if not all(np.isfinite(array).all() for array in parameters):
-        raise RunError(f"{path}: holds numbers that are not finite; train again.")
+        raise RunError(f"{path}: contains numbers that are not finite; train again.")
     return parameters

@@ -1,18 +1,19 @@
-"""The run folder: what a training leaves behind, and reading it back.
+"""The run folder: the files that a training run writes, and how they are read back.
 
 config.yaml                  the resolved configuration
 vocabulary.tsv               words and counts, most frequent first
-phrases.tsv                  what was joined, if corpus.phrases says so
-parts.tsv                    words and their parts, if subwords.parts names some
-metrics.jsonl                a line every few seconds, and one a pass
+phrases.tsv                  the joined phrases, with corpus.phrases
+parts.tsv                    words and their parts, with subwords.parts
+metrics.jsonl                one line every few seconds, and one per pass
 model.safetensors            E, W1, b1, W2, b2 and metadata
-checkpoint-STEP.safetensors  the same and the optimizer's state, while training goes on: the last
-                             few (training.checkpoints_kept)
-best.safetensors             the best model by the validation so far, while training goes on
+checkpoint-STEP.safetensors  the same and the optimizer's state, during training only: the most
+                             recent few (training.checkpoints_kept)
+best.safetensors             the model with the best validation loss so far, during training only
 
-Every file is written under another name, synced and renamed, so that at any moment it is whole or
-not there. The tensors' files hold a SHA-256 of all that is in them and of the vocabulary: a damaged
-one is an error and never other vectors. While a process trains, it holds a lock on the folder.
+Every file is written under a temporary name, synced and renamed, so it is always either complete or
+absent. The safetensors files include a SHA-256 of their content and one of the vocabulary, so a
+damaged file raises an error and never yields wrong vectors. A process that trains holds a lock on
+the folder.
 """
 
 import contextlib
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 
 
 WORK_PREFIX = ".work-"
-"""Folders of temporary files, inside the run folder so that they are on its disk."""
+"""Prefix of folders with temporary files, inside the run folder so that they are on its disk."""
 _LOCK = ".lock"
 
 
 class RunFolder:
-    """The paths of one run.
+    """The paths of one run, and the lock on its folder.
 
     Parameters
     ----------
@@ -58,58 +59,59 @@ class RunFolder:
         self._lock: FileLock | None = None
 
     def checkpoints(self) -> list[Path]:
-        """Return the checkpoints that are there, the newest first."""
+        """Return the existing checkpoints, newest first."""
         return sorted(self.path.glob("checkpoint-*.safetensors"), reverse=True)
 
     def checkpoint(self, step: int) -> Path:
-        """Return the name of a step's checkpoint; names sort as steps do."""
+        """Return the path of a step's checkpoint; paths sort by step."""
         return self.path / f"checkpoint-{step:012d}.safetensors"
 
     def remove_checkpoints(self, but: int = 0) -> None:
-        """Remove all checkpoints but the newest so many."""
+        """Remove all checkpoints except the newest `but`."""
         for file in self.checkpoints()[but:]:
             file.unlink(missing_ok=True)
 
     def claim(self, overwrite: bool) -> None:
-        """Make the folder and lock it, refusing one that holds a run or anything else.
+        """Create the folder and lock it; `overwrite` permits a folder that contains a run.
 
         Raises
         ------
         RunError
-            If something is in the way, another process trains there, or it cannot be made.
+            If something is in the way, another process is training there, or the folder cannot be
+            created.
         """
-        self._refuse_taken(overwrite)
+        self._reject_occupied(overwrite)
         self.lock()
-        self._refuse_taken(overwrite)  # another process may have been faster
+        self._reject_occupied(overwrite)  # another process may have been faster
 
-    def _refuse_taken(self, overwrite: bool) -> None:
+    def _reject_occupied(self, overwrite: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path}: a file is in the way; choose another --output.")
-        taken = self.path.exists() and any(
+        occupied = self.path.exists() and any(
             entry.name != _LOCK and not is_left_over(entry) for entry in self.path.iterdir()
         )
-        if taken and not overwrite:
+        if occupied and not overwrite:
             how = (
-                f"go on with: embedder train --resume {self.path}"
+                f"resume with: embedder train --resume {self.path}"
                 if self.checkpoints() and not self.model.exists()
                 else "choose another --output, or replace it with --overwrite"
             )
             raise RunError(f"{self.path}: the folder exists and is not empty; {how}.")
-        if taken and not self.config.exists():
+        if occupied and not self.config.exists():
             raise RunError(
-                f"{self.path}: the folder holds something other than a run; --overwrite replaces "
-                "runs only; choose another --output."
+                f"{self.path}: the folder contains something other than a run, and --overwrite "
+                "replaces runs only; choose another --output."
             )
 
     def lock(self) -> None:
-        """Make the folder and hold its lock until `release`; the system frees a dead process's.
+        """Lock the folder, creating it if needed, and remove the leftovers of killed processes.
 
-        What a process that was killed was writing is removed.
+        The lock is held until `release`; the operating system releases that of a dead process.
 
         Raises
         ------
         RunError
-            If another process holds it, or the folder cannot be made.
+            If another process holds the lock, or the folder cannot be created.
         """
         from filelock import FileLock, Timeout
 
@@ -124,12 +126,12 @@ class RunFolder:
                     entry.unlink(missing_ok=True)
         except Timeout:
             raise RunError(
-                f"{self.path}: another process is training there; wait for it, or choose another "
-                "--output."
+                f"{self.path}: another process is training in this folder; wait for it, or choose "
+                "another --output."
             ) from None
         except OSError as error:
             raise RunError(
-                f"{self.path}: cannot be made ({error.strerror}); choose another --output."
+                f"{self.path}: cannot be created ({error.strerror}); choose another --output."
             ) from None
 
     def begin(
@@ -139,9 +141,9 @@ class RunFolder:
         parts: WordParts | None = None,
         phrases: Phrases | None = None,
     ) -> None:
-        """Remove the files of a run that is being replaced and write what is known already."""
-        before = self.model, self.best, self.metrics, self.parts, self.phrases
-        for file in (*before, self.vocabulary, self.config):
+        """Remove the files of a run that is replaced, and write the files known before training."""
+        old = self.model, self.best, self.metrics, self.parts, self.phrases
+        for file in (*old, self.vocabulary, self.config):
             file.unlink(missing_ok=True)
         self.remove_checkpoints()
         write_atomically(self.config, config.to_yaml().encode())
@@ -152,7 +154,7 @@ class RunFolder:
             phrases.save(self.phrases)
 
     def release(self) -> None:
-        """Give the lock back, and remove the folder if nothing was written to it."""
+        """Release the lock, and remove the folder if it is empty."""
         if self._lock is None:
             return
         with contextlib.suppress(OSError):
@@ -163,23 +165,29 @@ class RunFolder:
             self.path.rmdir()
 
     def read_config(self) -> Config:
-        """Return the run's configuration, or say that this is no run."""
+        """Return the run's configuration.
+
+        Raises
+        ------
+        RunError
+            If the folder is not a run.
+        """
         if not self.config.exists():
             raise RunError(
-                f"{self.path}: no run there (no {self.config.name}); "
-                "expected a folder that `embedder train` wrote."
+                f"{self.path}: not a run (no {self.config.name}); expected a folder written by "
+                "`embedder train`."
             )
         return load_config(self.config)
 
     def read_word_parts(self) -> dict[str, tuple[str, ...]]:
-        """Return the parts of words that the run began with."""
+        """Return the parts of words that the run uses."""
         return read_word_parts(self.parts) if self.parts.exists() else {}
 
     def read_phrases(self) -> Phrases:
-        """Return what the run joined in its text."""
+        """Return the phrases that the run joins in its text."""
         return Phrases.load(self.phrases) if self.phrases.exists() else Phrases()
 
 
 def is_left_over(entry: Path) -> bool:
-    """Say whether a process that was killed left this: a folder of work, or a file half written."""
+    """Return whether a killed process left this: a folder of temporary files, or a partial file."""
     return entry.name.startswith(WORK_PREFIX) or is_temporary(entry)

@@ -1,1 +1,1 @@
-"""Text: from files to word ids."""
+"""Text processing: from files to word ids."""

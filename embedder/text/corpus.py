@@ -1,8 +1,8 @@
-"""Files, folders, globs, compression and JSON lines, streamed as whitespace-separated words.
+"""Stream files, folders, globs, compressed files and JSON Lines as whitespace-separated words.
 
-Everything downstream sees one form of text: UTF-8 bytes in which ASCII whitespace separates words
-and a newline ends a sentence. `read_text` yields it in blocks that end between two words, so that
-no file is ever whole in memory and a corpus of one endless line works like any other.
+Everything downstream sees the same form of text: UTF-8 bytes in which ASCII whitespace separates
+words and a newline ends a sentence. `read_text` yields it in blocks that end between two words, so
+no file is ever held in memory as a whole, even if it is a single endless line.
 """
 
 import codecs
@@ -38,33 +38,33 @@ def read_text(
     progress: Callable[[int], object] | None = None,
     shards: Iterable[Shard] | None = None,
 ) -> Iterator[bytes]:
-    """Yield the corpus as blocks of UTF-8: words between ASCII whitespace, a sentence a line.
+    """Yield the corpus as UTF-8 blocks: words between ASCII whitespace, one sentence per line.
 
-    Files are read and decompressed in a thread of their own. The end of a file ends a sentence.
+    A background thread reads and decompresses the files. The end of a file ends a sentence.
 
     Parameters
     ----------
     config
-        The files, tokenizer, lower-casing, JSON field and treatment of undecodable bytes.
+        The files, tokenizer, lower-casing, JSON field and handling of undecodable bytes.
     progress
-        Called with the number of (uncompressed) bytes of each block.
+        Called with the number of uncompressed bytes in each block.
     shards
-        Read these instead of all that the configuration names.
+        Read these instead of all configured files.
 
     Raises
     ------
     CorpusError
         For a file that cannot be read, is damaged, binary or not UTF-8, or a JSON line without
-        the field; the message names the file and the line or byte.
+        the field; the message states the file and the line or byte.
     """
-    parts = [Shard(source) for source in find_sources(config.files)] if shards is None else shards
+    chosen = [Shard(source) for source in find_sources(config.files)] if shards is None else shards
     read = 0
-    for source, offset, block in _in_background(_read_blocks(parts, config.text_field)):
+    for source, offset, block in _in_background(_read_blocks(chosen, config.text_field)):
         read += len(block)
         if config.limit is not None and read > config.limit:
             raise CorpusError(
-                f"{source.name}: with this file the text is longer than corpus.limit, "
-                f"{config.limit:,} bytes unpacked; raise it, or give less text."
+                f"{source.name}: with this file, the uncompressed text exceeds corpus.limit, "
+                f"{config.limit:,} bytes; raise the limit or use less text."
             )
         if progress:
             progress(len(block))
@@ -87,10 +87,10 @@ def _normalise(block: bytes, config: CorpusConfig, source: Source, offset: int) 
 
 
 def split_words(text: bytes) -> bytes:
-    """Put spaces for everything in UTF-8 text but words and newlines.
+    """Replace everything in UTF-8 text except words and newlines with spaces.
 
-    A word is a run of Unicode letters, digits and their combining marks; an apostrophe (' or ’)
-    belongs to it between two of these: don't, l’été, rock'n'roll.
+    A word is a run of Unicode letters, digits and combining marks; an apostrophe (' or ’) between
+    two of these is part of the word: don't, l’été, rock'n'roll.
     """
     from embedder.kernels.tokens import blank_between_words
 
@@ -103,7 +103,7 @@ def split_words(text: bytes) -> bytes:
 def _word_characters() -> Array:
     """Return a table over code points, (0x110000,) bool: letters, marks and numbers."""
     table = np.zeros(0x110000, np.bool_)
-    # Beyond plane 3 there are no letters; the variation selectors there are marks.
+    # There are no letters above plane 3; the variation selectors at U+E0100 are marks.
     for code in (*range(0x32400), *range(0xE0100, 0xE01F0)):
         table[code] = unicodedata.category(chr(code))[0] in "LMN"
     return table
@@ -113,12 +113,13 @@ _Block = tuple[Source, int, bytes]
 
 
 def _read_blocks(shards: Iterable[Shard], text_field: str | None) -> Iterator[_Block]:
-    """Yield (source, byte offset, block), each block cut between two words."""
+    """Yield (source, byte offset, block); each block ends between two words."""
     for shard in shards:
         source = shard.source
         if text_field is None and ".jsonl" in Path(source.name).suffixes:
             raise CorpusError(
-                f"{source.name}: JSON lines; set corpus.text_field to the field with the text."
+                f"{source.name}: a JSON Lines file; set corpus.text_field to the field that "
+                "contains the text."
             )
         with as_corpus_errors(source), open_shard(shard) as (stream, start):
             before = _identity(source)
@@ -127,11 +128,11 @@ def _read_blocks(shards: Iterable[Shard], text_field: str | None) -> Iterator[_B
             else:
                 yield from _texts_of_json_lines(source, stream, text_field)
             if _identity(source) != before:
-                raise CorpusError(f"{source.name}: changed while it was read; start again.")
+                raise CorpusError(f"{source.name}: changed while it was being read; start again.")
 
 
 def _identity(source: Source) -> tuple[int, ...] | None:
-    """Return what tells a file that was written to from one that was not."""
+    """Return values that change when the file is written to; None if there is no file."""
     if source.path is None or not source.path.is_file():  # standard input, a pipe
         return None
     found = source.path.stat()
@@ -151,8 +152,8 @@ def _cut_between_words(source: Source, stream: IO[bytes], offset: int) -> Iterat
             pending += data
             if len(pending) > MAX_WORD_BYTES:
                 raise CorpusError(
-                    f"{source.name}: {len(pending):,} bytes without a space from byte {offset:,} "
-                    "on; expected text with spaces between its words."
+                    f"{source.name}: {len(pending):,} bytes without a space, starting at byte "
+                    f"{offset:,}; expected words separated by spaces."
                 )
             continue
         yield source, offset, pending + data[:cut]
@@ -193,8 +194,8 @@ def _texts_of_json_lines(source: Source, stream: IO[bytes], field: str) -> Itera
         text = record.get(field) if isinstance(record, dict) else None
         if not isinstance(text, str):
             raise CorpusError(
-                f"{source.name}, line {number}: no text in the field '{field}'; corpus.text_field "
-                f"names it{_fields_of(record)}."
+                f"{source.name}, line {number}: no text in the field '{field}', which is set by "
+                f"corpus.text_field{_fields_of(record)}."
             )
         texts.append(text)
         size += len(text)
@@ -209,7 +210,7 @@ def _fields_of(record: object) -> str:
 
 
 def _join(texts: list[str]) -> bytes:
-    # JSON may hold lone surrogates and zeros, which no UTF-8 word can.
+    # JSON may contain lone surrogates and zeros, which a UTF-8 word cannot.
     return "".join(f"{text}\n" for text in texts).replace("\0", " ").encode("utf-8", "replace")
 
 
@@ -217,7 +218,7 @@ _END = None
 
 
 def _in_background(blocks: Iterator[_Block], depth: int = 4) -> Iterator[_Block]:
-    """Run a generator in a thread, at most `depth` blocks ahead; its exception is raised here."""
+    """Run a generator in a thread, at most `depth` blocks ahead, and re-raise its exceptions."""
     waiting: queue.Queue[_Block | BaseException | None] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
 

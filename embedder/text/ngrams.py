@@ -1,4 +1,4 @@
-"""Character n-grams of words, hashed into buckets as fastText does."""
+"""Character n-grams of words, hashed into buckets as in fastText."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -8,7 +8,7 @@ import numpy as np
 from embedder.arrays import Array, offsets_from_lengths
 
 END_OF_SENTENCE = "</s>"
-"""fastText's own token, which has no n-grams."""
+"""fastText's end-of-sentence token, which has no n-grams."""
 
 
 def list_ngrams(
@@ -18,9 +18,9 @@ def list_ngrams(
     buckets: int,
     alone: AbstractSet[str | None] = frozenset(),
 ) -> tuple[Array, Array]:
-    """Return how many n-grams words have, (n,) int64, and the buckets of all of them in order.
+    """Return the number of n-grams per word, (n,) int64, and the buckets of all n-grams in order.
 
-    fastText's end of sentence has none, and neither have words that are to stand `alone`.
+    fastText's end-of-sentence token and the words in `alone` have no n-grams.
     """
     if not max_n or not buckets:
         return np.zeros(len(words), np.int64), np.empty(0, np.int64)
@@ -36,7 +36,7 @@ def list_ngrams(
 def letters_of(
     words: Sequence[str], alone: AbstractSet[str | None] = frozenset()
 ) -> tuple[Array, Array]:
-    """Return "<word>" after "<word>" in UTF-8, nothing for those alone, and where each begins."""
+    """Return the concatenated UTF-8 of "<word>", empty for those in `alone`, and the offsets."""
     without = {END_OF_SENTENCE, *alone}
     texts = [b"" if word in without else f"<{word}>".encode() for word in words]
     starts = offsets_from_lengths(np.fromiter(map(len, texts), np.int64, len(texts)))

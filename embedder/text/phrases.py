@@ -1,15 +1,16 @@
-"""Pairs of words that belong together, found in the text and joined to one word.
+"""Find pairs of words that belong together and join each pair into one word.
 
-A pair a b that stands together more often than its words' counts let expect is a phrase (Mikolov et
-al. 2013, section 4). With n the counts, m `min_count`, N how many distinct words and pairs there
-are, p shares of all tokens:
+A pair a b that occurs more often than the counts of its words would suggest is a phrase (Mikolov et
+al. 2013, section 4). With counts n, m = `min_count`, N the number of distinct words and pairs, and
+p the shares of all tokens, its score is:
 
     original   (n_ab − m) N / (n_a n_b)            Mikolov et al. 2013, (6), scaled as in gensim
     npmi       ln(p_ab / (p_a p_b)) / −ln p_ab     Bouma 2009; for n_ab ≥ m
 
-Words that connect, such as "of", may stand between the two and count for nothing else. Each pass
-joins pairs of the words that the pass before left, so that two of them find up to four words. The
-text is read as numbers on disk, and counts are kept a part of the pairs at a time.
+Connectors such as "of" may occur between the two words; they never begin or end a phrase. Each pass
+joins pairs of the words produced by the previous pass, so two passes find phrases of up to four
+words. The text is read from disk as word numbers, and pairs are counted one partition at a time to
+bound memory.
 """
 
 import os
@@ -35,14 +36,14 @@ _HEADER = "pass\tscore\tcount\tphrase\twords"
 
 
 class Phrase(NamedTuple):
-    """What is joined.
+    """A phrase to join.
 
     ``words``
-        Two, and those that connect them between.
+        Its two words, with any connectors between them.
     ``joined``
-        The word that they become.
+        The word that replaces them.
     ``score``, ``times``
-        In the text that it was learned from.
+        Its score and count in the text it was learned from.
     """
 
     words: tuple[str, ...]
@@ -52,12 +53,12 @@ class Phrase(NamedTuple):
 
 
 class Phrases:
-    """The phrases of each pass, the strongest first.
+    """The phrases of each pass, highest score first.
 
     Parameters
     ----------
     passes
-        Those of the first pass, those of the second, …; by default none, which joins nothing.
+        The phrases of the first pass, of the second, …; by default none, which joins nothing.
 
     Examples
     --------
@@ -70,10 +71,10 @@ class Phrases:
         self.passes = [list(phrases) for phrases in passes]
 
     def join(self, sentence: Sequence[str]) -> list[str]:
-        """Return a sentence's words with its phrases joined, as in the text they are from."""
+        """Return a sentence's words with its phrases joined, exactly as in `join_file`."""
         words = list(sentence)
-        for table, connects in self._tables:
-            words = _join_sentence(words, table, connects)
+        for table, connectors in self._tables:
+            words = _join_sentence(words, table, connectors)
         return words
 
     @cached_property
@@ -87,21 +88,21 @@ class Phrases:
         ]
 
     def join_file(self, path: Path, words: WordCounts) -> WordCounts:
-        """Join the phrases in a file of numbers; return its words, with the phrases behind.
+        """Join the phrases in a file of word numbers; return its words, followed by the phrases.
 
         Parameters
         ----------
         path
-            As `embedder.text.vocabulary.count_words` wrote it; changed in place.
+            A file written by `embedder.text.vocabulary.count_words`; modified in place.
         words
-            Of the file.
+            The words of the file.
         """
         for phrases in self.passes:
             words = _join_in_file(path, words, phrases)
         return words
 
     def save(self, path: Path) -> None:
-        """Write a TSV with a header: pass, score, count, phrase, its words with spaces between."""
+        """Write a TSV with a header: pass, score, count, phrase, words separated by spaces."""
         lines = [_HEADER]
         for number, phrases in enumerate(self.passes, start=1):
             for words, joined, score, count in phrases:
@@ -110,14 +111,14 @@ class Phrases:
 
     @classmethod
     def load(cls, path: Path) -> "Phrases":
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises
         ------
         RunError
-            If the file is missing or damaged, with the line.
+            If the file is missing or damaged; the message states the line.
         """
-        missing = f"{path}: no such file; make it with: embedder phrases CONFIG --out {path}"
+        missing = f"{path}: no such file; create it with: embedder phrases CONFIG --out {path}"
         text = read_utf8(path, RunError, missing)
         header, *lines = text.split("\n")
         if header.rstrip("\r") != _HEADER:
@@ -127,28 +128,28 @@ class Phrases:
             if not line.strip():
                 continue
             try:
-                place, score, count, joined, words = line.rstrip("\r").split("\t")
+                which, score, count, joined, words = line.rstrip("\r").split("\t")
                 phrase = Phrase(tuple(words.split(" ")), joined, float(score), int(count))
-                if len(phrase.words) < 2 or not joined or int(place) - len(passes) not in (0, 1):
+                if len(phrase.words) < 2 or not joined or int(which) - len(passes) not in (0, 1):
                     raise ValueError
             except ValueError:
                 raise RunError(
                     f"{path}, line {number}: expected 'pass<TAB>score<TAB>count<TAB>phrase<TAB>"
-                    f"words', passes in order, got {line!r}."
+                    f"words' with passes in order, got {line!r}."
                 ) from None
-            if int(place) > len(passes):
+            if int(which) > len(passes):
                 passes.append([])
             passes[-1].append(phrase)
         return cls(passes)
 
 
 def _join_sentence(
-    sentence: list[str], table: dict[tuple[str, ...], str], connects: set[str]
+    sentence: list[str], table: dict[tuple[str, ...], str], connectors: set[str]
 ) -> list[str]:
     joined: list[str] = []
     waiting: list[str] = []
     for word in sentence:
-        if word in connects:
+        if word in connectors:
             (waiting if waiting else joined).append(word)
             continue
         phrase = table.get((*waiting, word)) if waiting else None
@@ -162,19 +163,21 @@ def _join_sentence(
 
 
 class PhraseJoiner:
-    """Joins what `corpus.phrases` says in a file of numbers, and knows the phrases afterwards.
+    """Joins the phrases set by `corpus.phrases` in a file of word numbers.
+
+    Afterwards, its attribute `phrases` has the phrases that were joined.
 
     Parameters
     ----------
     config
-        Of the corpus.
+        The corpus section.
     memory_limit
-        Bytes that counts of pairs may take; by default about 1.5 GB.
+        Memory for counts of pairs in bytes; by default about 1.5 GB.
 
     Raises
     ------
     RunError
-        If the file of phrases that it names is missing or damaged.
+        If `corpus.phrases.file` is missing or damaged.
     """
 
     def __init__(self, config: CorpusConfig, memory_limit: int | None = None) -> None:
@@ -186,7 +189,7 @@ class PhraseJoiner:
         self.phrases = Phrases() if file is None else Phrases.load(Path(file))
 
     def __call__(self, path: Path, words: WordCounts) -> WordCounts:
-        """Join phrases, learning them first if need be; see `Phrases.join_file`."""
+        """Join phrases, learning them first unless a file lists them; see `Phrases.join_file`."""
         if self._config.file is not None:
             return self.phrases.join_file(path, words)
         found = []
@@ -198,14 +201,14 @@ class PhraseJoiner:
 
 
 def learn_phrases(config: Config, progress: Callable[[int], object] | None = None) -> Phrases:
-    """Return the phrases of a run's text, of one pass where the configuration asks for none.
+    """Learn the phrases of a run's text, in one pass if the configuration sets none.
 
     Parameters
     ----------
     config
-        The run.
+        The configuration of the run.
     progress
-        Called with the number of bytes of each block that is read.
+        Called with the number of bytes in each block that is read.
 
     Raises
     ------
@@ -229,32 +232,32 @@ def find_phrases(
     config: PhrasesConfig,
     pairs_per_partition: int = _PAIRS_PER_PARTITION,
 ) -> list[Phrase]:
-    """Return the pairs of words that are phrases, the strongest first.
+    """Return the pairs of words that are phrases, highest score first.
 
     Parameters
     ----------
     path, words
-        As `embedder.text.vocabulary.count_words` wrote and returned them.
+        The file that `embedder.text.vocabulary.count_words` wrote, and the words it returned.
     config
-        Scoring, threshold, and words that connect.
+        Scoring, threshold, minimum count and connectors.
     pairs_per_partition
-        Pairs that are counted at a time: the text is gone through as often as that takes.
+        Pairs counted at a time; the text is scanned once per partition.
     """
     from embedder.kernels.phrases import count_pairs, grown, new_triples
 
     ids = map_numbers(path)
     names = words.words()
-    connects = np.zeros(len(names), np.bool_)
+    is_connector = np.zeros(len(names), np.bool_)
     connectors = set(config.connectors)
-    connects[[i for i, name in enumerate(names) if name in connectors]] = True
-    parts = max(1, -(-len(ids) // pairs_per_partition))
+    is_connector[[i for i, name in enumerate(names) if name in connectors]] = True
+    partitions = max(1, -(-len(ids) // pairs_per_partition))
     sequences = new_triples()
-    distinct = int((words.counts[~connects] > 0).sum())
+    distinct = int((words.counts[~is_connector] > 0).sum())
     candidates: list[tuple[Array, Array]] = []
-    for part in range(parts):
+    for partition in range(partitions):
         table = new_triples()
         state = np.array([0, -1, 0])
-        while not count_pairs(ids, connects, part, parts, state, sequences, table):
+        while not count_pairs(ids, is_connector, partition, partitions, state, sequences, table):
             if table.used[0] == len(table.keys):
                 table = grown(table)
             else:
@@ -274,9 +277,9 @@ def find_phrases(
         while between:
             between, _, word = sequences.keys[between - 1].tolist()
             inner.append(names[word])
-        parts_of_it = (names[first], *reversed(inner), names[second])
-        joined = config.joiner.join(parts_of_it)
-        phrases.append(Phrase(parts_of_it, joined, float(scores[i]), int(counts[i])))
+        own_words = (names[first], *reversed(inner), names[second])
+        joined = config.joiner.join(own_words)
+        phrases.append(Phrase(own_words, joined, float(scores[i]), int(counts[i])))
     return sorted(phrases, key=lambda phrase: (-phrase.score, -phrase.times, phrase.words))
 
 
@@ -288,7 +291,7 @@ def _scores(
         return np.asarray((counts - config.min_count) / first / second * distinct)
     tokens = float(word_counts.sum())
     share = counts / tokens
-    with np.errstate(divide="ignore", invalid="ignore"):  # a text of one pair has a share of 1
+    with np.errstate(divide="ignore", invalid="ignore"):  # if the text is one pair, its share is 1
         found = np.log(share / (first / tokens * (second / tokens))) / -np.log(share)
     return np.where(share < 1, found, -1.0)
 
@@ -297,21 +300,21 @@ def _join_in_file(path: Path, words: WordCounts, phrases: Sequence[Phrase]) -> W
     from embedder.kernels.phrases import add_triples, count_ids, join_pairs, new_triples, place_of
 
     names = words.words()
-    # What a phrase becomes may stand in the text already.
+    # The joined form of a phrase may already occur in the text.
     wanted = {word for phrase in phrases for word in (*phrase.words, phrase.joined)}
     numbers = {name: i for i, name in enumerate(names) if name in wanted}
     new: list[str] = []
     keys, values = [], []
     room = 1 << max(12, (2 * sum(len(phrase.words) for phrase in phrases)).bit_length())
     sequences, table = new_triples(room), new_triples(room)
-    connects = np.zeros(len(names), np.bool_)
+    is_connector = np.zeros(len(names), np.bool_)
     for phrase in phrases:
         if not all(word in numbers for word in phrase.words):
-            continue  # no such word in this text
+            continue  # a word of the phrase does not occur in this text
         first, *inner, second = (numbers[word] for word in phrase.words)
         between = 0
         for word in inner:
-            connects[word] = True
+            is_connector[word] = True
             add_triples(np.array([[between, 0, word]], np.int32), sequences)
             between = int(place_of(sequences, between, 0, word)) + 1
         if phrase.joined not in numbers:
@@ -322,11 +325,11 @@ def _join_in_file(path: Path, words: WordCounts, phrases: Sequence[Phrase]) -> W
     add_triples(np.array(keys, np.int32).reshape(-1, 3), table)
     table.values[: len(values)] = values
     ids = map_numbers(path)
-    left = join_pairs(ids, connects, sequences, table)
+    length = join_pairs(ids, is_connector, sequences, table)
     counts = np.zeros(len(names) + len(new), np.int64)
-    count_ids(ids[:left], counts)
+    count_ids(ids[:length], counts)
     del ids
-    os.truncate(path, 4 * left)
+    os.truncate(path, 4 * length)
     encoded = [name.encode() for name in new]
     starts = words.starts[-1] + np.cumsum([len(name) for name in encoded], dtype=np.int64)
     letters = np.concatenate([words.letters, np.frombuffer(b"".join(encoded), np.uint8)])

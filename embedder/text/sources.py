@@ -1,6 +1,6 @@
-"""Where text comes from: files, folders, globs, packages, URLs and standard input, as byte streams.
+"""Text sources as byte streams: files, folders, globs, packages, URLs and standard input.
 
-Compressed files are decompressed by the ending of their names.
+The file name extension selects the decompressor.
 """
 
 import bz2
@@ -23,7 +23,7 @@ _STANDARD_INPUT = "-"
 
 
 class Source(NamedTuple):
-    """One input file: a path, or a URL that fsspec opens; standard input has neither."""
+    """An input file: a path, or a URL that fsspec opens; standard input has neither."""
 
     name: str
     path: Path | None
@@ -31,7 +31,7 @@ class Source(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """A part of a file: the lines that begin at bytes ``start`` … ``end`` − 1; None for all."""
+    """The lines of a file that begin at bytes ``start`` … ``end`` − 1; all if ``end`` is None."""
 
     source: Source
     start: int = 0
@@ -41,7 +41,7 @@ class Shard(NamedTuple):
 def find_sources(patterns: Iterable[str]) -> list[Source]:
     """Expand files, folders, globs, `package:` resources, URLs and `-` into input files.
 
-    Folders and globs give their files in the order of their names; hidden files are passed over.
+    Folders and globs yield their files sorted by name; hidden files are skipped.
 
     Raises
     ------
@@ -64,22 +64,24 @@ def find_sources(patterns: Iterable[str]) -> list[Source]:
             matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - also absolute
             paths = [Path(match) for match in matches if Path(match).is_file()]
         else:
-            raise CorpusError(f"{pattern}: no such file or folder; corpus.files names it.")
+            raise CorpusError(f"{pattern}: no such file or folder; check corpus.files.")
         if not paths:
-            raise CorpusError(f"{pattern}: no file there; corpus.files names it.")
+            raise CorpusError(f"{pattern}: no matching files; check corpus.files.")
         sources.extend(Source(str(path), path) for path in paths)
     if sum(is_standard_input(source) for source in sources) > 1:
-        raise CorpusError("corpus.files: '-' stands more than once; standard input has one end.")
+        raise CorpusError(
+            "corpus.files: '-' occurs more than once, but standard input can be read only once."
+        )
     return sources
 
 
 def is_standard_input(source: Source) -> bool:
-    """Say whether a source can be read only once, and only here."""
+    """Return whether a source is standard input, which only this process can read, and once."""
     return source.path is None and source.url is None
 
 
 def _remote_sources(pattern: str) -> list[Source]:
-    """List what a URL names: a file, a folder or a glob of any storage that fsspec knows."""
+    """List the files that a URL matches: a file, folder or glob in any storage fsspec supports."""
     try:
         import fsspec
 
@@ -92,36 +94,36 @@ def _remote_sources(pattern: str) -> list[Source]:
         names = [storage.unstrip_protocol(name) for name in files]
     except ImportError as error:
         raise CorpusError(
-            f"{pattern}: reading it needs a package ({error}); pip install 'embedder[remote]', "
-            "and for s3:// also s3fs, for gs:// gcsfs."
+            f"{pattern}: reading it requires a package that is not installed ({error}); pip "
+            "install 'embedder[remote]', and also s3fs for s3:// or gcsfs for gs://."
         ) from None
-    except Exception as error:  # each storage has errors of its own
+    except Exception as error:  # each storage raises its own errors
         raise CorpusError(f"{pattern}: cannot be listed ({error}).") from None
     if not names:
-        raise CorpusError(f"{pattern}: no file there; corpus.files names it.")
+        raise CorpusError(f"{pattern}: no matching files; check corpus.files.")
     return [Source(name, None, name) for name in names]
 
 
 def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
-    """Return the input files, those that can be read from any place on cut into parts.
+    """Return the input files as shards; uncompressed files are split.
 
     Parameters
     ----------
     patterns
         As for `find_sources`.
     size
-        Bytes of a part, about. A compressed file is one part.
+        Approximate shard size in bytes. A compressed file is one shard.
 
     Raises
     ------
     CorpusError
-        As `find_sources` does, and for standard input, which only one process can read.
+        As for `find_sources`, and for standard input, which only one process can read.
     """
     shards = []
     for source in find_sources(patterns):
         if is_standard_input(source):
             raise CorpusError(
-                "corpus.files: '-' can be read in one process only; write the text to a file."
+                "corpus.files: '-' can be read by one process only; write the text to a file."
             )
         if _opener(source) is not None:
             shards.append(Shard(source))
@@ -138,8 +140,8 @@ def _package_resource(pattern: str) -> Path:
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None:
         raise CorpusError(
-            f"{pattern}: the Python package '{package}' is not installed; install what provides "
-            "it (for the quick start: pip install '.[quickstart]')."
+            f"{pattern}: the Python package '{package}' is not installed; install the "
+            "distribution that provides it (for the quick start: pip install '.[quickstart]')."
         )
     for folder in spec.submodule_search_locations or []:
         path = (Path(folder) / inner).resolve()
@@ -159,7 +161,7 @@ def _files_below(path: Path) -> list[Path]:
 
 
 def open_source(source: Source) -> IO[bytes]:
-    """Open a source for reading bytes, decompressing by the ending of its name."""
+    """Open a source for reading bytes; the file name extension selects the decompressor."""
     if is_standard_input(source):
         return sys.stdin.buffer
     file: Any = source.path
@@ -175,7 +177,7 @@ def open_source(source: Source) -> IO[bytes]:
 
 
 def _opener(source: Source) -> Callable[[Any], Any] | None:
-    """Return what decompresses a file by the ending of its name; None for plain text."""
+    """Return the decompressor for a source's file name extension; None for plain text."""
     openers: dict[str, Callable[[Any], Any]] = {
         ".gz": gzip.open,
         ".bz2": bz2.open,
@@ -187,21 +189,21 @@ def _opener(source: Source) -> Callable[[Any], Any] | None:
 
 @contextmanager
 def open_shard(shard: Shard) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a part of a file; give the stream and the byte that it begins at."""
+    """Open a shard; yield the stream and the byte offset at which it begins."""
     with open_source(shard.source) as stream:
         if shard.end is None:
             yield stream, 0
             return
-        start, end = (_next_line(stream, place) for place in (shard.start, shard.end))
+        start, end = (_next_line(stream, offset) for offset in (shard.start, shard.end))
         stream.seek(start)
-        yield cast(IO[bytes], _Part(stream, end - start)), start
+        yield cast(IO[bytes], _LimitedStream(stream, end - start)), start
 
 
-def _next_line(stream: IO[bytes], place: int) -> int:
-    """Return where the first line begins that does so at a byte or after it; or the file's end."""
-    if place == 0:
+def _next_line(stream: IO[bytes], offset: int) -> int:
+    """Return the start of the first line at or after an offset; the end of the file if none."""
+    if offset == 0:
         return 0
-    stream.seek(place - 1)
+    stream.seek(offset - 1)
     while data := stream.read(BLOCK_BYTES):
         found = data.find(b"\n")
         if found >= 0:
@@ -209,8 +211,8 @@ def _next_line(stream: IO[bytes], place: int) -> int:
     return stream.tell()
 
 
-class _Part:
-    """The next bytes of a stream, so many, as if the file ended there."""
+class _LimitedStream:
+    """The next `length` bytes of a stream, as if the file ended after them."""
 
     def __init__(self, stream: IO[bytes], length: int) -> None:
         self._stream = stream
@@ -237,12 +239,12 @@ def _open_zstandard(path: Any) -> Any:
 
 @contextmanager
 def as_corpus_errors(source: Source) -> Iterator[None]:
-    """Turn what can go wrong in reading a source into one sentence that names it.
+    """Turn errors from reading a source into one sentence that names the source.
 
     Raises
     ------
     CorpusError
-        For a file that cannot be read, or whose compressed data are damaged.
+        For a file that cannot be read or whose compressed data is damaged.
     """
     try:
         yield
@@ -253,7 +255,7 @@ def as_corpus_errors(source: Source) -> Iterator[None]:
     except CorpusError:
         raise
     except Exception as error:
-        if source.url is not None:  # each storage has errors of its own
+        if source.url is not None:  # each storage raises its own errors
             raise CorpusError(f"{source.name}: cannot be read ({error}).") from None
         if type(error).__name__ != "ZstdError":  # naming the class would import zstandard
             raise

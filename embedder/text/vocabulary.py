@@ -1,4 +1,4 @@
-"""Words, their ids and counts: count, prune, index, save; and the corpus as ids."""
+"""Vocabularies (count, prune, index, save) and the corpus encoded as word ids."""
 
 import difflib
 import hashlib
@@ -19,19 +19,19 @@ from embedder.storage import read_utf8, write_atomically
 MIN_VOCABULARY = 2
 _HEADER = "word\tcount\n"
 _MAX_DIGITS = 18
-"""Of a count: more would not fit an int64."""
+"""Maximum digits of a count, so that it fits an int64."""
 _IDS_PER_READ = 1 << 20
 
 
 class Vocabulary:
-    """An ordered set of words with counts; a word's id is its place.
+    """An ordered set of words with counts; a word's id is its index.
 
     Parameters
     ----------
     words
-        Distinct, most frequent first, equal counts in the order of code points.
+        Distinct words, most frequent first; words with equal counts are in code point order.
     counts : (V,) int64
-        How often each word stands in the corpus.
+        How often each word occurs in the corpus.
     """
 
     def __init__(self, words: list[str], counts: Array) -> None:
@@ -52,7 +52,7 @@ class Vocabulary:
         Raises
         ------
         VocabularyError
-            For an unknown word, with the nearest spellings.
+            For an unknown word; the message suggests similar spellings.
         """
         found = self.ids.get(word)
         if found is None:
@@ -63,14 +63,14 @@ class Vocabulary:
         if word.lower() in self.ids:
             return f"; '{word.lower()}' is"
         near = difflib.get_close_matches(word.lower(), self.words, n=3, cutoff=0.7)
-        return f"; near it are {', '.join(near)}" if near else f" of {len(self):,} words"
+        return f"; similar spellings: {', '.join(near)}" if near else f" of {len(self):,} words"
 
     def keep_probabilities(self, threshold: float) -> Array:
         """Return the probability of keeping an occurrence of each word, (V,) float64.
 
-        word2vec.c's form of the rule of Mikolov et al. 2013 (section 2.3): with f the word's share
-        of the corpus and t the threshold, (√(f/t) + 1) · t/f, at most 1. A threshold of 0 keeps
-        everything.
+        The rule of Mikolov et al. 2013 (section 2.3) in the form of word2vec.c: min(1,
+        (√(f/t) + 1) · t/f), where f is the word's share of the corpus and t the threshold. A
+        threshold of 0 keeps everything.
         """
         if threshold == 0.0:
             return np.ones(len(self))
@@ -90,14 +90,14 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises
         ------
         RunError
-            For a missing or damaged file, with the line.
+            For a missing or damaged file; the message states the line.
         """
-        text = read_utf8(path, RunError, f"{path}: no such file; is this the folder of a run?")
+        text = read_utf8(path, RunError, f"{path}: no such file; is this a run folder?")
         if not text.startswith(_HEADER):
             raise RunError(f"{path}, line 1: expected the header 'word<TAB>count'.")
         words: list[str] = []
@@ -110,15 +110,15 @@ class Vocabulary:
             words.append(word)
             counts.append(int(count))
         if not text.endswith("\n") or len(set(words)) != len(words):
-            raise RunError(f"{path}: cut off, or a word stands twice.")
+            raise RunError(f"{path}: truncated, or a word occurs twice.")
         return cls(words, np.array(counts, np.int64))
 
 
 class WordCounts(NamedTuple):
-    """All words of a text with their counts, numbered from 0; n of them.
+    """The n distinct words of a text, numbered from 0, with their counts.
 
     ``letters (bytes,) uint8``
-        UTF-8, one word after the other.
+        The concatenated words in UTF-8.
     ``starts (n + 1,) int64``
         Word i is ``letters[starts[i]:starts[i + 1]]``.
     ``counts (n,) int64``
@@ -129,13 +129,13 @@ class WordCounts(NamedTuple):
     counts: Array
 
     def words(self) -> list[str]:
-        """Return the words in the order of their numbers."""
+        """Return the words ordered by number."""
         text = self.letters.tobytes()
         return [text[i:j].decode("utf-8") for i, j in itertools.pairwise(self.starts.tolist())]
 
 
 Join = Callable[[Path, WordCounts], WordCounts]
-"""Joins words in a file of `count_words`, in place, and returns the words that it then has."""
+"""Joins words of a file from `count_words` in place and returns the words it then contains."""
 
 
 class EncodedCorpus(NamedTuple):
@@ -143,9 +143,9 @@ class EncodedCorpus(NamedTuple):
 
     ``ids (n,) int32``
         Vocabulary ids in reading order, −1 where a sentence ends; words outside the vocabulary are
-        left out.
+        dropped.
     ``tokens``
-        How many words were read, those outside the vocabulary included.
+        Number of words read, including those outside the vocabulary.
     """
 
     ids: Array
@@ -155,7 +155,7 @@ class EncodedCorpus(NamedTuple):
 def encode_corpus(
     blocks: Iterable[bytes], config: VocabularyConfig, folder: Path, join: Join | None = None
 ) -> tuple[Vocabulary, EncodedCorpus]:
-    """Count the words, choose the vocabulary and write the corpus as ids, in one pass.
+    """Count the words, choose the vocabulary and write the corpus as ids, reading the text once.
 
     Memory grows with the number of distinct words (about 40 bytes each), not with the corpus.
 
@@ -166,14 +166,14 @@ def encode_corpus(
     config
         `min_count`, `max_size` and `unknown`.
     folder
-        Where the file of ids is written.
+        Folder for the file of ids.
     join
         Joins phrases first.
 
     Raises
     ------
     VocabularyError
-        If the text has no words, or fewer than two that are frequent enough.
+        If the text has no words, or fewer than two words remain.
     """
     path = folder / "ids.int32"
     words = count_words(blocks, path, join)
@@ -188,7 +188,7 @@ def encode_corpus(
 
 
 def choose_vocabulary(words: WordCounts, config: VocabularyConfig) -> Vocabulary:
-    """Return the words that get a vector; see `encode_corpus`."""
+    """Return the vocabulary of a text's words; see `encode_corpus`."""
     return _vocabulary_of(_choose(words, config))
 
 
@@ -201,7 +201,7 @@ def _vocabulary_of(kept: list[tuple[str, int, int]]) -> Vocabulary:
 def _with_unknown(
     kept: list[tuple[str, int, int]], symbol: str, tokens: int
 ) -> list[tuple[str, int, int]]:
-    """Add the symbol for all other words, in its place by count; the text may hold it already."""
+    """Add the symbol for all other words, sorted by count; the text may contain it already."""
     own = next((old for word, _, old in kept if word == symbol), -1)
     kept = [entry for entry in kept if entry[0] != symbol]
     count = tokens - sum(count for _, count, _ in kept)
@@ -216,55 +216,55 @@ def encode_text(
     name: str = "text",
     join: Join | None = None,
 ) -> tuple[EncodedCorpus, int]:
-    """Return more text as ids of a vocabulary, and how many of its tokens are unknown.
+    """Encode more text with an existing vocabulary; return it and its number of unknown tokens.
 
     Parameters
     ----------
     blocks
         As for `encode_corpus`.
     vocabulary
-        Of a trained network.
+        The vocabulary of a trained network.
     unknown
-        The word that stands for those outside the vocabulary; None leaves them out.
+        The word that represents words outside the vocabulary; None drops them.
     folder
-        Where the file of ids is written.
+        Folder for the file of ids.
     name
-        Of that file.
+        Name of that file, without its extension.
     join
         Joins phrases first.
 
     Raises
     ------
     VocabularyError
-        If the text has no words, or none that the vocabulary has.
+        If the text has no words, or none of its words is in the vocabulary.
     """
     path = folder / f"{name}.int32"
     words = count_words(blocks, path, join)
     new_ids = ids_in(vocabulary, words, unknown)
     known = ids_in(vocabulary, words, None) >= 0
     if not (new_ids >= 0).any():
-        raise VocabularyError("The text has no word of the vocabulary.")
+        raise VocabularyError("The text has no words in the vocabulary.")
     corpus = EncodedCorpus(renumber_file(path, new_ids), int(words.counts.sum()))
     return corpus, int(words.counts[~known].sum())
 
 
 def ids_in(vocabulary: Vocabulary, words: WordCounts, unknown: str | None) -> Array:
-    """Return the id of each word, (n,) int32: that of `unknown` or −1 for those without one."""
+    """Return the id of each word, (n,) int32; unknown words get the id of `unknown`, or −1."""
     others = -1 if unknown is None else vocabulary.ids.get(unknown, -1)
     return np.array([vocabulary.ids.get(name, others) for name in words.words()], np.int32)
 
 
 def count_words(blocks: Iterable[bytes], path: Path, join: Join | None = None) -> WordCounts:
-    """Write the words' numbers, in the order of their first appearance, and return the words.
+    """Write a text as word numbers, in order of first occurrence, and return its words.
 
     Parameters
     ----------
     blocks
         As for `encode_corpus`.
     path
-        Receives an int32 for each word, −1 where a sentence ends.
+        Receives an int32 per word, and −1 where a sentence ends.
     join
-        Joins phrases: they have numbers behind all others.
+        Joins phrases; their numbers follow those of all words.
     """
     from embedder.kernels.tokens import encode_block, grown_lexicon, new_lexicon
 
@@ -286,7 +286,7 @@ def count_words(blocks: Iterable[bytes], path: Path, join: Join | None = None) -
 
 
 def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int, int]]:
-    """Return (word, count, place) of the words to keep, in vocabulary order; place −1 for none."""
+    """Return (word, count, number) of the words to keep, in vocabulary order; number −1 if none."""
     letters, starts, counts = words
     if len(counts) == 0:
         raise VocabularyError("The corpus has no words; check corpus.files.")
@@ -304,9 +304,9 @@ def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int,
             else "lower vocabulary.min_count"
         )
         raise VocabularyError(
-            f"The vocabulary has {len(kept)} of the corpus's {len(counts):,} distinct words: with "
-            f"min_count {config.min_count} at least {MIN_VOCABULARY} are needed; {advice} "
-            f"(the most frequent word stands {int(counts.max()):,} times), or give more text."
+            f"The vocabulary has {len(kept)} of the corpus's {len(counts):,} distinct words with "
+            f"min_count {config.min_count}, but at least {MIN_VOCABULARY} are needed; {advice} "
+            f"(the most frequent word occurs {int(counts.max()):,} times), or use more text."
         )
     chosen = [(word, -count, i) for count, word, i in kept]
     if config.unknown is None:
@@ -315,9 +315,10 @@ def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int,
 
 
 def renumber_file(path: Path, new_ids: Array) -> Array:
-    """Replace each number in a file of `count_words` by the id (n,) int32 of its word, in place.
+    """Replace the numbers in a file from `count_words` with ids in place; return the ids, mapped.
 
-    What has none, −1, is left out, and so are ends of sentences without a word.
+    `new_ids`, (n,) int32, maps a word's number to its id. Words with id −1 are dropped, and so are
+    the ends of sentences that are left without words.
     """
     from embedder.kernels.tokens import SENTENCE_END, renumber
 
@@ -327,7 +328,7 @@ def renumber_file(path: Path, new_ids: Array) -> Array:
     kept = 0
     for start in range(0, len(ids), _IDS_PER_READ):
         previous = ids[kept - 1] if kept else SENTENCE_END
-        # In place: what is written never overtakes what is read.
+        # Safe in place, since writing never overtakes reading.
         kept += renumber(
             np.asarray(ids[start : start + _IDS_PER_READ]),
             new_ids,
@@ -341,7 +342,7 @@ def renumber_file(path: Path, new_ids: Array) -> Array:
 
 
 def map_numbers(path: Path) -> Array:
-    """Return a file of int32, mapped; an empty file cannot be."""
+    """Return a file of int32, memory-mapped unless it is empty."""
     if path.stat().st_size == 0:
         return np.empty(0, np.int32)
     return np.memmap(path, np.int32, mode="r+")

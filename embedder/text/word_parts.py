@@ -1,4 +1,4 @@
-"""Files that give words parts (lemmas, stems or classes): 'word<TAB>part<TAB>…' a line."""
+"""Files that list parts of words (lemmas, stems or classes) as lines 'word<TAB>part<TAB>…'."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,23 +8,23 @@ from embedder.errors import VocabularyError
 from embedder.storage import read_utf8, write_atomically
 
 WordParts = Mapping[str, Sequence[str]]
-"""The parts of each word, as a file gives them."""
+"""The parts of each word, as listed in a file."""
 
 
 def load_word_parts(config: SubwordsConfig) -> dict[str, tuple[str, ...]]:
-    """Return what the file that a configuration names gives; nothing if it names none."""
+    """Return the parts of words from the configured file; an empty dict without a file."""
     return {} if config.parts is None else read_word_parts(Path(config.parts))
 
 
 def read_word_parts(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read lines 'word<TAB>part<TAB>part…'; a word that has several lines has all their parts.
+    """Read lines 'word<TAB>part<TAB>part…'; several lines for one word are combined.
 
     Raises
     ------
     VocabularyError
-        If the file is missing, not text, or a line is not of this form.
+        If the file is missing or not text, or a line does not have this form.
     """
-    missing = f"{path}: no such file; subwords.parts names it."
+    missing = f"{path}: no such file; check subwords.parts."
     text = read_utf8(path, VocabularyError, missing)
     found: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(text.split("\n"), start=1):
@@ -40,6 +40,6 @@ def read_word_parts(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def save_word_parts(path: Path, parts: WordParts) -> None:
-    """Write what `read_word_parts` reads."""
+    """Write a file that `read_word_parts` can read."""
     lines = ("\t".join([word, *own]) + "\n" for word, own in parts.items())
     write_atomically(path, "".join(lines).encode())

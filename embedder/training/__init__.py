@@ -1,1 +1,1 @@
-"""Training: the loop, what it runs on, and what it reports."""
+"""Training: the loop, the engines that it runs on, and the metrics that it reports."""

@@ -1,7 +1,7 @@
-"""Where a training happens: in this process, or spread over a cluster.
+"""The interface of engines, which train in this process or on a cluster.
 
 The loop in `embedder.training.trainer` is the same for both. An engine reads and counts the text,
-and knows where the rows of the output layer are: the loop trains on those that this process owns.
+and distributes the rows of the output layer; the loop updates the rows that this process owns.
 """
 
 from collections.abc import Iterator
@@ -19,37 +19,37 @@ from embedder.text.phrases import Phrases
 from embedder.text.vocabulary import Vocabulary
 
 
-class WorkerLost(Exception):  # noqa: N818 - no error of the user's
-    """A process or machine that a training ran on is gone; what it held must be made again."""
+class WorkerLost(Exception):  # noqa: N818 - not a user's error
+    """A process or machine of a training was lost; its state must be recreated."""
 
 
 class Engine(Protocol):
-    """What the loop needs of it."""
+    """The operations that the training loop requires."""
 
     threads: int
-    """Parts that the work of this process is cut into."""
+    """Number of threads that share the work of this process."""
     processes: int
-    """How many share the output layer."""
+    """Number of processes that share the output layer."""
 
     phrases: Phrases
-    """What was joined in the text, once it is read."""
+    """The phrases joined in the text; available after `read`."""
 
     def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
-        """Read the corpus; return the vocabulary, and how many tokens there are."""
+        """Read the corpus; return the vocabulary and the number of tokens."""
 
     def examples(self) -> Examples:
-        """Return what to train on, counted at the first call."""
+        """Return the training examples; the first call counts the text if necessary."""
 
     def loss(self, parameters: Parameters, batch_size: int) -> Loss:
         """Return the output layer's loss, for this process's rows of W2 and b2."""
 
     def scatter_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """Keep this process's rows of the output layer, giving others theirs.
+        """Send other processes their rows of the output layer; return this process's rows.
 
         Parameters
         ----------
         arrays
-            By the names of `Parameters` and `Optimizer.state`; what belongs to other layers stays
+            By the names of `Parameters` and `Optimizer.state`; arrays of other layers are returned
             whole.
         """
 
@@ -57,15 +57,15 @@ class Engine(Protocol):
         """Undo `scatter_rows`."""
 
     def recover(self, lost: WorkerLost, step: int) -> None:
-        """Make `examples` and the rest possible again, to go on from a step."""
+        """Recover from the loss of a worker, so that training can resume from a step."""
 
     def statistics(self) -> dict[str, Any]:
-        """Return what the model's metadata should tell of this engine, if anything."""
+        """Return this engine's entries for the model's metadata, if any."""
 
 
 @contextmanager
 def reading_bar(quiet: bool) -> "Iterator[tqdm[Any]]":
-    """Show how many bytes are read."""
+    """Show a progress bar of the bytes read."""
     bar: tqdm[Any] = tqdm(
         desc="reading", unit="B", unit_scale=True, disable=quiet or None, leave=False
     )

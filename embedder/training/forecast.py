@@ -1,4 +1,4 @@
-"""How much memory and time a run will need, said before it starts."""
+"""Estimates of the memory and time that a run will need, before it starts."""
 
 import statistics
 import time
@@ -29,23 +29,23 @@ from embedder.network.parameters import Start, initial_parameters
 _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
 _RESERVED_SHARE = 0.05
-"""Share of what is available that a run leaves alone."""
+"""Share of the available memory that a run leaves unused."""
 _TIMED_CONTEXTS = 1 << 14
 _TIMED_STEPS = 3
 
 
 class Needs(NamedTuple):
-    """Bytes.
+    """Memory and disk space in bytes.
 
     ``parameters``
         E, W1, b1, W2, b2 and the optimizer's moments.
     ``batch``
         The exponentials of a batch, C × B, and its hidden vectors and gradients.
     ``counting``
-        Places of words and cells on their way to disk, given back before training; of windows, the
-        tokens that are being shuffled.
+        Positions of words and cells not yet on disk, freed before training; for windows, the
+        tokens being shuffled.
     ``ids``, ``cells``
-        On disk, mapped: the corpus as ids; the counts, at most so many.
+        On disk, memory-mapped: the encoded corpus, and an upper bound for the counts.
     """
 
     parameters: int
@@ -55,7 +55,7 @@ class Needs(NamedTuple):
     cells: int
 
     def describe(self) -> str:
-        """Return one line for people."""
+        """Return one line for users."""
         on_disk = f"corpus {_size(self.ids)}"
         if self.cells:
             on_disk += f", counts at most {_size(self.cells)}"
@@ -67,7 +67,7 @@ class Needs(NamedTuple):
 
 
 def count_contexts(config: Config, vocabulary: int) -> int:
-    """Return C, the rows of W2: the words, from counts with the contexts apart by place."""
+    """Return C, the rows of W2: words and, when training on counts, position-specific contexts."""
     if config.examples.source == "windows":
         return vocabulary
     return len(context_words(vocabulary, config.examples))
@@ -85,12 +85,12 @@ def estimate_needs(
     composition
         Which rows of E make up each word's vector.
     tokens
-        The corpus's length.
+        The number of tokens in the corpus.
     threads
         How many threads share the work.
     processes
-        How many share the output layer. The first, whose needs these are, holds all of it when a
-        checkpoint is written.
+        How many processes share the output layer. The estimate is for the first one, which holds
+        the whole layer while it writes a checkpoint.
     """
     vocabulary = composition.words
     network, training = config.network, config.training
@@ -105,51 +105,51 @@ def estimate_needs(
         config.loss.name, 2 * config.loss.samples
     )
     batch = (-(-logits // processes) + 2 * length + (2 + 3 * threads) * features) * B
-    laid = 0
+    shuffled = 0
     if windows:
         held = min(tokens, config.examples.shuffle_tokens)
-        laid = 2 * held  # tokens and their order
-        if network.input == "word":  # a share of the tokens, but a pair for every neighbour
-            laid = 4 * held
+        shuffled = 2 * held  # tokens and their order
+        if network.input == "word":  # fewer tokens at a time, but a pair for every neighbour
+            shuffled = 4 * held
     counted = not windows or network.initialisation == "spectral"
     cells = min(2 * config.examples.window * tokens, vocabulary * C) if counted else 0
-    places = 4 * tokens if counted else 0
+    positions = 4 * tokens if counted else 0
     slab = BYTES_PER_CELL * min(CELLS_PER_SLAB, cells)
     if training.memory_limit is not None:
-        places, slab = (min(size, training.memory_limit // 2) for size in (places, slab))
+        positions, slab = (min(size, training.memory_limit // 2) for size in (positions, slab))
     return Needs(
         parameters=_FLOAT * parameters * (1 + _MOMENTS[training.optimizer]),
         batch=_FLOAT * batch,
-        counting=_FLOAT * laid + places + slab + 8 * C * threads * counted,
+        counting=_FLOAT * shuffled + positions + slab + 8 * C * threads * counted,
         ids=_FLOAT * 2 * tokens,
         cells=BYTES_PER_CELL * cells,
     )
 
 
 def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
-    """Stop before a run that the machine, or the configured limit, has no memory for.
+    """Reject a run that needs more memory than the machine has, or than the configured limit.
 
     Raises
     ------
     RunError
-        With the sizes, and what to lower.
+        With the sizes, and the settings to lower.
     """
     if memory_limit is None:
         room = int(psutil.virtual_memory().available * (1 - _RESERVED_SHARE))
-        whose = f"this machine has {_size(room)} to spare"
+        available = f"this machine has {_size(room)} available"
     else:
         room = memory_limit
-        whose = f"training.memory_limit is {_size(room)}"
+        available = f"training.memory_limit is {_size(room)}"
     if needs.parameters + needs.batch > room:
         raise RunError(
             f"Training needs {_size(needs.parameters + needs.batch)} of memory (parameters and "
-            f"optimizer {_size(needs.parameters)}, batch {_size(needs.batch)}) and {whose}; lower "
-            "vocabulary.max_size, network.dimension, network.hidden or training.batch_size."
+            f"optimizer {_size(needs.parameters)}, batch {_size(needs.batch)}), but {available}; "
+            "lower vocabulary.max_size, network.dimension, network.hidden or training.batch_size."
         )
     if memory_limit is None and needs.counting > room:
         raise RunError(
-            f"Counting needs {_size(needs.counting)} of memory and {whose}; set "
-            "training.memory_limit, and it will go through the disk."
+            f"Counting needs {_size(needs.counting)} of memory, but {available}; set "
+            "training.memory_limit to count through the disk."
         )
 
 
@@ -161,11 +161,12 @@ def time_step(
     threads: int,
     composition: Composition,
 ) -> float:
-    """Return how many seconds a training step will take.
+    """Return an estimate of the seconds per training step.
 
-    A few steps are timed of a network with the run's sizes but fewer contexts, made-up parameters
-    and made-up targets, and scaled up: the softmax's work is proportional to the contexts, that of
-    the softmax by classes to their root, and that of sampled losses does not depend on them.
+    Times a few steps of a network with the run's sizes but fewer contexts, synthetic parameters and
+    synthetic targets, and extrapolates: the cost of the softmax is proportional to the number of
+    contexts, that of the class softmax to its square root, and that of sampled losses independent
+    of it.
 
     Parameters
     ----------
@@ -174,13 +175,13 @@ def time_step(
     contexts
         C.
     cells_per_row
-        How many targets an example has in the mean.
+        The mean number of targets per example.
     B
-        Examples a step.
+        Examples per step.
     threads
-        Parts that the work is cut into.
+        How many threads share the work.
     composition
-        What words' vectors are the means of.
+        Which rows of E make up each word's vector.
     """
     rng = np.random.default_rng(0)
     timed = min(contexts, max(_TIMED_CONTEXTS, B))
@@ -201,7 +202,7 @@ def time_step(
     network = Network(config.network, parameters, B, threads, loss, composition=like)
     optimizer = Optimizer(parameters, config.training, config.examples.source)
     seconds = []
-    for number in range(1 + _TIMED_STEPS):  # the first compiles and touches new memory
+    for number in range(1 + _TIMED_STEPS):  # the first compiles, and touches new memory
         started = time.perf_counter()
         network.step(inputs, targets, optimizer, number, 1e-3)
         seconds.append(time.perf_counter() - started)
@@ -210,7 +211,7 @@ def time_step(
 
 
 def _scaled_down(composition: Composition, words: int, rng: np.random.Generator) -> Composition:
-    """Return fewer words with as many rows each, in a table of one row per word."""
+    """Return a composition of fewer words, with as many rows each, and one row of E per word."""
     if not isinstance(composition, SharedRows):
         return OwnRows(words)
     sizes = np.diff(composition.starts)[np.arange(words) % composition.words]
@@ -228,12 +229,12 @@ def describe_time(
     passes: float,
     composition: Composition,
 ) -> str:
-    """Return one line for people on how long this many passes will take."""
+    """Return one line for users on how long this many passes will take."""
     stream = examples.stream
     step = time_step(config, contexts, examples.targets, stream.batch_size, threads, composition)
     per_pass = step * stream.steps_per_pass
     limit = config.training.max_minutes
-    ends = f", at most {limit:g} min in all" if limit is not None else ""
+    ends = f", at most {limit:g} min in total" if limit is not None else ""
     return (
         f"time: about {_duration(per_pass)} per pass ({stream.steps_per_pass:,} steps), "
         f"{_duration(per_pass * passes)} of training to go{ends}"

@@ -1,7 +1,7 @@
-"""The kernels' gradients beside finite differences and the explicit product of Jacobians.
+"""A gradient check: kernels against finite differences and an explicit product of Jacobians.
 
-A tool for teaching and for contributors: it builds the network that a configuration describes, on
-a small random vocabulary and in float64, and computes every gradient three times.
+For teaching and for contributors: it builds the configured network on a small random vocabulary, in
+float64, and computes every gradient in three ways.
 """
 
 from typing import NamedTuple
@@ -24,10 +24,10 @@ from embedder.network.parameters import Parameters, Start, initial_parameters
 _VOCABULARY = 41
 _BATCH = 5
 _SHARED = 7
-"""Rows that words share, with subwords."""
+"""Number of rows that words share, with subwords."""
 _STEP = 1e-5
 _ENTRIES = 300
-"""Finite differences are taken for so many entries of each parameter, chosen at random."""
+"""Number of random entries of each parameter to check by finite differences."""
 TOLERANCE = 1e-5
 _EXACT = {"dropout": 0.0}
 
@@ -52,8 +52,8 @@ def check_gradients(config: Config) -> list[Comparison]:
     Parameters
     ----------
     config
-        Its network section decides sizes, activation and direct connections; its seed the numbers.
-        With subwords, words share rows at random.
+        Section `network` determines sizes, activation and direct connections; the seed determines
+        the random numbers. With subwords, words share rows at random.
     """
     rng = np.random.default_rng(config.training.seed)
     config = config.model_copy(update={"network": config.network.model_copy(update=_EXACT)})
@@ -61,7 +61,7 @@ def check_gradients(config: Config) -> list[Comparison]:
     parameters = _random_parameters(config, rng, composition)
     K = window_width(config.examples, config.network)
     if config.examples.source == "windows":
-        # Words that repeat within and between windows, and gaps.
+        # With gaps, and words repeated within and between windows.
         inputs = rng.integers(-1 if K > 1 else 0, _VOCABULARY // 3, (_BATCH, K)).astype(np.int32)
         targets = one_hot(rng.integers(0, _VOCABULARY, _BATCH).astype(np.int32), np.float64)
         dense = np.eye(_VOCABULARY)[targets.columns]
@@ -89,7 +89,7 @@ def check_gradients(config: Config) -> list[Comparison]:
 
 
 def _random_composition(rng: np.random.Generator) -> Composition:
-    """Give each word up to three rows beside its own; one may be there twice."""
+    """Give each word up to three rows besides its own, possibly with repetitions."""
     sizes = rng.integers(1, 5, _VOCABULARY)
     starts = offsets_from_lengths(sizes)
     rows = rng.integers(_VOCABULARY, _VOCABULARY + _SHARED, starts[-1], np.int32)
@@ -106,7 +106,7 @@ def _random_parameters(
     start = Start(totals, words, composition, vectors_per_input=K)
     shapes = initial_parameters(config.network, start, rng, np.float64)
     shapes = with_class_rows(config.loss, totals, shapes)
-    # Zeros and identities hide mistakes; random numbers of a size that saturates nothing do not.
+    # Random, because zeros and identities hide mistakes; small, to avoid saturation.
     return Parameters(
         *(rng.normal(0.0, 1.0 / np.sqrt(array.shape[-1]), array.shape) for array in shapes)
     )
@@ -162,7 +162,7 @@ def _jacobian_gradients(
     loss: Loss,
     composition: Composition,
 ) -> dict[str, Array]:
-    """Multiply gradient × Jacobian, each Jacobian written out as a matrix, example by example.
+    """Multiply gradients by explicit Jacobian matrices, example by example.
 
     ∂J/∂θ (1 × V) · ∂θ/∂h (V × H) · ∂h/∂r (H × H, diagonal) · ∂r/∂x (H × I) · ∂x/∂E[w] (I × D).
     """
@@ -204,7 +204,7 @@ def _jacobian_gradients(
 
 
 def _output_gradient(config: Config, theta: Array, y: Array, loss: Loss) -> Array:
-    """Return ∂J/∂θ (V,); of the sampled losses, with each candidate's entry as often as drawn."""
+    """Return ∂J/∂θ (V,); for sampled losses, summed over repeated draws of a candidate."""
     if isinstance(loss, ClassSoftmax):
         V = len(y)
         starts = class_starts(np.arange(V, 0, -1.0), len(theta) - V)
@@ -224,7 +224,7 @@ def _output_gradient(config: Config, theta: Array, y: Array, loss: Loss) -> Arra
     drawn = np.bincount(loss.draw(0), minlength=len(theta)).astype(float)
     name, S, k = config.loss.name, config.loss.samples, config.loss.negatives
     if name != "nce":
-        drawn[target] = 0.0  # an accidental hit
+        drawn[target] = 0.0  # accidental hits do not count
     if name == "sampled-softmax":
         scores = np.exp(theta) * drawn / (S * loss.proposal)
         scores[target] = np.exp(theta[target])
@@ -236,7 +236,7 @@ def _output_gradient(config: Config, theta: Array, y: Array, loss: Loss) -> Arra
 
 
 def _slopes(r: Array, activation: str) -> Array:
-    """Return a′(r) from r itself, where the kernel uses a(r)."""
+    """Return a′(r), computed from r, whereas the kernel uses a(r)."""
     if activation == "sigmoid":
         return np.exp(-r) / (1.0 + np.exp(-r)) ** 2
     if activation == "tanh":

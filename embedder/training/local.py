@@ -24,7 +24,7 @@ class LocalEngine:
     config
         The run.
     cache
-        Where the corpus as ids and the counts are looked for, and kept.
+        The cache to look up and store the encoded corpus and the counts.
     """
 
     processes = 1
@@ -73,7 +73,7 @@ class LocalEngine:
         return make_loss(self._config.loss, counts, parameters, batch_size, self.threads, seed)
 
     def scatter_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """See `Engine`; all are."""
+        """See `Engine`; this process owns all rows."""
         return arrays
 
     def gather_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
@@ -81,7 +81,7 @@ class LocalEngine:
         return arrays
 
     def recover(self, lost: WorkerLost, step: int) -> None:
-        """See `Engine`; nothing is lost but with this process."""
+        """See `Engine`; there are no workers to lose."""
         raise lost
 
     def statistics(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Running loss, and lines for `metrics.jsonl`."""
+"""Running loss, and the lines of `metrics.jsonl`."""
 
 import json
 import time
@@ -15,18 +15,18 @@ _SECONDS_BETWEEN_LINES = 1.0
 
 
 class Metrics:
-    """What a training tells about itself while it goes on.
+    """The metrics of a training in progress.
 
     Parameters
     ----------
     path
         The file that lines are appended to.
     words
-        In a pass.
+        Words per pass.
     step, passes
-        Where the training goes on; lines of later steps are forgotten, as they are done again.
+        Where the training resumes; lines of later steps are deleted, because these are repeated.
     listeners
-        Are called with each line.
+        Called with each line.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Metrics:
             self._drop_lines_after(step)
 
     def _drop_lines_after(self, number: int) -> None:
-        """Forget steps that a resumed run does again."""
+        """Delete the lines of steps that a resumed run repeats."""
         lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
         kept = [line for line in map(_read_line, lines) if line and line["step"] <= number]
         self._seconds_before = kept[-1]["seconds"] if kept else 0.0
@@ -57,29 +57,29 @@ class Metrics:
 
     @property
     def smoothed_loss(self) -> float:
-        """Mean loss of the last hundred steps or so, nats a word."""
+        """Moving average of the loss over about the last hundred steps, in nats per word."""
         return float(self._smoothed[0] / self._smoothed[1])
 
     def add(self, loss: float, weight: float) -> None:
-        """Take in one step."""
+        """Add the loss of one step, and the weight that it is a sum over."""
         self._sums += (loss, weight)
         self._smoothed = 0.99 * self._smoothed + (loss, weight)
 
     def write(self, step: int, passes: float, held_out: float | None, end_of_pass: bool) -> None:
-        """Append a line if there is something to tell or the last line is a second old.
+        """Append a line at validations and ends of passes, else at most once per second.
 
         Parameters
         ----------
         step, passes
-            How many are done.
+            The number of steps and passes completed.
         held_out
-            The validation's cross-entropy, if it has just been taken.
+            The validation loss, if it has just been computed.
         end_of_pass
             Whether a pass has just ended.
         """
         now = time.perf_counter()
-        told = end_of_pass or held_out is not None
-        if not told and now - self._last_written < _SECONDS_BETWEEN_LINES:
+        due = end_of_pass or held_out is not None
+        if not due and now - self._last_written < _SECONDS_BETWEEN_LINES:
             return
         elapsed = now - self._started
         line: dict[str, Any] = {
@@ -102,7 +102,7 @@ class Metrics:
 
 
 def _read_line(text: str) -> dict[str, Any] | None:
-    """Return a line, or None where a crash or a fault of the disk left none."""
+    """Return a line, or None if a crash or a disk error damaged it."""
     try:
         line = json.loads(text)
         return line if {"step", "seconds"} <= line.keys() else None

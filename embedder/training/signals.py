@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, noted for the training loop to stop between two steps."""
+"""Deferred handling of Ctrl-C and SIGTERM, so that training stops between two steps."""
 
 import signal
 from collections.abc import Iterator
@@ -8,21 +8,23 @@ from types import FrameType
 
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """Note Ctrl-C and SIGTERM, for the loop to stop between two steps; a second Ctrl-C insists."""
-    noted: list[int] = []
+    """Record Ctrl-C and SIGTERM in the list; raise KeyboardInterrupt for a second Ctrl-C."""
+    received: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if noted and number == signal.SIGINT:
+    def record(number: int, frame: FrameType | None) -> None:
+        if received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        noted.append(number)
+        received.append(number)
 
     try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals are somebody else's
-        yield noted
+        before = {
+            number: signal.signal(number, record) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+    except ValueError:  # only the main thread can handle signals
+        yield received
         return
     try:
-        yield noted
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

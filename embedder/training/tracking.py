@@ -1,4 +1,4 @@
-"""Metrics for TensorBoard and MLflow, while training goes on."""
+"""Live metrics for TensorBoard and MLflow."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,22 +9,22 @@ from embedder.config import Config
 from embedder.errors import EmbedderError
 
 Listener = Callable[[dict[str, Any]], None]
-"""Is called with every line of `metrics.jsonl` as it is written."""
+"""Called with every line of `metrics.jsonl` as it is written."""
 _NOT_MEASURED = ("step", "end_of_pass")
 
 
 @contextmanager
 def trackers(config: Config, folder: Path, step: int = 0) -> Iterator[list[Listener]]:
-    """Open what the configuration's `tracking` names, and close it in the end.
+    """Open the trackers configured in section `tracking`, and close them at the end.
 
     Parameters
     ----------
     config
         The run.
     folder
-        Its folder; event files go to ``tensorboard`` in it.
+        The run's folder; event files go to ``tensorboard`` in it.
     step
-        Where the training goes on: what TensorBoard has of later steps is forgotten.
+        Where the training resumes; TensorBoard discards the events of later steps.
 
     Raises
     ------

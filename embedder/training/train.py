@@ -1,4 +1,4 @@
-"""From a configuration to a run folder with a trained model."""
+"""The whole training: from a configuration to a run folder with a trained model."""
 
 import sys
 import tempfile
@@ -34,14 +34,14 @@ from embedder.training.trainer import Trainer, timed
 
 @contextmanager
 def open_engine(config: Config, cache: Cache | None = None) -> Iterator[Engine]:
-    """Make the engine that the configuration names.
+    """Open the engine that the configuration selects.
 
     Parameters
     ----------
     config
         The run.
     cache
-        As for `LocalEngine`; a cluster has none.
+        As for `LocalEngine`; a cluster does not use it.
     """
     if config.training.engine == "local":
         yield LocalEngine(config, cache)
@@ -56,17 +56,17 @@ def open_engine(config: Config, cache: Cache | None = None) -> Iterator[Engine]:
 
 
 class Result(NamedTuple):
-    """What a finished training tells: the run folder, and seconds by stage."""
+    """The result of a finished training: the run folder, and the seconds of each stage."""
 
     folder: Path
     seconds: dict[str, float]
 
 
 class _Text(NamedTuple):
-    """What is known of the text once it is read.
+    """The vocabulary and the size of the text that was read.
 
     ``tokens``
-        How many there are.
+        The number of tokens.
     ``composition``
         Which rows of E make up each word's vector.
     """
@@ -77,7 +77,7 @@ class _Text(NamedTuple):
 
 
 class _Training(NamedTuple):
-    """A training that starts over from the last checkpoint when workers are lost.
+    """A training that resumes from the last checkpoint when workers are lost.
 
     ``seconds``
         Receives the time of each stage.
@@ -92,7 +92,7 @@ class _Training(NamedTuple):
     def run(
         self, saved: SavedState | None, quiet: bool, listeners: Sequence[Listener]
     ) -> tuple[Trainer, Parameters]:
-        """Train to the end; return the trainer, and its parameters from all workers."""
+        """Train to the end; return the trainer, and the parameters gathered from all workers."""
         folder, engine = self.folder, self.engine
         while True:
             try:
@@ -121,30 +121,30 @@ def train(
     cache: Cache | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Result:
-    """Train as the configuration says and write the run folder that it names.
+    """Train as configured and write the run folder `config.output`.
 
     Parameters
     ----------
     config
-        The whole description of the run.
+        The complete description of the run.
     overwrite
-        Replace a run that is in the way.
+        Replace an existing run.
     resume
-        Continue from the checkpoint in the folder, with results bit-identical to those of a run
-        that was never stopped.
+        Resume from the checkpoint in the folder; results are bit-identical to those of a run that
+        was never stopped.
     quiet
-        No progress bars.
+        Show no progress bars.
     cache
-        Where the corpus as ids and the counts are looked up, and kept for other runs.
+        The cache of encoded corpora and counts, shared with other runs.
     listeners
-        Are called with each line of metrics; an exception that one raises ends the training.
+        Called with each line of metrics; an exception raised by one ends the training.
 
     Raises
     ------
     EmbedderError
         For anything that a user can fix.
     Interrupted
-        After Ctrl-C or SIGTERM, with the state saved.
+        After Ctrl-C or SIGTERM, once the state is saved.
     """
     from embedder.kernels.threads import kernel_threads
 
@@ -161,7 +161,7 @@ def train(
             with timed(seconds, "reading"):
                 text = _read(config, engine, parts, Path(work), quiet)
             if resume:
-                _refuse_another_corpus(folder, text.vocabulary)
+                _check_same_corpus(folder, text.vocabulary)
             else:
                 folder.begin(config, text.vocabulary, parts, engine.phrases)
             training = _Training(config, folder, engine, text, seconds)
@@ -175,12 +175,12 @@ def train(
 
 
 def rehearse(config: Config, quiet: bool = False) -> str:
-    """Read and count as a training would, and return what it would take; nothing is kept.
+    """Read and count as for a training, and return estimates of its needs; store nothing.
 
     Raises
     ------
     EmbedderError
-        For what would stop the training before its first step.
+        For any error that would stop the training before its first step.
     """
     from embedder.kernels.threads import kernel_threads
 
@@ -201,13 +201,13 @@ def rehearse(config: Config, quiet: bool = False) -> str:
 
 @contextmanager
 def _as_run_errors(folder: RunFolder) -> Iterator[None]:
-    """Turn what can go wrong around a training into one sentence, and release the folder."""
+    """Raise lost workers and I/O errors as `RunError`, and release the folder."""
     try:
         yield
     except WorkerLost as lost:
         raise RunError(
-            f"{folder.path}: the workers are lost ({lost}); when the cluster runs again, resume "
-            f"with: embedder train --resume {folder.path}"
+            f"{folder.path}: the workers were lost ({lost}); once the cluster is running again, "
+            f"resume with: embedder train --resume {folder.path}"
         ) from None
     except OSError as error:
         raise RunError(describe_write_error(folder.path, error)) from error
@@ -216,17 +216,17 @@ def _as_run_errors(folder: RunFolder) -> Iterator[None]:
 
 
 def _open(folder: RunFolder, overwrite: bool, resume: bool) -> SavedState | None:
-    """Lock the folder for a new run, or for an interrupted one, whose newest state is returned."""
+    """Lock the folder for a new run, or for an interrupted one and return its newest state."""
     if not resume:
         folder.claim(overwrite)
         return None
-    folder.read_config()  # an error if there is no run
+    folder.read_config()  # raises if there is no run
     folder.lock()
     return _newest_checkpoint(folder)
 
 
 def _newest_checkpoint(folder: RunFolder) -> SavedState:
-    """Return the newest intact checkpoint, and report those that are damaged."""
+    """Return the newest intact checkpoint, and report damaged ones."""
     saved, problems = load_checkpoint(folder)
     for problem in problems:
         tqdm.write(f"{problem} Resuming from an older checkpoint.", file=sys.stderr)
@@ -234,7 +234,7 @@ def _newest_checkpoint(folder: RunFolder) -> SavedState:
 
 
 def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: bool) -> _Text:
-    """Read the corpus, and refuse a network that does not fit into memory."""
+    """Read the corpus, and reject a network that does not fit in memory."""
     vocabulary, tokens = engine.read(work, quiet)
     composition = compose_words(config, vocabulary, parts)
     needs = estimate_needs(config, composition, tokens, engine.threads, engine.processes)
@@ -244,10 +244,10 @@ def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: b
     return _Text(vocabulary, tokens, composition)
 
 
-def _refuse_another_corpus(folder: RunFolder, vocabulary: Vocabulary) -> None:
+def _check_same_corpus(folder: RunFolder, vocabulary: Vocabulary) -> None:
     saved = Vocabulary.load(folder.vocabulary)
     if saved.words != vocabulary.words or not np.array_equal(saved.counts, vocabulary.counts):
         raise RunError(
-            f"{folder.path}: the corpus has changed since this run began, so it cannot be resumed; "
-            "start again with --overwrite."
+            f"{folder.path}: the corpus has changed since this run started, so it cannot be "
+            "resumed; start again with --overwrite."
         )

@@ -1,4 +1,4 @@
-"""The training loop: batches in, steps, metrics, validation and checkpoints out."""
+"""The training loop: steps, metrics, validation and checkpoints."""
 
 import sys
 import time
@@ -34,7 +34,7 @@ from embedder.training.tracking import Listener
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
-    """A signal stopped the training, and its state was saved."""
+    """A signal stopped the training after its state was saved."""
 
     def __init__(self, progress: str) -> None:
         super().__init__(progress)
@@ -43,14 +43,14 @@ class Interrupted(Exception):  # noqa: N818 - not an error
 
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the time that a block takes to a stage's seconds."""
+    """Add the duration of a block to a stage's seconds."""
     started = time.perf_counter()
     yield
     seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
 class _Best(NamedTuple):
-    """The lowest loss on the held-out text, and how many validations ago that was."""
+    """The lowest validation loss, and the number of validations since."""
 
     loss: float
     validations_since: int
@@ -60,7 +60,7 @@ class _Best(NamedTuple):
 
 
 class Trainer:
-    """The state of one training: network, optimizer, and where it is.
+    """The state of one training: network, optimizer and position.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ class Trainer:
     vocabulary
         V words and their counts.
     examples
-        What to train on.
+        The training examples.
     engine
-        Where the output layer is.
+        Holds the output layer.
     seconds
         Receives the time of each stage.
     composition
@@ -82,7 +82,7 @@ class Trainer:
     Raises
     ------
     RunError
-        If `saved` belongs to another configuration.
+        If `saved` does not match the configuration.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Trainer:
             self._restore(saved._replace(optimizer=arrays))
 
     def metadata(self) -> dict[str, Any]:
-        """Return what is saved beside the arrays."""
+        """Return the metadata to save with the arrays."""
         return {
             "step": self.number,
             "passes": self.passes,
@@ -145,7 +145,7 @@ class Trainer:
         return self._trained_before + time.perf_counter() - self._started
 
     def _time_share(self) -> float:
-        """Return the share of `training.max_minutes` that is over; 0 without a limit."""
+        """Return the elapsed fraction of `training.max_minutes`; 0 without a limit."""
         limit = self._config.training.max_minutes
         if limit is None:
             return 0.0
@@ -154,7 +154,7 @@ class Trainer:
         return (before + self._trained_seconds()) / (60 * limit)
 
     def state(self) -> SavedState:
-        """Return everything that a resumed training needs, uncopied where it is all here."""
+        """Return everything that a resumed training needs; local arrays are not copied."""
         arrays = self._engine.gather_rows(
             self.network.parameters._asdict() | self.optimizer.state()
         )
@@ -162,7 +162,7 @@ class Trainer:
         return SavedState(parameters, arrays, self.metadata())
 
     def gathered_parameters(self) -> Parameters:
-        """Return the parameters, with the rows of the output layer that others train."""
+        """Return the parameters, including rows of the output layer from other processes."""
         return Parameters(**self._engine.gather_rows(self.network.parameters._asdict()))
 
     def _restore(self, saved: SavedState) -> None:
@@ -170,7 +170,7 @@ class Trainer:
         network = self._config.network
         try:
             if saved.metadata.get("composition") != self._composition_digest:
-                raise ValueError("words were composed of other rows")
+                raise ValueError("words are composed of other rows")
             if E.shape[1] != network.dimension or W1.shape[1] != network.hidden:
                 raise ValueError(f"E is {E.shape}, W1 is {W1.shape}")
             self.optimizer.restore(saved.optimizer)
@@ -181,12 +181,12 @@ class Trainer:
             self._trained_before = float(saved.metadata.get("trained_seconds", 0.0))
         except (KeyError, ValueError, TypeError) as error:
             raise RunError(
-                f"the checkpoint does not fit the run's configuration ({error}); start again with "
-                "--overwrite."
+                f"the checkpoint does not match the run's configuration ({error}); start again "
+                "with --overwrite."
             ) from None
 
     def step(self, batch: Batch) -> tuple[float, float]:
-        """Take one step; return the batch's loss in nats and the weight it is a sum over."""
+        """Take one step; return the batch's loss in nats and the weight that it is a sum over."""
         progress = min(1.0, max(batch.progress, self._time_share()))
         rate = rate_at(self.number, progress, self._config.training)
         loss = self.network.step(batch.inputs, batch.targets, self.optimizer, self.number, rate)
@@ -195,12 +195,12 @@ class Trainer:
         return loss, float(batch.targets.totals.sum(dtype=np.float64))
 
     def run(self, folder: RunFolder, quiet: bool, listeners: Sequence[Listener] = ()) -> None:
-        """Train to the end, writing metrics and checkpoints.
+        """Train to the end; write metrics and checkpoints.
 
         Raises
         ------
         RunError
-            If the loss stops being a number, or a checkpoint cannot be written.
+            If the loss becomes infinite or NaN, or a checkpoint cannot be written.
         Interrupted
             After a signal, once the state is saved.
         """
@@ -230,7 +230,7 @@ class Trainer:
                     break
                 self._checkpoint(folder, end_of_pass, stop=bool(signals))
         if self.number == 0:
-            raise CorpusError("The corpus has no window to train on; give more text.")
+            raise CorpusError("The corpus has no window to train on; use more text.")
         self._finish(folder)
 
     def _check_finite(self, loss: float, folder: RunFolder) -> None:
@@ -248,18 +248,18 @@ class Trainer:
         bar.set_postfix_str(f"loss {loss:.4f} nats", refresh=False)
 
     def _is_done(self) -> bool:
-        """Say whether the passes, the patience or the time is over."""
+        """Return whether all passes, the patience or the time limit is used up."""
         if self.passes >= self._config.training.passes:
             return True
         if self._best.is_stale(self._config.validation.patience):
             return True
         if self._time_share() < 1:
             return False
-        tqdm.write(f"Time is up after {self.passes:.2f} passes.", file=sys.stderr)
+        tqdm.write(f"Time limit reached after {self.passes:.2f} passes.", file=sys.stderr)
         return True
 
     def _finish(self, folder: RunFolder) -> None:
-        """Validate once more, go back to the best parameters, and test."""
+        """Validate once more, restore the best parameters, and test."""
         if self._validated_at != self.number:
             self._validate(folder)
         if folder.best.exists():
@@ -288,7 +288,7 @@ class Trainer:
         return self.number % every == 0 if every else end_of_pass
 
     def _validate(self, folder: RunFolder) -> float | None:
-        """Return the loss on the held-out text, None without any; keep the best parameters."""
+        """Return the validation loss, None without held-out text; save the best parameters."""
         if self._examples.validation is None:
             return None
         loss = self._examples.validation(self.network)

@@ -1,4 +1,4 @@
-"""The word vectors that a trained network offers: input, hidden, output and sum."""
+"""The word vectors of a trained network: input, hidden, output and sum."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +17,12 @@ from embedder.vectors.word_vectors import WordVectors
 
 
 class HiddenLayer(NamedTuple):
-    """The hidden layer as what turns an input vector into the hidden or sum vector of a word.
+    """The hidden layer, which maps a word's input vector to its hidden or sum vector.
 
     ``W1 (D, H)``, ``b1 (H,)``, ``activation``
+        Its parameters and activation function.
     ``unit``
-        Whether hidden vectors are normalised, as they are where others are added.
+        Whether to normalise hidden vectors, as for sum vectors.
     """
 
     W1: Array
@@ -30,23 +31,24 @@ class HiddenLayer(NamedTuple):
     unit: bool = False
 
     def __call__(self, x: Array) -> Array:
-        """Return what the network makes of x (n, D), (n, H)."""
+        """Return the hidden vectors (n, H) of x (n, D)."""
         hidden = activate(x @ self.W1 + self.b1, self.activation)
         return unit_rows(hidden) if self.unit else hidden
 
     def linear(self, x: Array) -> Array:
-        """Return the same, not normalised, for x so small that the activation is straight."""
+        """Return them unnormalised, with the activation linearised at 0 (for small x)."""
         slope = np.float32(SLOPES[self.activation])
         return np.asarray(slope * (x @ self.W1 + self.b1))
 
 
 def word_vectors(parameters: Parameters, activation: str, kind: VectorKind) -> Array:
-    """Return one vector a word.
+    """Return one vector per word.
 
     ``input`` (V, D): rows of E. ``hidden`` (V, H): a(x W1 + b1) − c. ``output`` (V, H): rows of W2.
-    ``sum`` (V, H): hidden vectors plus the mean of the output vectors, normalised, these turned to
-    lie on the hidden ones. Where words have contexts apart, so that there are several output
-    vectors, ``output`` is the sum of those, normalised, the others turned to lie on the first.
+    ``sum`` (V, H): normalised hidden vectors plus the mean of the normalised output vectors, the
+    latter rotated to align with the hidden ones. With position-specific contexts, words have
+    several output vectors; ``output`` is then the sum of all of them, each normalised, the others
+    rotated to align with the first.
     """
     E, W1, b1, W2, _ = parameters
     if kind == "input":
@@ -54,25 +56,25 @@ def word_vectors(parameters: Parameters, activation: str, kind: VectorKind) -> A
     outputs = _split_outputs(W2[:, : len(b1)], len(E))
     if kind == "output":
         first, *others = outputs
-        return _sum_turned(first, others, 1.0) if others else np.ascontiguousarray(first)
+        return _sum_aligned(first, others, 1.0) if others else np.ascontiguousarray(first)
     hidden = activate(E @ W1 + b1, activation)
-    return hidden if kind == "hidden" else _sum_turned(hidden, outputs, 1 / len(outputs))
+    return hidden if kind == "hidden" else _sum_aligned(hidden, outputs, 1 / len(outputs))
 
 
 def _split_outputs(W2: Array, vocabulary: int) -> list[Array]:
-    """Return the rows for words in any place, and those just before and after where there are."""
+    """Return the rows for words in any position, and any for those just before and just after."""
     near = (len(W2) - vocabulary) // 2
     cuts = [vocabulary, vocabulary + near] if near else []
     return list(np.split(W2, cuts))
 
 
-def _sum_turned(base: Array, others: list[Array], factor: float) -> Array:
-    """Return base + factor · Σ other·R, rows normalised, R the orthogonal matrix that fits best.
+def _sum_aligned(base: Array, others: list[Array], factor: float) -> Array:
+    """Return base + factor · Σ other·R, where R is the best-fitting orthogonal matrix.
 
-    A word and its own context vector need not point the same way: an axis on which words avoid
-    their likes (a negative eigenvalue of the PMI matrix) has opposite signs in the two. R is the
-    solution of the orthogonal Procrustes problem (Schönemann 1966). The others may have vectors for
-    the first words only.
+    All rows are normalised first. A word's vector in `base` and its context vectors need not point
+    the same way: an axis on which words avoid similar words (a negative eigenvalue of the PMI
+    matrix) has opposite signs in the two. R solves the orthogonal Procrustes problem (Schönemann
+    1966). The others may have vectors for the first words only.
     """
     base = unit_rows(base)
     total = base.copy()
@@ -83,14 +85,14 @@ def _sum_turned(base: Array, others: list[Array], factor: float) -> Array:
 
 
 def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
-    """Read the vectors of a trained run.
+    """Load the vectors of a trained run.
 
     Parameters
     ----------
     run
         The run folder.
     kind
-        Which vectors; by default those that the run names.
+        Which vectors; by default those set by the run's network.vectors.
 
     Raises
     ------
@@ -102,11 +104,11 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
     kind = kind or network.vectors
     if network.input == "concat" and kind in ("hidden", "sum"):
         raise RunError(
-            f"{run}: has no {kind} vectors, since its hidden layer sees several words at once; "
-            "expected --vectors input or output."
+            f"{run}: the run has no {kind} vectors, since its hidden layer sees several words at "
+            "once; expected --vectors input or output."
         )
     parameters = model.parameters
-    if model.config.loss.name == "class-softmax":  # the rows beyond the words are classes
+    if model.config.loss.name == "class-softmax":  # the rows after the words are classes
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
     composed = parameters._replace(E=model.composition.vectors(parameters.E))
     matrix = word_vectors(composed, network.activation, kind)
@@ -114,8 +116,8 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
 
 
 def _subwords(model: Model, kind: VectorKind) -> Subwords | None:
-    """Return what composes vectors of unknown words; None where nothing can."""
-    # What an unknown word predicts is not composed of its parts.
+    """Return the rows that compose vectors of unknown words; None if these cannot be composed."""
+    # Output vectors are not composed of parts.
     if kind == "output" or not isinstance(model.composition, SharedRows):
         return None
     settings, (E, W1, b1, _, _) = model.config.subwords, model.parameters

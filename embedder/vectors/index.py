@@ -1,8 +1,8 @@
-"""An approximate index of neighbours (HNSW, Malkov and Yashunin 2018), by the library usearch.
+"""Approximate nearest-neighbour index (HNSW, Malkov and Yashunin 2018), using usearch.
 
-Exact search looks at every word; an index looks at some thousands, whatever the vocabulary, and
-misses a few. It takes minutes to build for a million words and pays for itself in services that
-answer many single questions.
+Exact search compares a query with every word; an index compares it with a few thousand, whatever
+the vocabulary size, and misses a few neighbours. Building it takes minutes for a million words,
+which pays off in services that answer many single queries.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ _NEIGHBORS_CHECKED = 10
 
 
 class ApproximateIndex:
-    """Neighbours of words, found approximately.
+    """Approximate search for neighbours of words.
 
     Parameters
     ----------
     vectors
-        What was indexed.
+        The indexed vectors.
     library_index
-        usearch's, a key for each row.
+        The usearch index, whose keys are rows of the vectors.
 
     Examples
     --------
@@ -43,16 +43,17 @@ class ApproximateIndex:
     def build(
         cls, vectors: WordVectors, connectivity: int = 16, expansion: int = 128
     ) -> "ApproximateIndex":
-        """Index all vectors, on all cores.
+        """Index all vectors by cosine, on all cores.
 
         Parameters
         ----------
         vectors
-            What to index; by cosine.
+            The vectors to index.
         connectivity
-            Edges of a node: more find more and take more memory.
+            Edges per node: more give better recall and take more memory.
         expansion
-            Candidates that are kept in building and in searching: more find more and take longer.
+            Candidates tracked while building and searching: more give better recall and take
+            longer.
 
         Raises
         ------
@@ -71,7 +72,7 @@ class ApproximateIndex:
         return cls(vectors, index)
 
     def save(self, path: str | Path) -> None:
-        """Write the index; the vectors are not in it.
+        """Write the index to a file; load it together with the same vectors.
 
         Raises
         ------
@@ -82,31 +83,31 @@ class ApproximateIndex:
 
     @classmethod
     def load(cls, path: str | Path, vectors: WordVectors) -> "ApproximateIndex":
-        """Read an index of these vectors.
+        """Load an index of these vectors.
 
         Raises
         ------
         FormatError
-            If the file is no index, or one of other vectors.
+            If the file is not an index, or indexes other vectors.
         EmbedderError
             If usearch is not installed.
         """
         library = _library()
         try:
             found = library.Index.metadata(str(path))
-        except Exception as error:  # the library has no class for it
-            raise FormatError(f"{path}: no index of usearch ({error}).") from None
+        except Exception as error:  # the library has no error class of its own
+            raise FormatError(f"{path}: not a usearch index ({error}).") from None
         shape = (found["count_present"], found["dimensions"]) if found else None
         if shape != vectors.matrix.shape:
             raise FormatError(
-                f"{path}: an index of {shape}; expected one of these vectors, "
-                f"{vectors.matrix.shape}; make it again with: embedder index."
+                f"{path}: index of shape {shape}; expected the shape of these vectors, "
+                f"{vectors.matrix.shape}; rebuild it with: embedder index."
             )
         index = library.Index.restore(str(path))
         return cls(vectors, index)
 
     def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[list[Neighbor]]:
-        """Return the words nearest to each word, nearly always all of them.
+        """Return the words nearest to each word; a few may be missed.
 
         Raises
         ------
@@ -114,7 +115,7 @@ class ApproximateIndex:
             For an unknown word.
         """
         queries = np.stack([self._vectors.vector(word) for word in words])
-        # One more, since a word finds itself.
+        # One more, since a word is its own nearest neighbour.
         found = self._index.search(queries, min(count + 1, len(self._vectors)))
         keys = np.asarray(found.keys).reshape(len(words), -1)
         cosines = 1 - np.asarray(found.distances).reshape(len(words), -1)
@@ -129,7 +130,7 @@ class ApproximateIndex:
         ]
 
     def recall(self) -> float:
-        """Return the share of the true ten nearest that are found, over 200 words."""
+        """Return the share of the true ten nearest neighbours that are found, over 200 words."""
         rng = np.random.default_rng(0)
         size = min(_WORDS_CHECKED, len(self._vectors))
         words = [
@@ -150,6 +151,6 @@ def _library() -> Any:
         import usearch.index
     except ImportError:
         raise EmbedderError(
-            "An approximate index needs usearch: pip install 'embedder[index]'."
+            "An approximate index requires usearch; pip install 'embedder[index]'."
         ) from None
     return usearch.index

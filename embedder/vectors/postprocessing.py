@@ -1,9 +1,9 @@
-"""What may be done to trained vectors: scale, centre, remove common directions, round.
+"""Postprocessing of trained vectors: normalise, centre, remove dominant directions.
 
-normalise           to length 1
-centre              take off the mean
-all-but-the-top=N   centre, then take off the N directions of most variance (Mu and Viswanath
-2018); D/100 of them without a number
+normalise           scale to length 1
+centre              subtract the mean
+all-but-the-top=N   centre, then remove the N directions of highest variance (Mu and Viswanath
+2018); N is D/100 by default
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ DTYPES = ("float32", "float16", "int8")
 
 
 def postprocess(vectors: WordVectors, steps: Sequence[str]) -> WordVectors:
-    """Return vectors after the steps, in their order; the same object without any.
+    """Apply the steps in order and return the vectors; the same object if there are no steps.
 
     Raises
     ------
     FormatError
-        For a step that is not known.
+        For an unknown step.
     """
     if not steps:
         return vectors
@@ -36,7 +36,7 @@ def postprocess(vectors: WordVectors, steps: Sequence[str]) -> WordVectors:
         name = _SPELLINGS.get(name, name)
         if name not in (_CENTRE, _NORMALISE, _TOP) or (number and name != _TOP):
             raise FormatError(
-                f"{step}: no such step; expected {_NORMALISE}, {_CENTRE} or {_TOP}=N."
+                f"{step}: unknown step; expected {_NORMALISE}, {_CENTRE} or {_TOP}=N."
             )
         if number and not (number.isdecimal() and 0 < int(number) <= matrix.shape[1]):
             raise FormatError(
@@ -56,7 +56,7 @@ def _remove_top(centred: Array, count: int) -> None:
     for start in range(0, len(centred), _ROWS_PER_BATCH):
         rows = centred[start : start + _ROWS_PER_BATCH].astype(np.float64)
         covariance += rows.T @ rows
-    _, directions = np.linalg.eigh(covariance)  # variances grow
+    _, directions = np.linalg.eigh(covariance)  # in ascending order of variance
     top = directions[:, -count:].astype(np.float32)
     for start in range(0, len(centred), _ROWS_PER_BATCH):
         rows = centred[start : start + _ROWS_PER_BATCH]

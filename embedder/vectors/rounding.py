@@ -1,4 +1,4 @@
-"""Vectors as float16 or int8, and what is lost in rounding."""
+"""Round vectors to float16 or int8, and measure the loss."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ _NEIGHBORS_COMPARED = 10
 
 
 def int8_codes(matrix: Array) -> tuple[Array, Array]:
-    """Round to whole numbers from −127 to 127 times a scale for each dimension.
+    """Quantise to integers from −127 to 127, with one scale per dimension.
 
     Returns
     -------
@@ -33,12 +33,18 @@ def int8_codes(matrix: Array) -> tuple[Array, Array]:
 
 
 def rounded(vectors: WordVectors, dtype: str) -> WordVectors:
-    """Return the float32 that a file of this dtype would give back."""
+    """Return the float32 vectors that a file with this dtype would contain.
+
+    Raises
+    ------
+    FormatError
+        If a number is too large for float16.
+    """
     if dtype == "float16":
         largest = float(np.abs(vectors.matrix).max())
         if largest > float(np.finfo(np.float16).max):
             raise FormatError(
-                f"float16 holds no number as large as {largest:.3g}; normalise the vectors first."
+                f"float16 cannot represent {largest:.3g}; normalise the vectors first."
             )
         matrix = vectors.matrix.astype(np.float16).astype(np.float32)
     elif dtype == "int8":
@@ -50,12 +56,13 @@ def rounded(vectors: WordVectors, dtype: str) -> WordVectors:
 
 
 class RoundingLoss(NamedTuple):
-    """How far rounded vectors are from what they were.
+    """How far rounded vectors differ from the originals.
 
     ``cosine``
-        Mean cosine of a word's vector with itself rounded.
+        Mean cosine between a word's original and rounded vector.
     ``neighbors``
-        Share of the ten nearest words that are the same, over a thousand words drawn by seed.
+        Share of the ten nearest words that are the same, over a thousand words drawn with a fixed
+        seed.
     """
 
     cosine: float
@@ -63,7 +70,7 @@ class RoundingLoss(NamedTuple):
 
 
 def rounding_loss(before: WordVectors, after: WordVectors) -> RoundingLoss:
-    """Compare vectors with themselves rounded."""
+    """Compare original and rounded vectors, over a thousand words."""
     rng = np.random.default_rng(0)
     count = min(_WORDS_COMPARED, len(before))
     ids = np.sort(rng.choice(len(before), count, replace=False))

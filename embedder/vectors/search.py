@@ -1,7 +1,7 @@
-"""Exact search: the rows of a matrix that are most similar to queries, block by block.
+"""Exact nearest-neighbour search, block by block.
 
-A block of unit rows and its similarities stay in the cache, blocks go round the threads, and memory
-does not grow with the number of rows. The products are BLAS, on one thread each.
+A block of unit rows and its similarities fit the cache, threads share the blocks, and memory does
+not grow with the number of rows. Each product is a BLAS call on one thread.
 """
 
 import os
@@ -26,7 +26,7 @@ class Found(NamedTuple):
     ``ids (Q, k) int64``
         −1 where a query has fewer than k.
     ``scores (Q, k) float32``
-        Their cosines.
+        Their cosines; −∞ where there is no row.
     """
 
     ids: Array
@@ -36,16 +36,16 @@ class Found(NamedTuple):
 def over_blocks(
     matrix: Array, lengths: Array, work: Callable[[int, Array], None], first: int = 0
 ) -> None:
-    """Call `work(start, unit_rows)` for each block of a matrix, on as many threads as cores.
+    """Call `work(start, unit_rows)` for each block of a matrix, with one thread per core.
 
     Parameters
     ----------
     matrix : (V, D) float32
         The rows.
     lengths : (V,) float32
-        From `embedder.arrays.row_lengths`.
+        Row lengths from `embedder.arrays.row_lengths`.
     work
-        What is done with the unit rows from `start` on.
+        Called with the index of a block's first row and the block's unit rows.
     first
         The row to begin at.
     """
@@ -59,7 +59,7 @@ def over_blocks(
         visit(starts[0])
         return
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_cores()) as pool:
-        for _ in pool.map(visit, starts):  # raises what a visit raised
+        for _ in pool.map(visit, starts):  # re-raises exceptions
             pass
 
 
@@ -77,22 +77,22 @@ def nearest(
     Parameters
     ----------
     queries : (Q, D) float32
-        Of any length but 0.
+        Non-zero vectors of any length.
     matrix : (V, D) float32
         The rows.
     lengths : (V,) float32
-        From `embedder.arrays.row_lengths`.
+        Row lengths from `embedder.arrays.row_lengths`.
     count
         k.
     excluded
-        For each query the rows that may not be found.
+        The rows to exclude, for each query.
 
     Returns
     -------
     Found
-        Up to k rows a query.
+        Up to k rows per query.
     """
-    parts = [
+    batches = [
         _nearest(
             queries[start : start + _QUERIES_PER_BATCH],
             matrix,
@@ -102,7 +102,7 @@ def nearest(
         )
         for start in range(0, len(queries), _QUERIES_PER_BATCH)
     ]
-    return Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Found(*(np.concatenate(column) for column in zip(*batches, strict=True)))
 
 
 def _nearest(
@@ -122,17 +122,17 @@ def _nearest(
             scores[without[low:high, 0], without[low:high, 1] - start] = -np.inf
         promising = np.flatnonzero(scores.max(axis=1) > least)
         chosen, bound = scores[promising], least[promising, None]
-        which, places = np.nonzero(chosen > bound)
+        which, columns = np.nonzero(chosen > bound)
         if len(which) > 2 * count * len(promising):
-            # No more than the block's best `count` can be wanted.
-            columns = np.argpartition(-chosen, count - 1, axis=1)[:, :count]
-            which, places = np.repeat(np.arange(len(promising)), count), columns.ravel()
-        hits.append((promising[which], places + start, chosen[which, places]))
+            # At most the block's best `count` rows can be among the results.
+            best_columns = np.argpartition(-chosen, count - 1, axis=1)[:, :count]
+            which, columns = np.repeat(np.arange(len(promising)), count), best_columns.ravel()
+        hits.append((promising[which], columns + start, chosen[which, columns]))
 
     best = Found(np.full((Q, count), -1, np.int64), np.full((Q, count), -np.inf, np.float32))
     done, size = 0, _BLOCKS_FIRST * _ROWS_PER_BLOCK
     while done < len(matrix):
-        # In rounds of growing size: what a row must have at least is known better in each.
+        # Rounds of growing size: each tightens the lower bound for the scores of the next.
         over_blocks(matrix[: done + size], lengths, visit, done)
         done, size = done + size, _GROWTH * (done + size)
         best = _best(Q, count, [_hits_of(best), *hits])
@@ -153,8 +153,8 @@ def _best(Q: int, count: int, hits: list[tuple[Array, Array, Array]]) -> Found:
     queries, rows, scores = (np.concatenate(column) for column in zip(*hits, strict=True))
     order = np.lexsort((rows, -scores, queries))
     queries, rows, scores = queries[order], rows[order], scores[order]
-    places = np.arange(len(queries)) - np.searchsorted(queries, queries)
-    kept = (places < count) & (scores > -np.inf)  # which is what is excluded
-    found.ids[queries[kept], places[kept]] = rows[kept]
-    found.scores[queries[kept], places[kept]] = scores[kept]
+    ranks = np.arange(len(queries)) - np.searchsorted(queries, queries)
+    kept = (ranks < count) & (scores > -np.inf)  # excluded rows have a score of -inf
+    found.ids[queries[kept], ranks[kept]] = rows[kept]
+    found.scores[queries[kept], ranks[kept]] = scores[kept]
     return found

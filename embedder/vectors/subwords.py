@@ -1,4 +1,4 @@
-"""Vectors for words that a vocabulary lacks, from their character n-grams and other parts."""
+"""Vectors for out-of-vocabulary words, composed of their character n-grams and other parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -12,32 +12,32 @@ _ROUNDING = 1e-5
 
 
 class Layer(Protocol):
-    """What turns means of rows into vectors; see `embedder.vectors.from_run.HiddenLayer`."""
+    """Maps means of rows to vectors; see `embedder.vectors.from_run.HiddenLayer`."""
 
     def __call__(self, x: Array) -> Array:
         """Return the vectors (n, H) of means (n, D)."""
 
     def linear(self, x: Array) -> Array:
-        """Return about the same, as a linear function."""
+        """Return a linear approximation of them."""
 
 
 class Subwords(NamedTuple):
     """The rows that word vectors are composed of (Bojanowski et al. 2017).
 
     ``rows (R, D) float32``
-        A row a word, then a row a bucket of n-grams, then rows of other parts.
+        One row per word, then one row per n-gram bucket, then the rows of other parts.
     ``min_n, max_n``
-        Lengths of n-grams in characters; a `max_n` of 0 is none.
+        Lengths of n-grams in characters; a `max_n` of 0 disables n-grams.
     ``buckets``
-        How many there are.
+        Number of buckets, with or without a row.
     ``words``
         V.
     ``used (G,) int64``
-        The buckets that have rows, ascending; None if all have. Others count as zeros.
+        The buckets that have rows, ascending; None if all have one. Others count as zeros.
     ``parts``
-        The rows of a word's other parts.
+        The rows of each word's other parts.
     ``layer``
-        Makes vectors of the means; None if these are the vectors.
+        Maps the means to vectors; None if the means are the vectors.
     """
 
     rows: Array
@@ -50,22 +50,22 @@ class Subwords(NamedTuple):
     layer: Layer | None = None
 
     def ngrams(self, word: str) -> Array:
-        """Return the buckets of a word's n-grams, (n,) int64, in the order of their beginnings."""
+        """Return the buckets of a word's n-grams, (n,) int64, ordered by the n-grams' starts."""
         return list_ngrams([word], self.min_n, self.max_n, self.buckets)[1]
 
     def rows_of(self, word: str) -> tuple[Array, int]:
-        """Return the rows (n,) of a word's n-grams and parts, and how many of these it has."""
+        """Return the rows (n,) of a word's n-grams and parts, and the total with unused ones."""
         ngrams, parts = self.ngrams(word), self.parts.get(word, ())
         total = len(ngrams) + len(parts)
         if self.used is not None:
-            places = self._places(ngrams)
-            inside = places < len(self.used)
-            places, ngrams = places[inside], ngrams[inside]
-            ngrams = places[self.used[places] == ngrams]
+            indices = self._indices(ngrams)
+            inside = indices < len(self.used)
+            indices, ngrams = indices[inside], ngrams[inside]
+            ngrams = indices[self.used[indices] == ngrams]
         return np.concatenate([self.words + ngrams, np.array(parts, np.int64)]), total
 
     def compose_unknown(self, word: str) -> Array | None:
-        """Return an unknown word's vector, (D,) or (H,) float32; None if no part of it is known."""
+        """Return an unknown word's vector, (D,) or (H,) float32; None if no part has a row."""
         rows, total = self.rows_of(word)
         if not len(rows):
             return None
@@ -74,55 +74,55 @@ class Subwords(NamedTuple):
         return np.asarray(vectors[0], np.float32)
 
     def ngram_rows(self, rows_at_a_time: int) -> Iterator[tuple[int, Array]]:
-        """Yield the first bucket of consecutive ones that have rows, and these, as vectors."""
+        """Yield ranges of consecutive used buckets: the first bucket, and the rows as vectors."""
         used = np.arange(self.buckets) if self.used is None else self.used
         cuts = np.flatnonzero(np.diff(used) > 1) + 1
-        for run in np.split(np.arange(len(used)), cuts):
-            for start in range(0, len(run), rows_at_a_time):
-                some = run[start : start + rows_at_a_time] + self.words
+        for indices in np.split(np.arange(len(used)), cuts):
+            for start in range(0, len(indices), rows_at_a_time):
+                some = indices[start : start + rows_at_a_time] + self.words
                 yield int(used[some[0] - self.words]), self._as_vectors(self.rows[some])
 
     def word_rows(self, words: Sequence[str], vectors: Array, first: int) -> Array:
-        """Return words' own rows so that means with their n-grams' rows are given vectors.
+        """Return rows for words such that the means with their n-grams' rows equal given vectors.
 
         Parameters
         ----------
         words
-            Some of the vocabulary, one after the other.
+            Consecutive words of the vocabulary.
         vectors : (n, D)
-            Theirs.
+            Their vectors.
         first
-            The row of the first of them.
+            The row of the first word.
         """
         own = self._as_vectors(self.rows[first : first + len(words)])
         counts, ngrams = list_ngrams(words, self.min_n, self.max_n, self.buckets)
         sums = np.zeros_like(own)
         if len(ngrams):
-            shared = self._as_vectors(self.rows[self.words + self._places(ngrams)])
+            shared = self._as_vectors(self.rows[self.words + self._indices(ngrams)])
             some = counts > 0
             sums[some] = np.add.reduceat(shared, (np.cumsum(counts) - counts)[some])
         sizes = (1 + counts)[:, None].astype(np.float32)
-        missing = np.abs(vectors - (own + sums) / sizes).max(axis=1)
-        other = missing > _ROUNDING * np.abs(vectors).max(axis=1)
-        own[other] = (vectors * sizes - sums)[other]
+        errors = np.abs(vectors - (own + sums) / sizes).max(axis=1)
+        differs = errors > _ROUNDING * np.abs(vectors).max(axis=1)
+        own[differs] = (vectors * sizes - sums)[differs]
         return own
 
-    def _places(self, ngrams: Array) -> Array:
-        """Return which of the buckets in use each bucket (n,) is, or would be before."""
+    def _indices(self, ngrams: Array) -> Array:
+        """Return the index of each bucket (n,) among the used ones, or where to insert it."""
         return ngrams if self.used is None else np.searchsorted(self.used, ngrams)
 
     def _as_vectors(self, rows: Array) -> Array:
         return np.array(rows if self.layer is None else self.layer.linear(rows), np.float32)
 
     def compose(self, words: Sequence[str], first: int = 0) -> Array:
-        """Return the words' vectors, (n, D) float32: the means of their own and n-grams' rows.
+        """Return vectors of words, (n, D) float32: the means of their own and their n-grams' rows.
 
         Parameters
         ----------
         words
-            Some of the vocabulary, one after the other.
+            Consecutive words of the vocabulary.
         first
-            The row of the first of them.
+            The row of the first word.
         """
         from embedder.kernels.subwords import compose_words
 

@@ -1,4 +1,4 @@
-"""Trained word vectors: look up, neighbours, analogies, and files for other tools."""
+"""Trained word vectors: lookup, neighbours, analogies and export."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from embedder.vectors.subwords import Subwords
 
 
 class ComposedWarning(UserWarning):
-    """A word is unknown, and its vector is made of its parts' vectors."""
+    """A word is unknown, so its vector is composed of its parts."""
 
 
 class Neighbor(NamedTuple):
-    """A word and its cosine similarity to what was asked for."""
+    """A word and its cosine similarity to the query."""
 
     word: str
     similarity: float
@@ -33,11 +33,11 @@ class WordVectors:
     vocabulary
         The words, most frequent first.
     matrix : (V, D) float32
-        Their vectors; made read-only.
+        Their vectors; the attribute is a read-only view.
     repairs
-        What was wrong with the file that they come from, and what was done about it.
+        Problems that were fixed while reading the vectors from a file.
     subwords
-        What they are composed of, if they are: unknown words then have vectors too.
+        The rows that the vectors are composed of; unknown words then have vectors too.
 
     Examples
     --------
@@ -77,13 +77,13 @@ class WordVectors:
     def __getitem__(self, word: str) -> Array:
         """Return a word's vector, (D,) float32, read-only.
 
-        A word that the vocabulary lacks has one if vectors are composed of n-grams or other parts;
-        a `ComposedWarning` says so.
+        If vectors are composed of n-grams or other parts, a word outside the vocabulary has one
+        too, and a `ComposedWarning` is issued.
 
         Raises
         ------
         VocabularyError
-            For an unknown word, with near spellings.
+            For an unknown word; the message suggests similar spellings.
         """
         vector = self.vector(word)
         if word not in self:
@@ -95,7 +95,7 @@ class WordVectors:
         return vector
 
     def vector(self, word: str) -> Array:
-        """Return what `vectors[word]` does, without a warning.
+        """Return the same as `vectors[word]`, without a warning.
 
         Raises
         ------
@@ -111,13 +111,13 @@ class WordVectors:
         return np.asarray(self.matrix[self.vocabulary.id_of(word)])
 
     def is_composed(self, word: str) -> bool:
-        """Say whether a word is unknown and yet has a vector, composed of its parts."""
+        """Return whether a word is unknown but has a vector composed of its parts."""
         if word in self or self.subwords is None:
             return False
         return self.subwords.compose_unknown(word) is not None
 
     def with_composed(self, words: Sequence[str]) -> "WordVectors":
-        """Return these vectors and, behind them, those of unknown words that can be composed."""
+        """Return these vectors followed by those of unknown words that can be composed."""
         if self.subwords is None:
             return self
         new = [word for word in dict.fromkeys(words) if word not in self]
@@ -130,7 +130,7 @@ class WordVectors:
         return WordVectors(vocabulary, np.concatenate([self.matrix, np.stack(list(rows.values()))]))
 
     def similarity(self, a: str, b: str) -> float:
-        """Return the cosine of two words' vectors.
+        """Return the cosine similarity of two words.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class WordVectors:
         return np.asarray(unit_rows(self.vector(word)[None])[0])
 
     def neighbors(self, word: str, count: int = 10) -> list[Neighbor]:
-        """Return the words whose vectors have the largest cosine with a word's.
+        """Return the words with the highest cosine similarity to a word.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class WordVectors:
         return self.neighbors_of([word], count)[0]
 
     def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[list[Neighbor]]:
-        """Return the neighbours of many words, which is faster than one after another.
+        """Return the neighbours of many words, which is faster than one call per word.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class WordVectors:
         ]
 
     def save(self, path: str | Path, file_format: str | None = None) -> None:
-        """Write the vectors for other tools; see `embedder.vectors.formats.save`."""
+        """Write the vectors in a format of another tool; see `embedder.vectors.formats.save`."""
         from embedder.vectors.formats import save
 
         save(self, path, file_format)

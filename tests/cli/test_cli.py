@@ -33,16 +33,16 @@ def config_file(toy_tree, write):
     return write("toy.yaml", yaml.safe_dump(toy_tree))
 
 
-def fails(result, *said):
-    """One sentence to standard error and exit code 1 or 2, no traceback."""
+def fails(result, *messages):
+    """Check for exit code 1 or 2 and a message without a traceback."""
     assert result.exit_code in (1, 2), result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert "Traceback" not in result.output
-    for text in said:
+    for text in messages:
         assert text in result.output
 
 
-def test_train_ends_with_neighbours_accuracy_and_what_to_type_next(
+def test_train_ends_with_neighbours_accuracy_and_next_steps(
     invoke, config_file, toy_files, tmp_path
 ):
     run = tmp_path / "run"
@@ -62,9 +62,7 @@ def test_train_ends_with_neighbours_accuracy_and_what_to_type_next(
     assert yaml.safe_load((run / "config.yaml").read_text())["training"]["passes"] == 30
 
 
-def test_a_missing_analogy_file_does_not_fail_a_training_that_is_done(
-    invoke, config_file, tmp_path
-):
+def test_a_missing_analogy_file_does_not_fail_a_finished_training(invoke, config_file, tmp_path):
     result = invoke(
         "train",
         config_file,
@@ -105,7 +103,7 @@ def test_eval_prints_tables_and_writes_the_documented_json(invoke, toy_run, toy_
     assert f"{total['accuracy']:.3f}" in result.output
 
 
-def test_eval_takes_several_files_after_one_option(invoke, toy_run, toy_files, write):
+def test_eval_accepts_several_files_after_one_option(invoke, toy_run, toy_files, write):
     second = write("more.txt", ": mine\nking queen man woman\n")
     pairs = write("pairs.txt", "king queen 9\nking road 1\ncat cats 8\n")
     result = invoke("eval", toy_run, "--analogies", toy_files[1], second, "--similarity", pairs,
@@ -119,7 +117,7 @@ def test_eval_takes_several_files_after_one_option(invoke, toy_run, toy_files, w
     fails(invoke("eval", toy_run), "nothing to evaluate")
 
 
-def test_neighbors_and_analogy_answer(invoke, toy_run):
+def test_neighbors_and_analogy_print_answers(invoke, toy_run):
     result = invoke("neighbors", toy_run, "king", "paris", "-n", 3)
     assert [line for line in result.output.splitlines() if line.endswith(":")] == [
         "king:",
@@ -162,9 +160,7 @@ def test_training_a_language_model_ends_with_its_perplexity(invoke, config_file,
     assert {"network", "n-gram", "mixture,"} <= {row[0] for row in rows if row}
 
 
-def test_vectors_are_converted_and_questioned_wherever_they_are_from(
-    invoke, toy_run, toy_files, tmp_path
-):
+def test_vectors_of_any_format_are_converted_and_queried(invoke, toy_run, toy_files, tmp_path):
     files = [tmp_path / name for name in ("a.vec", "b.bin", "c.npy", "d.txt")]
     for source, target in zip([toy_run, *files], files, strict=False):
         result = invoke("convert", source, target)
@@ -176,7 +172,7 @@ def test_vectors_are_converted_and_questioned_wherever_they_are_from(
     assert "total" in invoke("eval", files[1], "--analogies", toy_files[1]).output
     twice = tmp_path / "twice.txt"
     twice.write_text("2 1\na 1\na 2\n")
-    assert "1 words stand twice" in invoke("convert", twice, tmp_path / "once.txt").output
+    assert "1 duplicate words" in invoke("convert", twice, tmp_path / "once.txt").output
     fails(invoke("neighbors", files[0], "king", "--vectors", "input"), "--vectors is for runs")
     fails(invoke("convert", toy_files[0], tmp_path / "no.txt"), "line 1")
 
@@ -203,7 +199,7 @@ def test_compare_shows_differences_with_intervals(invoke, toy_run, toy_files, wr
     fails(invoke("compare", toy_run, toy_run), "nothing to compare on")
 
 
-def test_eval_counts_the_top_k_after_post_processing_and_says_what_rounding_loses(
+def test_eval_counts_the_top_k_after_postprocessing_and_reports_the_rounding_loss(
     invoke, toy_run, toy_files, write, tmp_path
 ):
     words = [line.split("\t")[0] for line in (toy_run / "vocabulary.tsv").read_text().split("\n")]
@@ -224,21 +220,21 @@ def test_eval_counts_the_top_k_after_post_processing_and_says_what_rounding_lose
     assert found["outliers"]["group"]["sets"] == 3
     assert found["categories"]["c"]["categories"] == 2
     assert "analogies" in found["rounding"]
-    fails(invoke("eval", toy_run, "--analogies", toy_files[1], "--post", "x"), "x: no such step")
+    fails(invoke("eval", toy_run, "--analogies", toy_files[1], "--post", "x"), "x: unknown step")
 
 
-def test_export_rounds_and_says_how_near(invoke, toy_run, tmp_path):
+def test_export_rounds_and_reports_the_loss(invoke, toy_run, tmp_path):
     out = tmp_path / "v.safetensors"
     result = invoke("export", toy_run, out, "--post", "normalise", "--dtype", "int8")
     assert result.exit_code == 0
     assert "the mean cosine of a vector with the original is 0.99" in result.output
     fails(
         invoke("export", toy_run, tmp_path / "v.txt", "--dtype", "int8"),
-        "word2vec cannot hold int8; expected --format safetensors",
+        "word2vec cannot store int8; expected --format safetensors",
     )
 
 
-def test_unknown_words_of_a_fasttext_file_are_composed_and_said_to_be(invoke, rng, tmp_path):
+def test_unknown_words_of_a_fasttext_file_are_composed_and_reported(invoke, rng, tmp_path):
     words = ["king", "kingdom", "queen"]
     subwords = Subwords(rng.normal(size=(3 + 20, 4)).astype("f4"), 3, 5, 20, 3)
     vocabulary = Vocabulary(words, np.ones(3))
@@ -278,7 +274,7 @@ def test_phrases_are_printed_and_written_for_runs(invoke, toy_files, tmp_path):
     assert again.stdout.splitlines() == result.stdout.splitlines()[:4]
 
 
-def test_report_and_index_say_where_they_are(invoke, toy_run, toy_files, tmp_path):
+def test_report_and_index_print_their_paths(invoke, toy_run, toy_files, tmp_path):
     pytest.importorskip("altair", reason="altair is not installed")
     pytest.importorskip("usearch", reason="usearch is not installed")
     result = invoke(
@@ -288,7 +284,7 @@ def test_report_and_index_say_where_they_are(invoke, toy_run, toy_files, tmp_pat
     assert result.output == f"Wrote {tmp_path / 'r.html'}, and its charts to {tmp_path / 'r'}.\n"
     assert (tmp_path / "r" / "analogies.png").exists()
     result = invoke("index", toy_run, tmp_path / "i.usearch")
-    assert "of the ten nearest of 200 words" in result.output
+    assert "of the ten nearest neighbours of 200 words" in result.output
     word = (toy_run / "vocabulary.tsv").read_text().split("\n")[1].split("\t")[0]
     exact = invoke("neighbors", toy_run, word, "-n", 1).output
     assert (
@@ -303,7 +299,7 @@ def test_check_gradients_prints_a_table(invoke, config_file):
     assert result.output.count(" ok") == 5
 
 
-def test_mistakes_get_one_sentence(invoke, config_file, toy_run, write, tmp_path):
+def test_mistakes_are_reported_in_one_sentence(invoke, config_file, toy_run, write, tmp_path):
     out = ["--output", tmp_path / "new"]
     fails(invoke("train", tmp_path / "none.yaml"), "no such configuration file")
     fails(invoke("train"), "give either CONFIG or --resume RUN")
@@ -316,16 +312,16 @@ def test_mistakes_get_one_sentence(invoke, config_file, toy_run, write, tmp_path
     binary = write("binary.txt", b"\0\1\2")
     fails(invoke("train", config_file, *out, f"corpus.files={binary}"), "binary")
     fails(invoke("train", config_file, "--output", toy_run), "--overwrite")
-    fails(invoke("train", "--resume", tmp_path / "none"), "no run there")
+    fails(invoke("train", "--resume", tmp_path / "none"), "not a run")
     fails(invoke("train", "--resume", toy_run), "this run is finished")
     fails(invoke("neighbors", toy_run, "knig"), "'knig' is not in the vocabulary", "king")
-    fails(invoke("neighbors", tmp_path / "none", "king"), "no run there")
+    fails(invoke("neighbors", tmp_path / "none", "king"), "not a run")
     questions = write("bad.txt", ": a\nking queen man\n")
     fails(invoke("eval", toy_run, "--analogies", questions), "bad.txt, line 2")
     fails(invoke("export", toy_run, tmp_path / "no/such/folder/v.txt"), "cannot be written")
 
 
-def test_a_truncated_model_gets_one_sentence(invoke, toy_run, tmp_path):
+def test_a_truncated_model_is_reported_in_one_sentence(invoke, toy_run, tmp_path):
     run = Path(shutil.copytree(toy_run, tmp_path / "copy"))
     model = run / "model.safetensors"
     model.write_bytes(model.read_bytes()[:-100])
@@ -353,7 +349,7 @@ def test_help_imports_neither_numba_nor_numpy():
     assert not {"numba", "numpy", "pydantic", "yaml", "scipy"} & set(loaded.split())
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_resume(config_file, tmp_path):
+def test_ctrl_c_stops_cleanly_and_prints_how_to_resume(config_file, tmp_path):
     run = tmp_path / "run"
     arguments = ["train", config_file, "--output", run, "training.passes=100000"]
     process = subprocess.Popen([*PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
@@ -370,8 +366,8 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(config_file, tmp_path):
     assert list(run.glob("checkpoint-*.safetensors"))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits file sizes as Unix does")
-def test_a_disk_without_room_gets_one_sentence(config_file, tmp_path):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs Unix limits of file sizes")
+def test_a_full_disk_is_reported_in_one_sentence(config_file, tmp_path):
     import resource
 
     result = program(

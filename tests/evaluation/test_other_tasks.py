@@ -18,8 +18,8 @@ def vectors(rng):
     return WordVectors(Vocabulary(words, np.arange(30, 0, -1)), matrix.astype(np.float32))
 
 
-def compactness_place(vectors, words, outlier):
-    """Camacho-Collados and Navigli's definition, word for word."""
+def compactness_position(vectors, words, outlier):
+    """The definition of Camacho-Collados and Navigli, literally."""
     everything = [*words, outlier]
     scores = []
     for left_out in everything:
@@ -29,17 +29,17 @@ def compactness_place(vectors, words, outlier):
     return sorted(range(len(scores)), key=lambda i: scores[i]).index(len(words))
 
 
-def test_outliers_are_placed_as_the_paper_has_it(rng):
+def test_outlier_positions_are_those_of_the_paper(rng):
     words = [f"w{i}" for i in range(12)]
     vectors = WordVectors(Vocabulary(words, np.ones(12)), rng.normal(size=(12, 4)).astype("f4"))
-    places = [compactness_place(vectors, words[:5], outlier) for outlier in words[5:]]
+    positions = [compactness_position(vectors, words[:5], outlier) for outlier in words[5:]]
     result = evaluate_outliers(vectors, [Group("g", words[:5], words[5:])])
-    assert result.accuracy == pytest.approx(np.mean([place == 5 for place in places]))
-    assert result.opp == pytest.approx(np.mean(places) / 5)
+    assert result.accuracy == pytest.approx(np.mean([position == 5 for position in positions]))
+    assert result.opp == pytest.approx(np.mean(positions) / 5)
     assert (result.sets, result.total) == (7, 7)
 
 
-def test_outliers_of_clear_groups_are_found_and_unknown_ones_counted(vectors, write):
+def test_outliers_of_clear_groups_are_detected_and_unknown_ones_counted(vectors, write):
     path = write("g/one.txt", "a0\nA1\na2\nnil\n\nb0\nc0\nunknown\n").parent
     write("g/two.txt", "b1\r\nb2\r\n\r\nc3\r\n")
     result = evaluate_outliers(vectors, read_outliers(path))
@@ -58,7 +58,7 @@ def test_clear_categories_are_pure_and_mixed_ones_are_not(vectors, write):
     clear = write("clear.txt", "".join(f"{word}\t{word[0]}\n" for word in words) + "nil,a\n")
     result = evaluate_categories(vectors, read_categories(clear))
     assert result == (1.0, 3, 30, 31)
-    # Five words of c are said to be a: they are in the cluster of c.
+    # Three words each of b and c are labelled a, but lie in the clusters of b and c.
     mixed = write("mixed.txt", "".join(f"{w} {'a' if w[1] < '3' else w[0]}\n" for w in words))
     purity = evaluate_categories(vectors, read_categories(mixed)).purity
     assert purity == pytest.approx((10 + 7 + 7) / 30)
@@ -66,14 +66,15 @@ def test_clear_categories_are_pure_and_mixed_ones_are_not(vectors, write):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("a b c\n", "line 1"), ("a x\nb x\n", "at least two"), ("", "at least")]
+    ("content", "message"),
+    [("a b c\n", "line 1"), ("a x\nb x\n", "at least two"), ("", "at least")],
 )
-def test_a_bad_file_of_categories_is_named(write, content, said):
-    with pytest.raises(EvaluationError, match=said):
+def test_an_error_names_the_file_of_categories(write, content, message):
+    with pytest.raises(EvaluationError, match=message):
         read_categories(write("c.txt", content))
 
 
-def test_the_paired_bootstrap_is_drawing_questions(rng):
+def test_the_paired_bootstrap_agrees_with_resampling_questions(rng):
     first, second = rng.random(300) < 0.4, rng.random(300) < 0.5
     found = compare_answers(first, second)
     drawn = [rng.integers(0, 300, 300) for _ in range(4000)]
@@ -93,7 +94,7 @@ def test_equal_models_do_not_differ_and_better_ones_do():
     assert compare_answers(answers[:0], answers[:0]) is None
 
 
-def test_correlations_are_compared_on_drawn_pairs(rng):
+def test_correlations_are_compared_on_resampled_pairs(rng):
     scores = rng.normal(size=200)
     good, bad = scores + 0.3 * rng.normal(size=200), scores + 3 * rng.normal(size=200)
     found = compare_correlations(bad, good, scores)

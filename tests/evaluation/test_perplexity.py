@@ -10,7 +10,6 @@ from embedder.runs.checkpoint import load_model
 from embedder.training.train import train
 
 WINDOWS = {"source": "windows", "window": 2, "sides": "left"}
-SENTENCES = ["the queen sees the king", "strangers see", "the"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def language_model(toy_tree, tmp_path_factory):
 
 
 def naive_nats(model, text):
-    """Cross-entropy of every word but unknown ones' spelling, a word at a time."""
+    """Cross-entropy one word at a time; unknown words are predicted as <unk>."""
     E, W1, b1, W2, b2 = (array.astype(float) for array in model.parameters)
     ids = model.vocabulary.ids
     total, count = 0.0, 0
@@ -45,7 +44,7 @@ def naive_nats(model, text):
     return total / count
 
 
-def test_perplexity_is_that_of_a_plain_computation(language_model, write):
+def test_perplexity_agrees_with_a_naive_computation(language_model, write):
     words = language_model.vocabulary.words
     text = [" ".join(words[i : i + 7]) + " neverseen" for i in range(0, 60, 3)]
     path = write("text.txt", "\n".join(text))
@@ -55,7 +54,7 @@ def test_perplexity_is_that_of_a_plain_computation(language_model, write):
     assert (found.tokens, found.unknown, found.predicted) == (160, 20, 160)
 
 
-def test_a_model_of_counts_scores_text_too(toy_run, toy_files):
+def test_a_model_of_cooccurrences_scores_text(toy_run, toy_files):
     model = load_model(toy_run)
     found = evaluate_perplexity(model, str(toy_files[0]))
     assert 1 < found.perplexity < len(model.vocabulary)
@@ -72,9 +71,9 @@ def test_plain_text_is_scored_by_a_model_of_json_lines(language_model, write):
     assert plain == lines
 
 
-def test_text_without_a_known_word_is_refused(toy_run, write):
+def test_text_without_a_known_word_is_rejected(toy_run, write):
     model = load_model(toy_run)
-    with pytest.raises(VocabularyError, match="no word of the vocabulary"):
+    with pytest.raises(VocabularyError, match="no words in the vocabulary"):
         evaluate_perplexity(model, str(write("other.txt", "qqq zzz\n")))
     with pytest.raises(CorpusError, match="no such file"):
         evaluate_perplexity(model, "nowhere.txt")

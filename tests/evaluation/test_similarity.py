@@ -26,15 +26,15 @@ def test_tabs_commas_spaces_headings_and_comments_are_read(write):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [("a b 1\na b\n", "line 2"), ("a b 1\na b x\n", "line 2"), ("", "no pairs")],
 )
-def test_a_bad_file_is_named_with_its_line(write, content, said):
-    with pytest.raises(EvaluationError, match=said):
+def test_an_error_names_the_file_and_the_line(write, content, message):
+    with pytest.raises(EvaluationError, match=message):
         read_similarities(write("s.txt", content))
 
 
-def test_ranks_that_agree_give_one_and_unknown_pairs_are_counted(vectors, write):
+def test_equal_ranks_correlate_perfectly_and_unknown_pairs_are_counted(vectors, write):
     unit = vectors.unit_rows(np.arange(len(vectors)))
     lines = [f"W{i}\tw{i + 1}\t{unit[i] @ unit[i + 1]:.6f}\n" for i in range(20)]
     path = write("s.txt", "".join(lines) + "w1\tnil\t3\n")

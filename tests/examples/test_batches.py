@@ -14,7 +14,7 @@ from embedder.examples.batches import RowSampler
     st.integers(1, 60),
     st.sampled_from([0.0, 0.5, 1.0]),
 )
-def test_batches_hold_distinct_words_that_have_neighbours(totals, size, exponent):
+def test_batches_contain_distinct_words_that_have_neighbours(totals, size, exponent):
     totals = np.array(totals)
     sampler = RowSampler(totals, size, exponent, seed=3)
     for step in range(5):
@@ -38,7 +38,7 @@ def test_scaled_draws_are_unbiased_for_the_corpus(exponent):
     assert drawn.sum() / steps == pytest.approx(8, rel=0.02)
 
 
-def test_frequent_words_come_more_often():
+def test_frequent_words_are_drawn_more_often():
     totals = np.array([100.0] * 10 + [1.0] * 10)
     counts = np.zeros(20)
     sampler = RowSampler(totals, 2, 0.5, seed=1)
@@ -47,7 +47,7 @@ def test_frequent_words_come_more_often():
     assert counts[:10].mean() / counts[10:].mean() == pytest.approx(10, rel=0.15)
 
 
-def test_a_step_draws_the_same_whenever_it_is_asked():
+def test_a_draw_depends_only_on_the_seed_and_the_step():
     sampler = RowSampler(np.arange(1.0, 30.0), 5, 0.5, seed=2)
     later = sampler.draw(17)
     again = RowSampler(np.arange(1.0, 30.0), 5, 0.5, seed=2).draw(17)

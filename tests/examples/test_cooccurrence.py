@@ -65,7 +65,7 @@ def test_counts_agree_with_naive_windows(tmp_path_factory, sentences, window, sh
     np.testing.assert_allclose(found.column_totals(contexts), expected.sum(0), rtol=1e-6)
 
 
-def test_the_shapes_of_windows():
+def test_distance_weights():
     def weights(shape):
         return distance_weights(ExamplesConfig(window=4, window_weights=shape)).tolist()
 
@@ -106,16 +106,16 @@ def test_dropping_depends_on_the_seed_and_not_on_threads(tmp_path, rng):
     assert (found[0] != found[2]).any()
 
 
-def test_words_are_dropped_at_their_rate_and_windows_close_over_them(tmp_path):
+def test_words_are_dropped_at_their_rate_and_windows_span_the_gaps(tmp_path):
     sentence = [[0, 1, 2] * 4000]
     keep = np.array([1.0, 0.25, 1.0, 1.0, 1.0, 1.0])
     found = dense(count(sentence, tmp_path, keep, window=1, near=0))
-    # Between 0 and 2 there is a 1 in a quarter of the cases; else they are neighbours twice over.
+    # A 1 remains between 0 and 2 with probability 1/4; otherwise 0 has a 2 on both sides.
     assert found[0, 1] / 4000 == pytest.approx(0.25, abs=0.03)
     assert found[0, 2] / 4000 == pytest.approx(1.75, abs=0.03)
 
 
-def test_held_out_sentences_and_the_rest_make_the_whole(tmp_path, rng):
+def test_counts_of_held_out_sentences_and_of_the_rest_sum_to_the_whole(tmp_path, rng):
     sentences = long_text(rng)
     ids = stream(sentences)
     parts = [

@@ -8,7 +8,7 @@ V = 7
 
 
 def text(rng, n, order):
-    """Words that depend on the one before, with sentences that begin here and there."""
+    """Return contexts and words that depend on the one before, with random sentence starts."""
     words = np.empty(n, np.int32)
     for i in range(n):
         words[i] = (words[i - 1] * 2 + rng.integers(0, 3)) % V if i else 0
@@ -23,7 +23,7 @@ def text(rng, n, order):
 
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 @pytest.mark.parametrize("n", [12, 400])
-def test_probabilities_agree_with_dictionaries(rng, order, n):
+def test_probabilities_agree_with_the_naive_model(rng, order, n):
     contexts, words = text(rng, n, order)
     model = KneserNey(contexts, words, V)
     expected = naive.kneser_ney([tuple(c) for c in contexts.tolist()], words.tolist(), V)
@@ -34,7 +34,7 @@ def test_probabilities_agree_with_dictionaries(rng, order, n):
 
 
 @pytest.mark.parametrize("order", [1, 2, 4])
-def test_probabilities_add_up_to_one(rng, order):
+def test_probabilities_sum_to_one(rng, order):
     contexts, words = text(rng, 300, order)
     model = KneserNey(contexts, words, V)
     for context in [*contexts[:20], np.full(order - 1, 3, np.int32)]:
@@ -44,8 +44,8 @@ def test_probabilities_add_up_to_one(rng, order):
         assert (found > 0).all()
 
 
-def test_no_word_is_impossible_after_a_text_of_odd_counts():
-    """Few pairs stand twice and many three times: the formula would add to the former."""
+def test_irregular_counts_give_no_word_a_probability_of_zero():
+    """Few pairs occur twice and many three times: the formula would give a negative discount."""
     times = [2, 1, 1, 1, 1, 3, 3, 3, 3, 3, 4]
     words = np.repeat(np.arange(len(times), dtype=np.int32), times)
     contexts = np.where(words == 0, 0, 1).astype(np.int32)[:, None]  # 0 follows 0, twice
@@ -57,7 +57,7 @@ def test_no_word_is_impossible_after_a_text_of_odd_counts():
         assert found.sum() == pytest.approx(1, rel=1e-12)
 
 
-def test_the_weight_of_a_mixture_is_the_best_one(rng):
+def test_the_mixture_weight_maximises_the_likelihood(rng):
     one, other = rng.uniform(0.01, 1, (2, 500))
     found = mixture_weight(one, other)
 

@@ -45,14 +45,14 @@ def examples_of(batches):
 
 
 @pytest.mark.parametrize("shuffle_tokens", [1 << 20, 400])
-def test_a_pass_has_every_window_once(rng, shuffle_tokens):
+def test_a_pass_contains_every_window_once(rng, shuffle_tokens):
     ids = text(rng)
     settings = config(passes=1, shuffle_tokens=shuffle_tokens)
     batches = list(WindowStream(ids, vocabulary(), settings).batches())
     expected = Counter((tuple(c), int(t)) for c, t in naive.window_examples(ids, 2, False))
     found = examples_of(batches)
     if shuffle_tokens > len(ids):
-        # Pieces end windows: sixteen of them, each with two words on either side of its ends.
+        # Windows do not cross pieces: 16 of these, each with two words on either side of its ends.
         assert sum((expected - found).values()) <= 16 * 4
     assert sum(found.values()) == sum(expected.values())
     assert Counter(t for _, t in found.elements()) == Counter(t for _, t in expected.elements())
@@ -64,7 +64,8 @@ def test_words_predict_their_neighbours(rng):
     found = examples_of(stream.batches())
     pairs = Counter((centre, neighbour) for centre, neighbour, _, _ in pairs_of(ids))
     assert sum(found.values()) == pytest.approx(sum(pairs.values()), rel=0.03)
-    assert stream.steps_per_pass == pytest.approx(sum(pairs.values()) / 64, rel=0.4)  # no ends
+    # An estimate: it ignores sentence ends.
+    assert stream.steps_per_pass == pytest.approx(sum(pairs.values()) / 64, rel=0.4)
 
 
 def pairs_of(ids):
@@ -82,7 +83,7 @@ def test_progress_rises_to_one_and_passes_end_at_whole_numbers(rng):
     assert all(len(batch.inputs) <= 64 for batch in batches)
 
 
-def test_the_order_is_random_and_another_in_each_pass(rng):
+def test_the_order_is_random_and_differs_between_passes(rng):
     batches = list(WindowStream(text(rng), vocabulary(), config()).batches())
     half = next(i for i, batch in enumerate(batches) if batch.passes == 1) + 1
     first, second = (
@@ -91,10 +92,10 @@ def test_the_order_is_random_and_another_in_each_pass(rng):
     )
     assert first.tolist() != second.tolist()
     assert sorted(first) == sorted(second)
-    assert np.abs(np.diff(first)).mean() > 3  # neighbours of the text are no neighbours here
+    assert np.abs(np.diff(first)).mean() > 3  # neighbours in the text are apart
 
 
-def test_a_stream_goes_on_from_any_position(rng):
+def test_a_stream_resumes_from_any_position(rng):
     ids = text(rng)
     settings = config(shuffle_tokens=700, subsample=1e-2, dynamic=True)
     whole = list(WindowStream(ids, vocabulary(), settings).batches())
@@ -113,7 +114,7 @@ def test_a_stream_goes_on_from_any_position(rng):
             assert one.progress == pytest.approx(other.progress)
 
 
-def test_dropped_words_are_others_in_each_pass(rng):
+def test_each_pass_drops_other_occurrences(rng):
     stream = WindowStream(text(rng), vocabulary(), config(subsample=1e-3))
     found = [Counter(), Counter()]
     for batch in stream.batches():
@@ -122,7 +123,7 @@ def test_dropped_words_are_others_in_each_pass(rng):
     assert found[0].total() < 0.5 * 2700
 
 
-def test_windows_across_sentences_have_no_gaps_but_at_the_ends(rng):
+def test_windows_across_sentences_have_gaps_only_at_the_ends_of_pieces(rng):
     ids = text(rng)
     settings = config(shuffle_tokens=1 << 20, across_sentences=True, passes=1)
     batches = list(WindowStream(ids, vocabulary(), settings).batches())
@@ -147,7 +148,7 @@ def test_a_text_is_split_by_the_number_of_words(rng, tmp_path):
     split = split_text(ids, vocabulary(), config(validation={"split": [1000, 500]}), tmp_path)
     assert [int((part >= 0).sum()) for part in split[:2]] == [1000, 500]
     np.testing.assert_array_equal(np.concatenate(split), ids)
-    with pytest.raises(CorpusError, match="asks for 9,000 words"):
+    with pytest.raises(CorpusError, match="requires 9,000 words"):
         split_text(ids, vocabulary(), config(validation={"split": [8000, 1000]}), tmp_path)
 
 
@@ -160,7 +161,7 @@ def test_a_fraction_holds_out_whole_sentences(rng, tmp_path):
     assert split.test is None
 
 
-def test_files_of_their_own_validate(tmp_path, write):
+def test_validation_files_are_encoded_with_the_vocabulary(tmp_path, write):
     path = write("held-out.txt", "w3 w1 nothing w4\nw2\n")
     split = split_text(
         np.zeros(5, np.int32), vocabulary(), config(validation={"files": [str(path)]}), tmp_path

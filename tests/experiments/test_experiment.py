@@ -58,7 +58,7 @@ def test_a_grid_is_every_combination_with_every_seed(describe):
     assert len({run.config.output for run in runs}) == 8
 
 
-def test_a_random_sample_is_drawn_by_its_seed_and_within_its_ranges(describe):
+def test_a_random_sample_depends_on_its_seed_and_stays_within_its_ranges(describe):
     keys = {
         "training.learning_rate": {"low": 1e-3, "high": 1e-1, "log": True},
         "examples.window": {"low": 2, "high": 9, "whole": True},
@@ -75,7 +75,7 @@ def test_a_random_sample_is_drawn_by_its_seed_and_within_its_ranges(describe):
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("parts", "message"),
     [
         ({}, "expected one of grid, list, random and optuna"),
         ({"grid": {"a": [1]}, "list": [{}]}, "expected one of grid, list, random and optuna"),
@@ -83,16 +83,16 @@ def test_a_random_sample_is_drawn_by_its_seed_and_within_its_ranges(describe):
         ({"grid": {"network.hidden": ["many"]}}, "expected a valid integer"),
         ({"grid": {"network.hidden": []}}, "grid"),
         ({"list": [{}], "seed": 1}, r"seed: unknown key. Did you mean 'seeds'\?"),
-        ({"random": {"runs": 1, "keys": {"a": {"low": 2, "high": 1}}}}, "low at most high"),
+        ({"random": {"runs": 1, "keys": {"a": {"low": 2, "high": 1}}}}, "low ≤ high"),
         ({"list": [{"network": 3}]}, "network"),
     ],
 )
-def test_a_mistake_gets_one_sentence(describe, parts, said):
-    with pytest.raises(ConfigError, match=said):
+def test_a_mistake_is_reported_in_one_sentence(describe, parts, message):
+    with pytest.raises(ConfigError, match=message):
         plan(load_experiment(describe(**parts)))
 
 
-def test_names_of_runs_stay_below_their_folder_whatever_is_varied():
+def test_names_of_runs_stay_below_their_folder_for_any_value():
     for value in ("../../etc", "/root", "..", "a/b\\c", "x" * 300, "naïve"):
         name = run_name({"corpus.files": value}, 1)
         assert "/" not in name
@@ -124,7 +124,7 @@ def test_an_experiment_writes_results_and_the_best_configuration(describe):
     assert "analogies-against-training.passes.svg" in drawn
 
 
-def test_keys_with_values_that_are_no_numbers_are_drawn_too(describe):
+def test_keys_with_non_numeric_values_are_plotted(describe):
     pytest.importorskip("altair", reason="altair is not installed")
     grid = {"training.optimizer": ["adam", "sgd"], "examples.window": [2, 5]}
     described = load_experiment(describe(grid=grid))
@@ -133,7 +133,7 @@ def test_keys_with_values_that_are_no_numbers_are_drawn_too(describe):
     assert "adam" in drawn.read_text()
 
 
-def test_what_is_done_is_not_done_again_and_what_is_missing_is(describe, monkeypatch):
+def test_finished_runs_are_skipped_and_missing_ones_are_trained(describe, monkeypatch):
     path = describe(grid={"examples.window": [2, 5]})
     described = load_experiment(path)
     first = run_experiment(described, quiet=True)
@@ -153,7 +153,7 @@ def test_what_is_done_is_not_done_again_and_what_is_missing_is(describe, monkeyp
     assert [r.metrics["analogies"] for r in again] == [r.metrics["analogies"] for r in first]
 
 
-def test_an_interrupted_experiment_goes_on_where_it_stopped(describe, monkeypatch):
+def test_an_interrupted_experiment_resumes_where_it_stopped(describe, monkeypatch):
     described = load_experiment(describe(list=[{}], overrides={"training.passes": 6}))
     whole = run_experiment(described, quiet=True)
     shutil.rmtree(described.output)
@@ -177,21 +177,21 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(describe, monkeypatc
     assert rows[0].metrics["analogies"] == whole[0].metrics["analogies"]
 
 
-def test_a_folder_with_another_configuration_is_refused(describe):
+def test_a_folder_with_another_configuration_is_rejected(describe):
     run_experiment(load_experiment(describe(list=[{}])), quiet=True)
     other = load_experiment(describe(list=[{}], overrides={"training.passes": 2}))
-    with pytest.raises(RunError, match="holds a run of another configuration"):
+    with pytest.raises(RunError, match="contains a run with another configuration"):
         run_experiment(other, quiet=True)
 
 
-def test_runs_share_the_corpus_and_its_counts_to_the_same_bits(describe, make_toy_config, tmp_path):
+def test_runs_from_a_shared_cache_are_bit_identical(describe, make_toy_config, tmp_path):
     from embedder.runs.checkpoint import load_model
     from embedder.training.train import train
 
     cache = Cache(tmp_path / "c")
     plain = make_toy_config("plain", training={"passes": 2}, validation={"fraction": 0.1})
     train(plain, quiet=True)
-    for name in ("makes", "finds"):
+    for name in ("builds", "reuses"):
         config = make_toy_config(name, training={"passes": 2}, validation={"fraction": 0.1})
         train(config, quiet=True, cache=cache)
         for a, b in zip(
@@ -203,12 +203,12 @@ def test_runs_share_the_corpus_and_its_counts_to_the_same_bits(describe, make_to
         kinds = sorted(entry.name.partition("-")[0] for entry, _ in cache.entries())
         assert kinds == ["corpus", "counts", "counts"]
     other = make_toy_config("other", training={"passes": 1}, network={"dimension": 8, "hidden": 8})
-    train(other, quiet=True, cache=cache)  # without validation: other counts, the same corpus
+    train(other, quiet=True, cache=cache)  # without validation: different counts, the same corpus
     kinds = sorted(entry.name.partition("-")[0] for entry, _ in cache.entries())
     assert kinds == ["corpus", "counts", "counts", "counts"]
 
 
-def test_an_address_is_of_the_contents_and_the_settings(write):
+def test_an_address_depends_on_the_contents_and_the_settings(write):
     one, same = write("a.txt", "a b"), write("b.txt", "a b")
     other = write("c.txt", "a c")
     names = [address("corpus", {}, [Source(str(p), p)]) for p in (one, same, other)]
@@ -217,7 +217,7 @@ def test_an_address_is_of_the_contents_and_the_settings(write):
     assert address("corpus", {}, [Source("standard input", None)]) is None
 
 
-def test_a_cache_forgets_what_was_not_used_for_longest(tmp_path):
+def test_a_cache_removes_the_least_recently_used_entries(tmp_path):
     cache = Cache(tmp_path / "c", limit=250)
 
     def make(folder):
@@ -235,7 +235,7 @@ def test_a_cache_forgets_what_was_not_used_for_longest(tmp_path):
     assert cache.entries() == []
 
 
-def test_what_fails_while_it_is_made_leaves_no_entry(tmp_path):
+def test_an_entry_that_cannot_be_built_is_not_stored(tmp_path):
     cache = Cache(tmp_path / "c")
 
     def fail(folder):
@@ -260,7 +260,7 @@ def test_tables_show_means_and_deviations():
         best_row(rows, "x")
 
 
-def test_ranges_are_drawn_evenly_in_the_logarithm(rng):
+def test_ranges_are_drawn_uniformly_in_the_logarithm(rng):
     drawn = [Range(low=1, high=10_000, log=True).draw(rng) for _ in range(2000)]
     assert 0.45 < np.mean([value < 100 for value in drawn]) < 0.55
     assert isinstance(Range(low=1, high=5, whole=True).draw(rng), int)
@@ -273,7 +273,7 @@ def test_the_command_runs_an_experiment_and_shows_the_table(describe, tmp_path):
     result = CliRunner().invoke(main, ["run", str(path), "--quiet"])
     assert result.exit_code == 0, result.output
     assert "[2 of 2] window-4_seed-1: trained in" in result.output
-    assert "The best by analogies: embedder train" in result.output
+    assert "Best setting by analogies: embedder train" in result.output
     shown = CliRunner().invoke(main, ["cache"]).output
     assert "in 3 entries of" in shown
     assert "Removed" in CliRunner().invoke(main, ["cache", "--clear"]).output
@@ -299,7 +299,7 @@ def searched(describe):
     return make
 
 
-def test_optuna_proposes_settings_and_goes_on_where_it_stopped(searched):
+def test_optuna_proposes_settings_and_resumes_where_it_stopped(searched):
     rows = run_experiment(searched(3), quiet=True)
     assert len(rows) == 3
     assert all(1e-4 <= row.setting["training.learning_rate"] <= 1e-1 for row in rows)
@@ -314,7 +314,14 @@ def test_optuna_proposes_settings_and_goes_on_where_it_stopped(searched):
     )
 
 
-def test_an_interrupted_trial_is_taken_up_again(searched, monkeypatch):
+def test_a_search_without_its_metric_is_refused(searched):
+    with pytest.raises(ConfigError, match=r"best_by: no run has analogies; a search requires"):
+        run_experiment(
+            searched(2, overrides={"training.passes": 1, "evaluation.analogies": []}), quiet=True
+        )
+
+
+def test_an_interrupted_trial_is_repeated(searched, monkeypatch):
     original = experiments.train
     calls = []
 
@@ -332,27 +339,27 @@ def test_an_interrupted_trial_is_taken_up_again(searched, monkeypatch):
     assert len(rows) == 2
 
 
-def test_hopeless_trials_are_cut_short_and_left_out(searched, monkeypatch):
-    told = []
+def test_poor_trials_are_pruned_and_left_out(searched, monkeypatch):
+    lines = []
     described = searched(
         12,
         optuna={"pruning": True},
         overrides={"training.passes": 6, "validation.fraction": 0.1},
         best_by="perplexity",
     )
-    rows = run_experiment(described, told.append, quiet=True)
-    cut = [line for line in told if line.endswith("cut short")]
-    assert len(cut) > 0
-    assert len(rows) == 12 - len(cut)
-    monkeypatch.setattr(experiments, "train", None)  # nothing is left to do
+    rows = run_experiment(described, lines.append, quiet=True)
+    pruned = [line for line in lines if line.endswith(": pruned")]
+    assert len(pruned) > 0
+    assert len(rows) == 12 - len(pruned)
+    monkeypatch.setattr(experiments, "train", None)  # everything is finished
     assert run_experiment(described, quiet=True) == rows
 
 
 def test_pruning_without_validation_is_an_error(searched):
-    with pytest.raises(ConfigError, match=r"optuna\.pruning: needs validation"):
+    with pytest.raises(ConfigError, match=r"optuna\.pruning: requires validation"):
         run_experiment(searched(2, optuna={"pruning": True}), quiet=True)
 
 
 def test_a_seed_among_the_settings_is_an_error(describe):
-    with pytest.raises(ConfigError, match=r"training\.seed: expected the experiment's `seeds`"):
+    with pytest.raises(ConfigError, match=r"training\.seed: cannot be a setting"):
         plan(load_experiment(describe(grid={"training.seed": [1, 2]})))

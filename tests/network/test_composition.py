@@ -27,7 +27,7 @@ def compose(make_toy_config, vocabulary):
     return make
 
 
-def test_without_subwords_words_have_a_row_each(compose):
+def test_without_subwords_each_word_has_one_row(compose):
     assert compose() == OwnRows(len(WORDS))
 
 
@@ -49,9 +49,9 @@ def test_buckets_that_no_word_uses_have_no_rows(compose):
     assert few.height <= many.height < 150
 
 
-def test_parts_are_rows_behind_the_ngrams(compose):
+def test_rows_of_parts_follow_those_of_ngrams(compose):
     found = compose(LEMMAS, max_n=4, buckets=50)
-    assert found.parts == ["past", "talk", "walk"]  # "ran" is no word of the text
+    assert found.parts == ["past", "talk", "walk"]  # "ran" is not in the vocabulary
     first = len(WORDS) + len(found.buckets)
     row_of = {name: first + i for i, name in enumerate(found.parts)}
     for i, word in enumerate(WORDS):
@@ -65,7 +65,7 @@ def test_parts_are_rows_behind_the_ngrams(compose):
     assert len(only.buckets) == 0
 
 
-def test_occurrences_are_of_the_words_that_have_a_row(compose, vocabulary):
+def test_occurrences_are_summed_over_the_words_of_a_row(compose, vocabulary):
     found = compose(LEMMAS, max_n=3, buckets=60)
     expected = np.zeros(found.height, int)
     for i, count in enumerate(vocabulary.counts):
@@ -74,13 +74,13 @@ def test_occurrences_are_of_the_words_that_have_a_row(compose, vocabulary):
     np.testing.assert_array_equal(found.occurrences, expected)
 
 
-def test_the_start_composes_given_vectors_and_shares_what_words_have_in_common(rng, compose):
+def test_fitted_rows_reproduce_vectors_and_share_what_words_have_in_common(rng, compose):
     found = compose(max_n=6)
     frequent = found._replace(occurrences=found.occurrences * 10**7)
     vectors = rng.normal(size=(len(WORDS), 4)).astype(np.float32)
     E = frequent.fit(vectors)
     np.testing.assert_allclose(frequent.vectors(E), vectors, atol=1e-3)
-    # walked, talked and walk are alike; what talk is then follows.
+    # walk, walked, talk and talked are alike: their shared rows alone predict talk.
     vectors[:] = 0
     vectors[:4, 0] = 1
     guess = frequent.fit(vectors)
@@ -89,21 +89,21 @@ def test_the_start_composes_given_vectors_and_shares_what_words_have_in_common(r
     assert abs(frequent.vectors(guess)[6]).max() < 0.3
 
 
-def test_words_that_are_rare_start_from_what_they_share(rng, compose):
+def test_rare_words_start_near_zero(rng, compose):
     found = compose(max_n=6)
     rare = found._replace(occurrences=np.ones_like(found.occurrences))
     vectors = rng.normal(size=(len(WORDS), 4)).astype(np.float32)
     assert np.abs(rare.vectors(rare.fit(vectors))).max() < 0.05
 
 
-def test_the_digest_notices_other_parts(compose):
+def test_the_digest_depends_on_parts_and_ngrams(compose):
     same = [compose(LEMMAS, max_n=3).digest() for _ in range(2)]
     assert same[0] == same[1]
     assert compose(LEMMAS | {"a": ("walk",)}, max_n=3).digest() != same[0]
     assert compose(LEMMAS, max_n=4).digest() != same[0]
 
 
-def test_parts_read_back(write, tmp_path):
+def test_parts_are_read_back_as_saved(write, tmp_path):
     path = write("l.tsv", "walked\twalk\r\n\ntalked\ttalk\tpast\nwalked\tverb\n")
     found = read_word_parts(path)
     assert found == {"walked": ("walk", "verb"), "talked": ("talk", "past")}
@@ -112,13 +112,13 @@ def test_parts_read_back(write, tmp_path):
 
 
 @pytest.mark.parametrize("line", ["walked", "walked walk", "\twalk", "walked\t", "walked\ta\t\tb"])
-def test_a_line_without_parts_is_named(write, line):
+def test_a_malformed_line_is_reported_by_its_number(write, line):
     with pytest.raises(VocabularyError, match=r"l\.tsv, line 2: expected 'word<TAB>part"):
         read_word_parts(write("l.tsv", f"a\tb\n{line}\n"))
 
 
-def test_a_file_of_other_words_is_an_error_that_says_so(compose):
-    with pytest.raises(VocabularyError, match="no word of the vocabulary is in it"):
+def test_a_file_without_a_word_of_the_vocabulary_is_an_error(compose):
+    with pytest.raises(VocabularyError, match="contains no word of the vocabulary"):
         compose({"Walk": ("walk",)})
 
 
@@ -145,6 +145,6 @@ def test_a_file_of_other_words_is_an_error_that_says_so(compose):
         ),
     ],
 )  # fmt: skip
-def test_settings_that_do_not_fit_together_are_named(make_toy_config, sections, message):
+def test_incompatible_settings_are_reported(make_toy_config, sections, message):
     with pytest.raises(ConfigError, match=message):
         make_toy_config(**sections)

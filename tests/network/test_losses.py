@@ -32,7 +32,7 @@ def example(rng, config, threads=2):
     return parameters, features, targets, loss
 
 
-def test_a_configuration_names_its_loss(rng):
+def test_a_configuration_selects_its_loss(rng):
     kinds = {"softmax": Softmax, "class-softmax": ClassSoftmax, "nce": SampledLoss}
     for name, kind in kinds.items():
         assert isinstance(example(rng, LossConfig(name=name))[-1], kind)
@@ -56,7 +56,7 @@ def test_class_softmax_agrees_with_numpy(rng, classes, threads):
 
 
 @pytest.mark.parametrize("name", ["softmax", "class-softmax"])
-def test_probabilities_of_all_words_add_up_to_one(rng, name):
+def test_probabilities_of_all_words_sum_to_one(rng, name):
     parameters, features, *_ = example(rng, LossConfig(name=name))
     loss = make_loss(LossConfig(name=name), COUNTS, parameters, V, 2, 3)
     same = np.repeat(features[:1], V, axis=0)
@@ -66,7 +66,7 @@ def test_probabilities_of_all_words_add_up_to_one(rng, name):
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 @pytest.mark.parametrize("name", ["class-softmax", "sampled-softmax", "nce"])
-def test_steps_follow_the_gradient_as_the_optimizer_says(rng, name, optimizer):
+def test_steps_apply_the_optimizers_rule_to_the_gradient(rng, name, optimizer):
     config = LossConfig(name=name, samples=20)
     parameters, features, targets, loss = example(rng, config)
     recorder = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
@@ -78,7 +78,7 @@ def test_steps_follow_the_gradient_as_the_optimizer_says(rng, name, optimizer):
     expected, _, _ = naive.optimizer_step(
         optimizer, before, gradient, 0.0, 0.0, 1, 0.1, (0.9, 0.999), 1e-8
     )
-    moved = np.abs(gradient).sum(1) > 1e-9  # Adam moves rows by their signs alone
+    moved = np.abs(gradient).sum(1) > 1e-9  # Adam's first step depends only on signs
     np.testing.assert_allclose(parameters.W2[moved], expected[moved], rtol=1e-6, atol=1e-9)
     untouched = np.abs(gradient).sum(1) == 0
     np.testing.assert_array_equal(parameters.W2[untouched], before[untouched])

@@ -30,7 +30,7 @@ def gradients(parameters, rows, targets, batch):
 
 
 def naive_gradients(parameters, rows, dense):
-    """Loss and gradients of the whole network, ∂J/∂E scattered to its rows."""
+    """Return the loss and gradients of the whole network, with ∂J/∂E scattered to its rows."""
     E, W1, b1, W2, b2 = parameters
     h = naive.hidden_forward(E[rows], W1, b1, "sigmoid")
     loss, d_h, d_W2, d_b2 = naive.softmax(h, W2, b2, dense)
@@ -41,7 +41,7 @@ def naive_gradients(parameters, rows, dense):
 
 
 def test_window_gradients_sum_to_the_cooccurrence_gradient(rng):
-    """J depends on the corpus only through the weighted counts: one step holds all windows."""
+    """J depends on the corpus only through the weighted counts: one step covers all windows."""
     sentences = [rng.integers(0, V, rng.integers(2, 12)).tolist() for _ in range(30)]
     weights = [1.0, 0.5, 0.25]
     counts = naive.cooccurrences(sentences, V, weights)
@@ -100,7 +100,7 @@ def test_a_spectral_start_begins_at_the_factorisation(rng, activation, hidden):
     h = naive.hidden_forward(parameters.E, parameters.W1, parameters.b1, activation)
     k = min(4, hidden)
     expected = left[:, :k] @ right[words, :k].T
-    # The activation bends what is not infinitely small.
+    # Up to the nonlinearity of the activation.
     assert np.abs(h @ parameters.W2.T - expected).max() < 0.25 * np.abs(expected).max()
 
 
@@ -119,7 +119,7 @@ def test_the_four_kinds_of_vectors(rng):
     )
 
 
-def test_words_with_contexts_apart_have_their_outputs_added(rng):
+def test_output_vectors_of_a_words_contexts_are_summed(rng):
     p = random_parameters(rng)
     near = 3
     p = p._replace(W2=rng.normal(size=(V + 2 * near, H)), b2=np.zeros(V + 2 * near))
@@ -139,8 +139,8 @@ def test_words_with_contexts_apart_have_their_outputs_added(rng):
 
 @pytest.mark.parametrize("inputs", ["mean", "concat"])
 @pytest.mark.parametrize("direct", [False, True])
-def test_gradients_under_dropout_are_those_of_the_thinned_network(rng, inputs, direct):
-    """The masks follow from the step's number: its loss, for finite differences, is a function."""
+def test_gradients_under_dropout_are_those_of_the_masked_network(rng, inputs, direct):
+    """The step's number determines the masks, so that finite differences are well defined."""
     config = NetworkConfig(input=inputs, dimension=D, hidden=H, direct=direct, dropout=0.4)
     K = 3
     vectors = K if inputs == "concat" else 1
@@ -170,7 +170,7 @@ def test_gradients_under_dropout_are_those_of_the_thinned_network(rng, inputs, d
             assert found[name].reshape(-1)[i] == pytest.approx(difference, abs=1e-6)
 
 
-def test_dropout_leaves_the_mean_and_other_steps_drop_others(rng):
+def test_dropout_preserves_the_mean(rng):
     config = NetworkConfig(dimension=D, hidden=H, dropout=0.25)
     network = Network(config, random_parameters(rng), 5, threads=2, seed=4)
     values = np.ones((200, 100))

@@ -49,14 +49,14 @@ def test_a_run_has_all_its_charts_in_the_page_and_as_pictures(page):
         assert (pictures / f"{name}.svg").read_text().startswith("<svg")
 
 
-def test_the_page_asks_nothing_of_the_network(page):
+def test_the_page_makes_no_network_requests(page):
     text = page.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
     text = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)  # the libraries' own code
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=(?![\"']?data:)", text)
 
 
-def test_a_file_of_vectors_has_a_page_without_training(rng, tmp_path):
+def test_the_page_of_a_file_of_vectors_has_no_training_charts(rng, tmp_path):
     words = [*HOSTILE, *(f"w{i}" for i in range(20))]
     vectors = WordVectors(Vocabulary(words, np.ones(28)), rng.normal(size=(28, 4)).astype("f4"))
     vectors.save(tmp_path / "v.safetensors")
@@ -66,14 +66,14 @@ def test_a_file_of_vectors_has_a_page_without_training(rng, tmp_path):
     found = specifications(page)
     assert list(found) == ["map"]
     assert found["map"]["words"][: len(HOSTILE)] == HOSTILE
-    # Nothing of a word is markup: neither where it is data, nor in the table of neighbours.
+    # No word becomes markup, neither in the data nor in the table of neighbours.
     text = page.read_text(encoding="utf-8")
     assert "<script>alert" not in text
     assert "<b>" not in text.replace("<body>", "")
     assert "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-def test_words_that_are_unknown_are_an_error(toy_run, tmp_path):
+def test_unknown_words_are_an_error(toy_run, tmp_path):
     with pytest.raises(EmbedderError, match="'nil' is not in the vocabulary"):
         write_report(toy_run, tmp_path / "r.html", ReportOptions(words=["nil"], pictures=False))
 
@@ -84,7 +84,7 @@ def browser():
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not chromium or not driver:
-        pytest.skip("there is no Chromium with its driver")
+        pytest.skip("Chromium or its driver is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,1400"):
@@ -118,7 +118,7 @@ def test_chromium_shows_the_page_without_errors(browser, page):
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
 
 
-def test_the_search_finds_words_and_says_when_there_are_none(browser, page):
+def test_the_search_finds_words_and_reports_when_there_are_none(browser, page):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.wait import WebDriverWait
 
@@ -126,19 +126,19 @@ def test_the_search_finds_words_and_says_when_there_are_none(browser, page):
     words = specifications(page)["map"]["words"]
     wanted = words[150]
     box = browser.find_element(By.CSS_SELECTOR, "#map .vega-bind input")
-    said = browser.find_element(By.ID, "found")
+    status = browser.find_element(By.ID, "found")
     box.send_keys(wanted.upper())
-    WebDriverWait(browser, 10).until(lambda _: wanted in said.text)
+    WebDriverWait(browser, 10).until(lambda _: wanted in status.text)
     found = [word for word in words if word.startswith(wanted)]
-    assert said.text.startswith(f"{len(found)} found: ")
+    assert status.text.startswith(f"{len(found)} found: ")
     labels = browser.find_elements(By.CSS_SELECTOR, "#map .mark-text text")
     assert sorted(label.text for label in labels if label.text in words) == sorted(found)
     box.clear()
     box.send_keys("neverseen")
-    WebDriverWait(browser, 10).until(lambda _: "No word of this map" in said.text)
+    WebDriverWait(browser, 10).until(lambda _: "No word on this map" in status.text)
 
 
-def test_the_map_answers_to_hover(browser, page):
+def test_hovering_over_the_map_shows_the_word(browser, page):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.wait import WebDriverWait
@@ -152,12 +152,12 @@ def test_the_map_answers_to_hover(browser, page):
     assert "rank by frequency" in tooltip.text
 
 
-def test_hostile_words_run_nothing_in_chromium(browser, rng, tmp_path):
+def test_hostile_words_execute_nothing_in_chromium(browser, rng, tmp_path):
     words = [*HOSTILE, "<img src=x onerror=document.title='broken'>"]
     vectors = WordVectors(Vocabulary(words, np.ones(9)), rng.normal(size=(9, 4)).astype("f4"))
     vectors.save(tmp_path / "v.safetensors")
     page = write_report(
-        tmp_path / "v.safetensors", tmp_path / "v.html", words=words, pictures=False
+        tmp_path / "v.safetensors", tmp_path / "v.html", ReportOptions(words=words, pictures=False)
     )
     from selenium.webdriver.common.action_chains import ActionChains
 

@@ -31,7 +31,7 @@ def small_parameters():
     )
 
 
-def test_the_run_folder_holds_what_is_documented(toy_run):
+def test_the_run_folder_contains_the_documented_files(toy_run):
     assert sorted(file.name for file in toy_run.iterdir()) == [
         "config.yaml",
         "metrics.jsonl",
@@ -41,7 +41,7 @@ def test_the_run_folder_holds_what_is_documented(toy_run):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
-def test_a_truncated_model_is_an_error(run_copy, share):
+def test_a_truncated_model_raises_an_error(run_copy, share):
     model = run_copy / "model.safetensors"
     content = model.read_bytes()
     model.write_bytes(content[: int(share * len(content))])
@@ -49,13 +49,13 @@ def test_a_truncated_model_is_an_error(run_copy, share):
         load_model(run_copy)
 
 
-def test_files_of_two_runs_are_told_apart(run_copy):
+def test_files_from_different_runs_are_detected(run_copy):
     save_model(run_copy / "model.safetensors", small_parameters(), {})
-    with pytest.raises(RunError, match="not of one run"):
+    with pytest.raises(RunError, match="not from the same run"):
         load_model(run_copy)
 
 
-def test_numbers_that_are_not_finite_are_refused(run_copy):
+def test_numbers_that_are_not_finite_are_rejected(run_copy):
     parameters = small_parameters()
     parameters.E[0, 0] = np.nan
     save_model(run_copy / "model.safetensors", parameters, {})
@@ -63,8 +63,8 @@ def test_numbers_that_are_not_finite_are_refused(run_copy):
         load_model(run_copy)
 
 
-def test_a_folder_that_is_no_run_and_an_unfinished_run_are_errors(tmp_path, run_copy):
-    with pytest.raises(RunError, match="no run there"):
+def test_folders_without_a_run_and_unfinished_runs_raise_errors(tmp_path, run_copy):
+    with pytest.raises(RunError, match="not a run"):
         load_model(tmp_path / "none")
     (run_copy / "model.safetensors").unlink()
     with pytest.raises(RunError, match="did not finish"):
@@ -72,7 +72,7 @@ def test_a_folder_that_is_no_run_and_an_unfinished_run_are_errors(tmp_path, run_
 
 
 def fill_the_disk(monkeypatch, folder):
-    """Every file below the folder fails to sync, as on a full disk."""
+    """Make every file below a folder fail to sync, as on a full disk."""
     original = storage.os.fsync
 
     def fsync(descriptor):
@@ -84,23 +84,23 @@ def fill_the_disk(monkeypatch, folder):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds a file's path in /proc")
-def test_a_model_whose_disk_is_full_is_saved_elsewhere(tmp_path, monkeypatch):
+def test_a_model_is_saved_elsewhere_if_the_disk_is_full(tmp_path, monkeypatch):
     path = tmp_path / "run" / "model.safetensors"
     path.parent.mkdir()
     path.write_bytes(b"before")
-    refuge = tmp_path / "refuge"
-    refuge.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(refuge))
+    fallback = tmp_path / "fallback"
+    fallback.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(fallback))
     fill_the_disk(monkeypatch, path.parent)
-    with pytest.raises(RunError, match=r"the disk is full.*was saved as .*refuge"):
+    with pytest.raises(RunError, match=r"the disk is full.*was saved as .*fallback"):
         save_model_with_fallback(path, small_parameters(), {})
     assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
     assert path.read_bytes() == b"before"
-    assert len(list(refuge.rglob("model.safetensors"))) == 1
+    assert len(list(fallback.rglob("model.safetensors"))) == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_device_without_space_is_called_full(tmp_path, monkeypatch):
+def test_a_device_without_space_is_reported_as_full(tmp_path, monkeypatch):
     def to_full_device(path):
         with open("/dev/full", "wb", buffering=0) as file:  # noqa: PTH123
             file.write(b"x")
@@ -111,16 +111,18 @@ def test_a_device_without_space_is_called_full(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.tsv", "config.yaml"])
-def test_any_flipped_byte_of_a_run_is_an_error_or_harmless(toy_run, tmp_path, rng, request, name):
+def test_any_flipped_bit_of_a_run_raises_an_error_or_has_no_effect(
+    toy_run, tmp_path, rng, request, name
+):
     run = tmp_path / "run"
     shutil.copytree(toy_run, run)
     whole = load_model(run)
     content = (run / name).read_bytes()
     flips = min(len(content), request.config.getoption("--flips"))
     detected = 0
-    for place in rng.choice(len(content), flips, replace=False):
+    for position in rng.choice(len(content), flips, replace=False):
         damaged = bytearray(content)
-        damaged[place] ^= 1 << int(rng.integers(8))
+        damaged[position] ^= 1 << int(rng.integers(8))
         (run / name).write_bytes(damaged)
         try:
             found = load_model(run)
@@ -135,28 +137,28 @@ def test_any_flipped_byte_of_a_run_is_an_error_or_harmless(toy_run, tmp_path, rn
         assert detected >= flips - 2
 
 
-def test_any_flipped_byte_of_a_checkpoint_is_an_error_or_harmless(tmp_path, rng, request):
+def test_any_flipped_bit_of_a_checkpoint_raises_an_error_or_has_no_effect(tmp_path, rng, request):
     folder = RunFolder(tmp_path)
     moments = {"first.E": rng.normal(size=(3, 2)), "visits.E": np.arange(3)}
     metadata = {"step": 7, "passes": 0.5, "position": [1, 2], "best": [0.25, 1]}
     save_checkpoint(folder, SavedState(small_parameters(), moments, metadata), 1)
     (path,) = folder.checkpoints()
     content = path.read_bytes()
-    for place in rng.integers(0, len(content), request.config.getoption("--flips")):
+    for position in rng.integers(0, len(content), request.config.getoption("--flips")):
         damaged = bytearray(content)
-        damaged[place] ^= 1 << int(rng.integers(8))
+        damaged[position] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
         try:
-            found, faults = load_checkpoint(folder)
+            found, errors = load_checkpoint(folder)
         except RunError:
             continue
-        assert faults == []
+        assert errors == []
         assert found.metadata == metadata
         for name, array in moments.items():
             np.testing.assert_array_equal(found.optimizer[name], array)
 
 
-def test_a_damaged_line_of_metrics_is_passed_over(tmp_path):
+def test_damaged_lines_of_metrics_are_skipped(tmp_path):
     path = tmp_path / "metrics.jsonl"
     good = '{"step": 3, "pass": 0.5, "loss": 1.0, "seconds": 2.5}'
     path.write_text(f'{good}\n{{"step": 5, "sec\n\x00\n[]\n{good.replace("3", "9")}\n')

@@ -34,7 +34,7 @@ def item(address, file, **changes):
     return Item(f"{address}/{file}", "text", len(CONTENT), "sha256", checksum)._replace(**changes)
 
 
-def left_in(folder):
+def files_in(folder):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
@@ -44,29 +44,29 @@ def test_a_file_is_fetched_once_and_checked(server, tmp_path):
     path = fetch(item(address, "plain"), tmp_path / "data")
     assert path.read_bytes() == CONTENT
     (served / "plain").unlink()
-    assert fetch(item(address, "plain"), tmp_path / "data") == path  # not asked for again
+    assert fetch(item(address, "plain"), tmp_path / "data") == path  # not fetched again
     path.write_bytes(b"damaged")
     with pytest.raises(FetchError, match=r"cannot be fetched \(File not found\)"):
         fetch(item(address, "plain"), tmp_path / "data")
 
 
-def test_an_archive_is_unpacked(server, tmp_path):
+def test_an_archive_is_extracted(server, tmp_path):
     served, address = server
     with zipfile.ZipFile(served / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("text", CONTENT)
     assert fetch(item(address, "a.zip"), tmp_path / "data").read_bytes() == CONTENT
-    assert left_in(tmp_path / "data") == ["text"]
+    assert files_in(tmp_path / "data") == ["text"]
 
 
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("plain", b"something else", "not kept"),
-        ("a.zip", b"no archive", "no archive with a file text"),
+        ("plain", b"something else", "was discarded"),
+        ("a.zip", b"no archive", "expected a .zip with text"),
         ("bomb.zip", None, "more than the 31,000 bytes"),
     ],
 )
-def test_what_is_wrong_is_not_kept(server, tmp_path, file, content, message):
+def test_a_wrong_file_is_discarded(server, tmp_path, file, content, message):
     served, address = server
     if content is None:
         with zipfile.ZipFile(served / file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -75,10 +75,10 @@ def test_what_is_wrong_is_not_kept(server, tmp_path, file, content, message):
         (served / file).write_bytes(content)
     with pytest.raises(FetchError, match=message):
         fetch(item(address, file), tmp_path / "data")
-    assert left_in(tmp_path / "data") == []
+    assert files_in(tmp_path / "data") == []
 
 
-def test_the_command_names_what_it_fetched(server, tmp_path, monkeypatch, capsys):
+def test_the_command_prints_the_path_of_the_fetched_file(server, tmp_path, monkeypatch, capsys):
     served, address = server
     (served / "plain").write_bytes(CONTENT)
     monkeypatch.setattr(fetch_module, "ITEMS", {"text8": item(address, "plain")})

@@ -38,7 +38,7 @@ def test_default_words_are_lower_case_with_inner_apostrophes(write):
     assert decoded(write("a.txt", TEXT)) == WORDS
 
 
-def test_whitespace_tokens_are_kept_as_they_are(write):
+def test_whitespace_tokens_are_unchanged(write):
     found = decoded(write("a.txt", TEXT), tokenizer="whitespace", lowercase=False)
     assert found == TEXT.split()
 
@@ -53,13 +53,13 @@ def test_whitespace_tokens_are_kept_as_they_are(write):
         (".GZ", gzip.compress),
     ],
 )
-def test_compressed_files_are_read_by_their_ending(write, ending, compress):
-    twice = compress(TEXT.encode()) + compress(TEXT.encode())  # as concatenated files are
+def test_the_extension_selects_the_decompressor(write, ending, compress):
+    twice = compress(TEXT.encode()) + compress(TEXT.encode())  # like concatenated files
     assert decoded(write("a.txt" + ending, twice)) == WORDS * 2
 
 
 @pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst"])
-def test_a_damaged_compressed_file_is_named(write, ending):
+def test_the_error_for_a_damaged_compressed_file_names_it(write, ending):
     compress = {
         ".gz": gzip.compress,
         ".bz2": bz2.compress,
@@ -73,7 +73,7 @@ def test_a_damaged_compressed_file_is_named(write, ending):
             words(path)
 
 
-def test_folders_and_globs_give_files_in_order_of_names(write, tmp_path):
+def test_folders_and_globs_yield_files_sorted_by_name(write, tmp_path):
     write("d/b.txt", "two")
     write("d/a.txt", "one")
     write("d/sub/c.txt", "three")
@@ -89,14 +89,14 @@ def test_the_end_of_a_file_ends_a_word_and_a_sentence(write):
     assert b"".join(read_text(CorpusConfig(files=files))).count(b"\n") == 2
 
 
-def test_json_lines_give_one_field(write):
+def test_json_lines_yield_one_field(write):
     lines = [{"text": "a b", "id": 1}, {"text": "c\nd"}, {"text": "\ud800 \0e"}]
     path = write("a.jsonl", "".join(json.dumps(line) + "\n" for line in lines) + "\n")
     assert decoded(path, text_field="text") == ["a", "b", "c", "d", "e"]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ('{"text": "a"}\n{"body": "b"}\n', "line 2: no text in the field 'text'.*has: body"),
         ('{"text": 5}\n', "line 1: no text"),
@@ -105,12 +105,12 @@ def test_json_lines_give_one_field(write):
         ("[" * 100_000, "line 1: not JSON"),
     ],
 )
-def test_a_bad_json_line_is_named(write, content, said):
-    with pytest.raises(CorpusError, match=said):
+def test_the_error_for_a_bad_json_line_states_the_line(write, content, message):
+    with pytest.raises(CorpusError, match=message):
         words(write("a.jsonl", content), text_field="text")
 
 
-def test_json_lines_without_a_field_ask_for_one(write):
+def test_json_lines_require_a_field(write):
     with pytest.raises(CorpusError, match=r"set corpus\.text_field"):
         words(write("a.jsonl.gz", gzip.compress(b"{}")))
 
@@ -125,7 +125,7 @@ def test_a_package_resource_is_found_without_importing_the_package(tmp_path, mon
             find_sources([missing])
 
 
-def test_standard_input_is_read_once(monkeypatch):
+def test_standard_input_can_be_read_only_once(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"from a pipe")))
     assert words("-") == [b"from", b"a", b"pipe"]
     with pytest.raises(CorpusError, match="more than once"):
@@ -133,15 +133,15 @@ def test_standard_input_is_read_once(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"good text\nbad \xff byte", "byte 14 is not UTF-8"),
         (b"text\0more", r"binary file \(byte 4 is zero\)"),
         ("text".encode("utf-16"), "UTF-16"),
     ],
 )
-def test_text_that_is_not_utf8_is_an_error_with_its_place(write, content, said):
-    with pytest.raises(CorpusError, match=said):
+def test_text_that_is_not_utf8_raises_an_error_that_states_why(write, content, message):
+    with pytest.raises(CorpusError, match=message):
         words(write("a.txt", content))
 
 
@@ -151,30 +151,30 @@ def test_undecodable_bytes_can_be_replaced_or_ignored(write):
     assert decoded(path, errors="replace", tokenizer="whitespace") == ["a�b", "c"]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_word(write):
+def test_a_byte_order_mark_is_not_part_of_the_first_word(write):
     assert words(write("a.txt", b"\xef\xbb\xbfone two"), tokenizer="whitespace")[0] == b"one"
 
 
-def test_missing_files_and_empty_globs_are_errors(tmp_path):
+def test_missing_files_and_empty_globs_raise_errors(tmp_path):
     for pattern in ("none.txt", "*.nothing"):
-        with pytest.raises(CorpusError, match=r"corpus\.files names it"):
+        with pytest.raises(CorpusError, match=r"check corpus\.files"):
             find_sources([str(tmp_path / pattern)])
 
 
-def test_an_endless_line_is_cut_between_words_only(write, monkeypatch):
+def test_a_long_line_is_split_only_between_words(write, monkeypatch):
     monkeypatch.setattr(corpus, "BLOCK_BYTES", 7)
     text = " ".join(f"wörd{i}" for i in range(300))
     assert decoded(write("a.txt", text)) == text.split()
 
 
-def test_a_word_without_end_is_refused(write, monkeypatch):
+def test_an_endless_word_is_rejected(write, monkeypatch):
     monkeypatch.setattr(corpus, "BLOCK_BYTES", 64)
     monkeypatch.setattr(corpus, "MAX_WORD_BYTES", 1000)
     with pytest.raises(CorpusError, match="without a space"):
         words(write("a.txt", "x" * 5000))
 
 
-def test_a_reader_that_is_given_up_leaves_no_thread_behind(write):
+def test_an_abandoned_reader_leaves_no_thread_running(write):
     import threading
     import time
 
@@ -202,17 +202,17 @@ def test_apostrophes_agree_with_the_naive_tokenizer(text):
     assert [line.decode().split() for line in split_words(text.encode()).split(b"\n")] == expected
 
 
-def test_a_file_that_changes_while_it_is_read_is_noticed(write):
+def test_a_file_that_changes_while_it_is_read_is_detected(write):
     path = write("growing.txt", "a b c\n" * 500_000)
     blocks = _read_blocks([Shard(Source(str(path), path))], None)
     next(blocks)
     with path.open("a") as file:
         file.write("more\n")
-    with pytest.raises(CorpusError, match=r"growing\.txt: changed while it was read"):
+    with pytest.raises(CorpusError, match=r"growing\.txt: changed while it was being"):
         list(blocks)
 
 
-def test_text_beyond_the_limit_is_an_error_however_small_its_file(write):
+def test_text_beyond_the_limit_raises_an_error_even_if_its_file_is_small(write):
     path = write("bomb.gz", gzip.compress(b"a " * 10_000_000))
     assert path.stat().st_size < 100_000
     config = CorpusConfig(files=[str(path)], limit="5MB")
@@ -223,7 +223,7 @@ def test_text_beyond_the_limit_is_an_error_however_small_its_file(write):
     assert sum(block.count(b"a") for block in read_text(everything)) == 10_000_000
 
 
-def test_urls_are_read_as_files_are(write, tmp_path):
+def test_urls_are_read_like_files(write, tmp_path):
     pytest.importorskip("fsspec")
     write("texts/a.txt", "one two\n")
     write("texts/b.txt.gz", gzip.compress(b"three\n"))
@@ -233,7 +233,7 @@ def test_urls_are_read_as_files_are(write, tmp_path):
     assert words(f"{folder}/texts/*.gz", f"{folder}/other.txt") == [b"three", b"four"]
     assert words(f"{folder}/other.txt") == [b"four"]
     for url, what in (
-        (f"{folder}/missing.txt", "no file there"),
+        (f"{folder}/missing.txt", "no matching files"),
         ("nosuchscheme://x", "cannot be listed"),
         ("s3://bucket/x", r"embedder\[remote\]|cannot be listed"),
     ):

@@ -16,7 +16,7 @@ from embedder.training.train import train
 
 @pytest.fixture
 def text(rng):
-    """Sentences of random words among which some stand together, with "of" between or not."""
+    """Sentences of random words that include pairs, some with connectors between the two words."""
     pairs = ["new york", "bank of america", "bank of the america", "san juan", "new zealand"]
     units = [*pairs, *(f"w{i}" for i in range(60)), "of", "the", "york"]
     shares = rng.dirichlet(np.ones(len(units)))
@@ -28,7 +28,7 @@ def as_bytes(sentences):
 
 
 def read_back(path, words):
-    """The sentences of a file of numbers."""
+    """Return the sentences in a file of word numbers."""
     names = words.words()
     line = [names[i] if i >= 0 else "\n" for i in map_numbers(path)]
     return [sentence.split() for sentence in " ".join(line).split("\n")[:-1]]
@@ -43,7 +43,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("options", SETTINGS)
-def test_phrases_and_scores_are_those_of_a_plain_loop(text, tmp_path, options):
+def test_phrases_and_scores_agree_with_a_plain_loop(text, tmp_path, options):
     config = PhrasesConfig(passes=1, **options)
     words = count_words([as_bytes(text)], tmp_path / "ids")
     found = find_phrases(tmp_path / "ids", words, config)
@@ -58,7 +58,7 @@ def test_phrases_and_scores_are_those_of_a_plain_loop(text, tmp_path, options):
     assert [phrase.score for phrase in found] == sorted((p.score for p in found), reverse=True)
 
 
-def test_counting_a_part_at_a_time_finds_the_same(text, tmp_path):
+def test_counting_in_partitions_finds_the_same_phrases(text, tmp_path):
     config = PhrasesConfig(passes=1, threshold=1.0, connectors=["of"])
     words = count_words([as_bytes(text)], tmp_path / "ids")
     whole = find_phrases(tmp_path / "ids", words, config)
@@ -77,7 +77,7 @@ def test_tables_grow_with_the_pairs(rng, tmp_path):
 
 @pytest.mark.parametrize("passes", [1, 2])
 @pytest.mark.parametrize("connectors", [[], ["of", "the"]])
-def test_a_file_a_sentence_and_new_text_are_joined_alike(
+def test_files_sentences_and_new_text_are_joined_alike(
     text, make_joiner, tmp_path, passes, connectors
 ):
     join = make_joiner(passes=passes, threshold=1.0, connectors=connectors)
@@ -87,7 +87,7 @@ def test_a_file_a_sentence_and_new_text_are_joined_alike(
     assert any("_" in word for sentence in joined for word in sentence)
     for name, count in zip(words.words(), words.counts, strict=True):
         assert count == sum(sentence.count(name) for sentence in joined)
-    # New text has other words, so that all have other numbers.
+    # New text has other words, so all words have other numbers.
     new = [["unheard", "of"], *text[700:900]]
     words = count_words([as_bytes(new)], tmp_path / "new", join.phrases.join_file)
     assert read_back(tmp_path / "new", words) == [join.phrases.join(sentence) for sentence in new]
@@ -121,7 +121,7 @@ def test_a_phrase_whose_joined_form_is_in_the_text_already_becomes_that_word(tmp
     assert len(set(words.words())) == len(words.words())
 
 
-def test_phrases_read_back_as_they_were(text, tmp_path, make_joiner):
+def test_saved_phrases_load_unchanged(text, tmp_path, make_joiner):
     join = make_joiner(passes=2, threshold=1.0, connectors=["of"])
     count_words([as_bytes(text)], tmp_path / "ids", join)
     join.phrases.save(tmp_path / "p.tsv")
@@ -140,13 +140,13 @@ def test_phrases_read_back_as_they_were(text, tmp_path, make_joiner):
         (b"\xff", "cannot be read"),
     ],
 )
-def test_a_damaged_file_of_phrases_is_an_error_with_its_line(write, content, message):
+def test_a_damaged_phrase_file_raises_an_error_that_states_the_line(write, content, message):
     with pytest.raises(RunError, match=message):
         Phrases.load(write("p.tsv", content))
 
 
 @pytest.mark.parametrize("options", SETTINGS)
-def test_phrases_and_joined_text_are_gensims(text, make_joiner, tmp_path, options):
+def test_phrases_and_joined_text_agree_with_gensim(text, make_joiner, tmp_path, options):
     models = pytest.importorskip("gensim.models.phrases", reason="gensim is not installed")
     config = PhrasesConfig(passes=2, **options)
     join = make_joiner(passes=2, **options)
@@ -161,7 +161,7 @@ def test_phrases_and_joined_text_are_gensims(text, make_joiner, tmp_path, option
             scoring=names[config.scoring],
             connector_words=frozenset(config.connectors),
         )
-        if number == 0:  # later, their list also has words that hold the delimiter
+        if number == 0:  # in later passes, gensim also lists words that contain the delimiter
             expected = theirs.export_phrases()
             found = {phrase.joined: phrase.score for phrase in join.phrases.passes[0]}
             assert found.keys() == expected.keys()
@@ -191,7 +191,7 @@ def test_a_run_joins_phrases_and_new_text_in_the_same_way(make_toy_config, toy_f
     assert found.unknown == sum(n for word, n in counts.items() if word not in model.vocabulary.ids)
 
 
-def test_phrases_learned_before_give_the_same_run(make_toy_config, tmp_path):
+def test_phrases_loaded_from_a_file_give_the_same_run(make_toy_config, tmp_path):
     learning = make_toy_config(
         "one", corpus={"phrases": {"passes": 2, "threshold": 1.0}}, training={"passes": 1}
     )
@@ -203,5 +203,5 @@ def test_phrases_learned_before_give_the_same_run(make_toy_config, tmp_path):
     assert one.vocabulary.words == two.vocabulary.words
     np.testing.assert_array_equal(one.parameters.E, two.parameters.E)
     again = make_toy_config("three", corpus={"phrases": {"file": "missing.tsv"}})
-    with pytest.raises(RunError, match=r"missing.tsv: no such file; make it with"):
+    with pytest.raises(RunError, match=r"missing.tsv: no such file; create it with"):
         train(again, quiet=True)

@@ -36,17 +36,17 @@ def test_min_count_and_max_size_prune(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "said"),
+    ("text", "options", "message"),
     [
         (b"", {}, "no words"),
         (b" \n \n", {}, "no words"),
         (b"a b c\n", {"min_count": 5}, r"lower vocabulary\.min_count"),
-        (b"a a a b\n", {"min_count": 2}, "most frequent word stands 3 times"),
+        (b"a a a b\n", {"min_count": 2}, "most frequent word occurs 3 times"),
         (b"a b c\n", {"max_size": 1}, r"raise vocabulary\.max_size"),
     ],
 )
-def test_a_vocabulary_too_small_says_what_to_change(tmp_path, text, options, said):
-    with pytest.raises(VocabularyError, match=said):
+def test_the_error_for_a_small_vocabulary_suggests_what_to_change(tmp_path, text, options, message):
+    with pytest.raises(VocabularyError, match=message):
         encode(text, tmp_path, **options)
 
 
@@ -60,7 +60,7 @@ def test_counts_and_ids_agree_with_a_dictionary(tmp_path_factory, sentences, min
     counts = naive.count_words(text)
     kept = {word: n for word, n in counts.items() if n >= min_count}
     folder = tmp_path_factory.mktemp("ids")
-    # Blocks end between words, anywhere.
+    # A block may end between any two words.
     cuts = [i + 1 for i, byte in enumerate(text) if byte in b" \n"]
     cut = data.draw(st.sampled_from(cuts))
     blocks = [text[:cut], text[cut:]]
@@ -87,7 +87,7 @@ def test_a_lexicon_grows_without_losing_words(tmp_path, monkeypatch):
     assert [vocabulary.words[i] for i in corpus.ids[:-1]] == text.decode().split()
 
 
-def test_saved_vocabularies_read_back(tmp_path):
+def test_saved_vocabularies_load_unchanged(tmp_path):
     vocabulary = Vocabulary(["the", "naïve", "\u2028x", "word"], np.array([9, 3, 2, 1]))
     vocabulary.save(tmp_path / "v.tsv")
     loaded = Vocabulary.load(tmp_path / "v.tsv")
@@ -95,30 +95,30 @@ def test_saved_vocabularies_read_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("the\t5\n", "line 1"),
         ("word\tcount\nthe 5\n", "line 2"),
         ("word\tcount\nthe\tfive\n", "line 2"),
-        ("word\tcount\nthe\t5\nof\t4", "cut off"),
+        ("word\tcount\nthe\t5\nof\t4", "truncated"),
         ("word\tcount\nthe\t5\nthe\t4\n", "twice"),
         (b"\xff", "cannot be read"),
     ],
 )
-def test_a_damaged_vocabulary_file_is_an_error(write, content, said):
-    with pytest.raises(RunError, match=said):
+def test_a_damaged_vocabulary_file_raises_an_error(write, content, message):
+    with pytest.raises(RunError, match=message):
         Vocabulary.load(write("v.tsv", content))
 
 
-def test_an_unknown_word_gets_nearest_spellings():
+def test_the_error_for_an_unknown_word_suggests_similar_spellings():
     vocabulary = Vocabulary(["paris", "london", "berlin"], np.array([3, 2, 1]))
-    with pytest.raises(VocabularyError, match="near it are london"):
+    with pytest.raises(VocabularyError, match="similar spellings: london"):
         vocabulary.id_of("londno")
     with pytest.raises(VocabularyError, match="'paris' is"):
         vocabulary.id_of("Paris")
 
 
-def test_keep_probabilities_are_word2vecs():
+def test_keep_probabilities_agree_with_word2vec():
     vocabulary = Vocabulary(["a", "b"], np.array([900_000, 100]))
     keep = vocabulary.keep_probabilities(1e-3)
     share = 900_000 / 900_100

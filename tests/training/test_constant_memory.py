@@ -10,7 +10,7 @@ HEADROOM = 160 << 20
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_AS and /proc")
 def test_a_long_text_trains_within_a_limit_on_address_space(tmp_path):
-    """All its windows would take 350 MB, all its words as Python strings more."""
+    """All its windows would take 350 MB; its words as Python strings, even more."""
     program = f"""
         import resource
         import numpy as np
@@ -41,7 +41,7 @@ def test_a_long_text_trains_within_a_limit_on_address_space(tmp_path):
         write("long", {TOKENS} // 100_000)
         run("short", "warm")  # compiles, and starts the threads
         size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-        limit = size + 4 * {TOKENS} + {HEADROOM}  # the ids are mapped, which counts here
+        limit = size + 4 * {TOKENS} + {HEADROOM}  # the memory-mapped ids count as well
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         run("long", "run")
         print("trained")

@@ -11,7 +11,7 @@ from embedder.training.train import train
 from embedder.training.trainer import Trainer
 
 
-def test_a_model_trained_within_a_limit_is_the_same_model(make_toy_config, tmp_path):
+def test_a_memory_limit_does_not_change_the_model(make_toy_config, tmp_path):
     for name, limit in (("free", None), ("limited", "2MB")):
         train(make_toy_config(name, training={"passes": 2, "memory_limit": limit}), quiet=True)
     free, limited = (load_model(tmp_path / name).parameters for name in ("free", "limited"))
@@ -19,7 +19,7 @@ def test_a_model_trained_within_a_limit_is_the_same_model(make_toy_config, tmp_p
         assert (one == other).all()
 
 
-def test_the_estimate_is_what_is_allocated(make_toy_config, monkeypatch):
+def test_the_estimate_matches_the_allocation(make_toy_config, monkeypatch):
     found = {}
     original = Trainer.run
 
@@ -42,7 +42,7 @@ def test_the_estimate_is_what_is_allocated(make_toy_config, monkeypatch):
     assert found["logits"] < needs.batch < 1.5 * found["logits"]
 
 
-def test_what_does_not_fit_is_refused_before_it_starts(make_toy_config):
+def test_a_run_that_does_not_fit_in_memory_is_rejected_before_it_starts(make_toy_config):
     with pytest.raises(RunError, match=r"memory_limit is 100 KiB; lower vocabulary.max_size"):
         train(make_toy_config(training={"memory_limit": 102_400}), quiet=True)
     needs = Needs(parameters=1, batch=1, counting=2**60, ids=1, cells=1)
@@ -53,22 +53,22 @@ def test_what_does_not_fit_is_refused_before_it_starts(make_toy_config):
         refuse_too_large(needs._replace(parameters=2**60), None)
 
 
-def test_the_time_of_a_step_is_found_by_taking_steps(make_toy_config, monkeypatch):
+def test_the_time_of_a_step_is_measured_and_extrapolated(make_toy_config, monkeypatch):
     times = iter(range(1000))
     monkeypatch.setattr("embedder.training.forecast.time.perf_counter", lambda: next(times))
     config = make_toy_config()
-    # By this clock each step takes a second, of as many contexts as are timed at most.
+    # By this clock, each timed step takes a second; at most 2**14 contexts are timed.
     assert time_step(config, 100, 5.0, 20, 2, OwnRows(100)) == 1.0
     assert time_step(config, 10 * 2**14, 5.0, 20, 2, OwnRows(100)) == 10.0
 
 
-def test_a_run_says_how_long_it_will_take(make_toy_config, capsys):
+def test_a_run_reports_its_expected_duration(make_toy_config, capsys):
     train(make_toy_config(training={"passes": 1}))
-    said = capsys.readouterr().err
-    assert re.search(r"time: about [\d.]+ s per pass \(\d+ steps\), [\d.]+ s of training", said)
+    output = capsys.readouterr().err
+    assert re.search(r"time: about [\d.]+ s per pass \(\d+ steps\), [\d.]+ s of training", output)
 
 
-def test_limits_are_written_with_or_without_a_unit():
+def test_memory_limits_are_accepted_with_or_without_a_unit():
     def limit(value):
         tree = {"corpus": {"files": "x"}, "training": {"memory_limit": value}}
         return make_config(tree, "test").training.memory_limit

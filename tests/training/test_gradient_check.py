@@ -17,7 +17,7 @@ def test_kernels_differences_and_jacobians_agree(activation, direct):
     comparisons = check_gradients(config(activation=activation, direct=direct))
     assert [comparison.name for comparison in comparisons] == ["E", "W1", "b1", "W2", "b2"]
     assert all(comparison.passed for comparison in comparisons)
-    # Both are the exact derivative: to rounding, not just to the tolerance.
+    # Kernels and Jacobians are both exact, so that they agree up to rounding.
     assert max(comparison.against_jacobians for comparison in comparisons) < 1e-12
 
 
@@ -35,18 +35,18 @@ def test_kernels_differences_and_jacobians_agree(activation, direct):
 @pytest.mark.parametrize("direct", [False, True])
 def test_every_loss_and_input_agrees(loss, inputs, direct):
     windows = {"source": "windows", "window": 2}
-    # Candidates repeat and hit targets: the vocabulary is small.
+    # The vocabulary is small, so that candidates repeat and hit targets.
     losses = {"name": loss, "samples": 40, "negatives": 3.0}
     comparisons = check_gradients(config(losses, windows, input=inputs, direct=direct))
     assert all(comparison.passed for comparison in comparisons)
     assert max(comparison.against_jacobians for comparison in comparisons) < 1e-12
 
 
-def test_a_wrong_derivative_fails_its_parameters_and_no_others(monkeypatch):
+def test_a_wrong_derivative_fails_only_its_own_parameters(monkeypatch):
     original = hidden.hidden_backward
 
-    def wrong(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1):
-        original(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1)
+    def wrong(x, W1, features, d_features, activation, threads, d_x, d_W1, d_b1):
+        original(x, W1, features, d_features, activation, threads, d_x, d_W1, d_b1)
         d_W1 *= 1.001
 
     monkeypatch.setattr(hidden, "hidden_backward", wrong)

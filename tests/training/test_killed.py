@@ -1,6 +1,6 @@
-"""A training that is killed at any moment goes on to the same bits.
+"""A training killed at any moment resumes with bit-identical results.
 
-`pytest tests/training/test_killed.py --moments 200` gives the figures of docs/reliability.md.
+`pytest tests/training/test_killed.py --moments 200` produces the figures in docs/reliability.md.
 """
 
 import signal
@@ -38,14 +38,14 @@ def kill_after(seconds, process):
     process.communicate()
 
 
-def assert_same_bits(one, other):
+def assert_bit_identical(one, other):
     for a, b in zip(load_model(one).parameters, load_model(other).parameters, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.fixture(scope="module")
 def whole(toy_tree, tmp_path_factory):
-    """A configuration that saves often, a run of it that nobody disturbed, and its seconds."""
+    """Return a configuration with frequent checkpoints, an undisturbed run, and its seconds."""
     folder = tmp_path_factory.mktemp("killed")
     training = {"passes": 60, "checkpoint_every": "3 steps"}
     tree = toy_tree | {"training": toy_tree["training"] | training}
@@ -58,9 +58,9 @@ def whole(toy_tree, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_training_killed_at_random_moments_goes_on_to_the_same_bits(whole, tmp_path, request, rng):
+def test_training_killed_at_random_moments_resumes_bit_identically(whole, tmp_path, request, rng):
     config, expected, seconds = whole
-    resumed = again = 0
+    resumed = restarted = 0
     for i in range(request.config.getoption("--moments")):
         run = tmp_path / f"run{i}"
         kill_after(rng.uniform(0, seconds), program("train", config, "--output", run, "--quiet"))
@@ -72,21 +72,21 @@ def test_training_killed_at_random_moments_goes_on_to_the_same_bits(whole, tmp_p
             load_model(run)
             finish("train", "--resume", run, "--quiet")
         else:
-            again += 1
+            restarted += 1
             overwrite = ["--overwrite"] if folder.config.exists() else []
             if run.exists() and not overwrite:
                 leftover = [entry.name for entry in run.iterdir()]
                 assert all(name.startswith((".work-", ".lock", ".config")) for name in leftover)
             finish("train", config, "--output", run, "--quiet", *overwrite)
-        assert_same_bits(run, expected)
+        assert_bit_identical(run, expected)
         left = {entry.name for entry in run.iterdir() if not entry.name.startswith(".")}
         assert left >= {"config.yaml", "vocabulary.tsv", "metrics.jsonl", "model.safetensors"}
-    print(f"\n{resumed} resumed, {again} started again")
+    print(f"\n{resumed} resumed, {restarted} started again")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["v.txt", "v.bin", "v.npy", "v.safetensors", "v.fifu"])
-def test_an_export_killed_at_random_moments_leaves_the_old_file_or_the_new(
+def test_an_export_killed_at_random_moments_leaves_the_old_or_the_new_file(
     whole, tmp_path, request, rng, name
 ):
     _, run, _ = whole

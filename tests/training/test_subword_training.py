@@ -51,13 +51,13 @@ def parameters(config):
     return load_model(Path(config.output)).parameters
 
 
-def assert_same_bits(one, other):
+def assert_bit_identical(one, other):
     for a, b in zip(parameters(one), parameters(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("sections", SOURCES, ids=NAMES)
-def test_every_source_and_input_trains_and_resumes_to_the_same_bits(make, monkeypatch, sections):
+def test_every_source_and_input_trains_and_resumes_bit_identically(make, monkeypatch, sections):
     whole, halved = make("whole", **sections), make("halved", **sections)
     train(whole, quiet=True)
     losses = [line["loss"] for line in lines_of(whole) if line.get("end_of_pass")]
@@ -67,7 +67,7 @@ def test_every_source_and_input_trains_and_resumes_to_the_same_bits(make, monkey
         with pytest.raises(Interrupted):
             train(halved, quiet=True)
     train(halved, resume=True, quiet=True)
-    assert_same_bits(whole, halved)
+    assert_bit_identical(whole, halved)
     found = load_model(Path(whole.output))
     assert len(found.parameters.E) == found.composition.height > len(found.vocabulary)
 
@@ -93,7 +93,7 @@ def interrupt_at(patch, step):
 
 @pytest.fixture(scope="module")
 def run(toy_tree, tmp_path_factory):
-    """A run with subwords and classes; tests must not write to it."""
+    """Train with subwords and classes; tests must not change the run."""
     from embedder.config_files import make_config
 
     folder = tmp_path_factory.mktemp("subwords")
@@ -108,7 +108,7 @@ def run(toy_tree, tmp_path_factory):
     return folder / "run"
 
 
-def test_the_network_keeps_predicting_what_it_did_when_it_is_read_back(run):
+def test_a_loaded_network_has_the_validation_loss_of_its_training(run):
     from embedder.evaluation.perplexity import evaluate_perplexity
 
     model = load_model(run)
@@ -119,7 +119,7 @@ def test_the_network_keeps_predicting_what_it_did_when_it_is_read_back(run):
 
 
 @pytest.mark.parametrize("kind", ["input", "hidden", "sum"])
-def test_a_misspelt_word_is_near_the_word(run, kind):
+def test_a_misspelt_word_is_near_the_correct_one(run, kind):
     vectors = load_vectors(run, kind)
     hits = 0
     words = [word for word in vectors.vocabulary.words if len(word) > 5][:40]
@@ -130,7 +130,7 @@ def test_a_misspelt_word_is_near_the_word(run, kind):
     assert hits > 0.6 * len(words)
 
 
-def test_a_composed_vector_says_so_and_a_known_one_does_not(run):
+def test_a_composed_vector_warns_and_a_known_one_does_not(run):
     vectors = load_vectors(run)
     with pytest.warns(ComposedWarning, match="'kingqueen' is unknown; its vector is composed"):
         composed = vectors["kingqueen"]
@@ -140,11 +140,11 @@ def test_a_composed_vector_says_so_and_a_known_one_does_not(run):
         known = vectors["king"]
     np.testing.assert_array_equal(known, vectors.matrix[vectors.vocabulary.ids["king"]])
     assert not vectors.is_composed("king")
-    assert not vectors.is_composed("日")  # none of its n-grams stands in any word
+    assert not vectors.is_composed("日")  # none of its n-grams occurs in any word
     assert not load_vectors(run, "output").is_composed("kingqueen")
 
 
-def test_a_word_is_composed_of_the_parts_that_the_file_gives_it(run):
+def test_an_unknown_word_is_composed_of_its_parts_in_the_file(run):
     vectors = load_vectors(run, "input")
     model = load_model(run)
     row = model.composition.height - len(model.composition.parts)
@@ -164,7 +164,7 @@ def test_input_vectors_are_the_means_of_rows(run):
         np.testing.assert_allclose(vectors.matrix[i], mean, rtol=1e-4, atol=1e-6)
 
 
-def test_unknown_words_take_part_in_evaluation_but_are_no_answers(run):
+def test_unknown_words_are_evaluated_in_questions_but_not_as_answers(run):
     vectors = load_vectors(run)
     words = vectors.vocabulary.words
     known = Question(words[0], words[1], words[2], (words[3],))
@@ -181,7 +181,7 @@ def test_unknown_words_take_part_in_evaluation_but_are_no_answers(run):
 
 
 @pytest.mark.parametrize("kind", ["input", "hidden", "sum"])
-def test_a_fasttext_file_of_a_run_reads_back(run, tmp_path, kind):
+def test_a_run_saved_as_a_fasttext_file_reads_back(run, tmp_path, kind):
     vectors = load_vectors(run, kind)
     path = tmp_path / "m.ftbin"
     save(vectors, path)
@@ -191,7 +191,7 @@ def test_a_fasttext_file_of_a_run_reads_back(run, tmp_path, kind):
     for word in ("kingking", "thequeens"):
         one, other = again.subwords.compose_unknown(word), vectors.subwords.compose_unknown(word)
         cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-        assert cosine > (0.999999 if kind == "input" else 0.97)  # the layer's linear part
+        assert cosine > (0.999999 if kind == "input" else 0.97)  # the layer, linearised
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -211,7 +211,7 @@ def test_gensim_and_fasttext_load_a_run_and_compose_the_same(run, tmp_path):
         np.testing.assert_allclose(model.get_word_vector(word), vectors[word], atol=2e-6)
 
 
-def test_parts_that_changed_since_are_an_error(make, write, tmp_path):
+def test_parts_changed_since_training_are_an_error(make, write, tmp_path):
     lemmas = write("l.tsv", "king\troyal\nqueen\troyal\n")
     config = make(passes=1, subwords={"parts": str(lemmas)})
     train(config, quiet=True)
@@ -222,10 +222,10 @@ def test_parts_that_changed_since_are_an_error(make, write, tmp_path):
         load_model(Path(config.output))
 
 
-def test_a_dry_run_tells_the_memory_of_all_rows(make, capsys):
+def test_a_dry_run_reports_the_memory_of_all_rows(make, capsys):
     with_subwords, without = make(), make(subwords={})
-    told = []
+    reported = []
     for config in (with_subwords, without):
         assert "per pass" in rehearse(config)
-        told.append(capsys.readouterr().err.split("memory: parameters and optimizer ")[1][:5])
-    assert told[0] != told[1]
+        reported.append(capsys.readouterr().err.split("memory: parameters and optimizer ")[1][:5])
+    assert reported[0] != reported[1]

@@ -4,7 +4,7 @@ from make_analogies import question_lines, read_pairs
 from make_toy_world import RELATIONS, toy_sentences
 
 
-def test_the_corpus_is_the_same_every_time():
+def test_the_corpus_is_deterministic():
     assert list(toy_sentences(repeats=2)) == list(toy_sentences(repeats=2))
     assert list(toy_sentences(repeats=2)) != list(toy_sentences(repeats=2, seed=2))
 
@@ -21,7 +21,7 @@ def test_pairs_become_questions_within_their_section():
     assert list(question_lines(pairs)) == [": a\n", "x y u v\n", "u v x y\n", ": b\n"]
 
 
-def test_committed_analogies_are_what_the_scripts_make(pytestconfig, toy_files):
+def test_committed_analogies_match_the_scripts_output(pytestconfig, toy_files):
     data = pytestconfig.rootpath / "data"
     assert (data / "toy-analogies.txt").read_text() == toy_files[1].read_text()
     pairs = read_pairs((data / "bible-pairs.txt").read_text())

@@ -38,7 +38,7 @@ def test_tensorboard_reads_what_is_written(make_toy_config):
 
 
 @pytest.mark.filterwarnings("default")
-def test_mlflow_has_the_parameters_and_every_metric(make_toy_config, tmp_path):
+def test_mlflow_receives_the_parameters_and_every_metric(make_toy_config, tmp_path):
     tracking = pytest.importorskip("mlflow.tracking", reason="mlflow is not installed")
     pytest.importorskip("sqlalchemy", reason="mlflow's store needs sqlalchemy")
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -58,7 +58,7 @@ def test_mlflow_has_the_parameters_and_every_metric(make_toy_config, tmp_path):
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_store_that_cannot_be_used_is_an_error_before_training(make_toy_config):
+def test_an_unusable_store_is_an_error_before_training(make_toy_config):
     pytest.importorskip("mlflow.tracking", reason="mlflow is not installed")
     config = make_toy_config(tracking={"mlflow": "nonsense://x"})
     with pytest.raises(EmbedderError, match=r"tracking\.mlflow: nonsense://x cannot be used"):

@@ -40,7 +40,7 @@ def parameters(config):
     return load_model(Path(config.output)).parameters
 
 
-def assert_same_bits(one, other):
+def assert_bit_identical(one, other):
     for a, b in zip(parameters(one), parameters(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -56,13 +56,13 @@ def test_a_trained_network_solves_the_toy_worlds_analogies(make_toy_config, toy_
         assert analogy_accuracy(config.output, toy_files[1], kind) > 0.85
 
 
-def test_a_flipped_sign_in_the_input_vectors_gradient_is_noticed(
+def test_a_flipped_sign_in_the_input_vectors_gradient_is_detected(
     make_toy_config, toy_files, monkeypatch
 ):
     original = hidden.hidden_backward
 
-    def flipped(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1):
-        original(x, W1, features, d_features, activation, parts, d_x, d_W1, d_b1)
+    def flipped(x, W1, features, d_features, activation, threads, d_x, d_W1, d_b1):
+        original(x, W1, features, d_features, activation, threads, d_x, d_W1, d_b1)
         d_x *= -1
 
     monkeypatch.setattr(hidden, "hidden_backward", flipped)
@@ -72,8 +72,8 @@ def test_a_flipped_sign_in_the_input_vectors_gradient_is_noticed(
         assert analogy_accuracy(config.output, toy_files[1], kind) < 0.4
 
 
-def test_a_flipped_sign_in_the_output_weights_gradient_is_noticed(make_toy_config, monkeypatch):
-    # By the loss: analogies do not change when all output vectors point the other way.
+def test_a_flipped_sign_in_the_output_weights_gradient_is_detected(make_toy_config, monkeypatch):
+    # Detected by the loss, because analogies do not change if all output vectors are negated.
     original = softmax.softmax_step
 
     def flipped(W2, b2, targets, workspace, rule, moments, d_features):
@@ -95,11 +95,11 @@ def test_the_loss_falls_and_is_the_cross_entropy(toy_run):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_the_same_seed_and_threads_give_the_same_bits(make_toy_config, threads):
+def test_the_same_seed_and_threads_give_bit_identical_results(make_toy_config, threads):
     configs = [make_toy_config(f"run{i}", training={"threads": threads}) for i in (1, 2)]
     for config in configs:
         train(config, quiet=True)
-    assert_same_bits(*configs)
+    assert_bit_identical(*configs)
 
 
 def test_another_seed_gives_another_model(make_toy_config):
@@ -162,7 +162,7 @@ def stop_after(steps, monkeypatch, how):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_resumes_to_the_same_bits(make_toy_config, monkeypatch, number):
+def test_an_interrupted_run_resumes_bit_identically(make_toy_config, monkeypatch, number):
     whole = make_toy_config("whole")
     train(whole, quiet=True)
     config = make_toy_config("stopped")
@@ -173,9 +173,9 @@ def test_an_interrupted_run_resumes_to_the_same_bits(make_toy_config, monkeypatc
     folder = RunFolder(Path(config.output))
     assert folder.checkpoints()
     assert not folder.model.exists()
-    assert load_model(folder.path).metadata["step"] == 33  # usable as it is
+    assert load_model(folder.path).metadata["step"] == 33  # usable without resuming
     train(config, resume=True, quiet=True)
-    assert_same_bits(whole, config)
+    assert_bit_identical(whole, config)
     steps = [line["step"] for line in lines(config.output)]
     assert steps == sorted(set(steps))
     assert not folder.checkpoints()
@@ -194,13 +194,15 @@ def test_a_crashed_run_resumes_from_its_last_checkpoint(make_toy_config, monkeyp
         with pytest.raises(MemoryError):
             train(config, quiet=True)
     train(config, resume=True, quiet=True)
-    assert_same_bits(whole, config)
+    assert_bit_identical(whole, config)
 
 
-def test_resuming_refuses_what_does_not_fit(make_toy_config, monkeypatch, write, toy_files):
+def test_resuming_rejects_a_changed_configuration_or_corpus(
+    make_toy_config, monkeypatch, write, toy_files
+):
     corpus = write("corpus.txt", toy_files[0].read_text())
     config = make_toy_config(corpus={"files": [str(corpus)]})
-    with pytest.raises(RunError, match="no run there"):
+    with pytest.raises(RunError, match="not a run"):
         train(config, resume=True, quiet=True)
     assert not Path(config.output).exists()
     with monkeypatch.context() as patch:
@@ -210,20 +212,22 @@ def test_resuming_refuses_what_does_not_fit(make_toy_config, monkeypatch, write,
     other = config.model_copy(
         update={"network": config.network.model_copy(update={"dimension": 16, "hidden": 16})}
     )
-    with pytest.raises(RunError, match="does not fit"):
+    with pytest.raises(RunError, match="does not match"):
         train(other, resume=True, quiet=True)
     corpus.write_text(toy_files[0].read_text() + "king king\n")
     with pytest.raises(RunError, match="corpus has changed"):
         train(config, resume=True, quiet=True)
 
 
-def test_a_loss_that_is_not_a_number_stops_with_advice(make_toy_config):
+def test_a_loss_that_is_not_finite_stops_with_advice(make_toy_config):
     config = make_toy_config(training={"optimizer": "sgd", "learning_rate": 1e38})
     with pytest.raises(RunError, match=r"step \d+: the loss is .*lower training\.learning_rate"):
         train(config, quiet=True)
 
 
-def test_what_went_wrong_is_never_saved_and_what_was_right_is_kept(make_toy_config, monkeypatch):
+def test_a_diverged_state_is_never_saved_and_the_last_good_one_is_kept(
+    make_toy_config, monkeypatch
+):
     config = make_toy_config(training={"checkpoint_every": 1})
     original = Trainer.step
 
@@ -234,14 +238,14 @@ def test_what_went_wrong_is_never_saved_and_what_was_right_is_kept(make_toy_conf
         return found
 
     monkeypatch.setattr(Trainer, "step", step)
-    with pytest.raises(RunError, match=r"checkpoint-\d+\.safetensors, is kept"):
+    with pytest.raises(RunError, match=r"the last checkpoint is checkpoint-\d+\.safetensors"):
         train(config, quiet=True)
     folder = RunFolder(Path(config.output))
     assert len(folder.checkpoints()) == 2
     assert np.isfinite(load_model(folder.path).parameters.E).all()
 
 
-def test_the_last_checkpoints_are_kept(make_toy_config, monkeypatch):
+def test_the_most_recent_checkpoints_are_kept(make_toy_config, monkeypatch):
     training = {"checkpoint_every": "10 steps", "checkpoints_kept": 2}
     config = make_toy_config(training=training)
     with monkeypatch.context() as patch:
@@ -253,9 +257,7 @@ def test_the_last_checkpoints_are_kept(make_toy_config, monkeypatch):
     assert load_model(Path(config.output)).metadata["step"] == 30
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
-    make_toy_config, monkeypatch, capsys
-):
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(make_toy_config, monkeypatch, capsys):
     whole = make_toy_config("whole")
     train(whole, quiet=True)
     config = make_toy_config("stopped", training={"checkpoint_every": "10 steps"})
@@ -268,11 +270,11 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     data[-5] ^= 8
     newest.write_bytes(data)
     train(config, resume=True, quiet=True)
-    assert f"{newest}: damaged (its checksum is wrong)" in capsys.readouterr().err
-    assert_same_bits(whole, config)
+    assert f"{newest}: damaged (wrong checksum)" in capsys.readouterr().err
+    assert_bit_identical(whole, config)
 
 
-def test_what_a_killed_process_left_is_not_in_the_way(make_toy_config):
+def test_leftovers_of_a_killed_process_are_removed(make_toy_config):
     config = make_toy_config(training={"passes": 1})
     folder = Path(config.output)
     (folder / ".work-abc").mkdir(parents=True)
@@ -286,28 +288,28 @@ def test_two_processes_cannot_train_in_one_folder(make_toy_config):
     config = make_toy_config(training={"passes": 1})
     first = RunFolder(Path(config.output))
     first.lock()
-    with pytest.raises(RunError, match="another process is training there"):
+    with pytest.raises(RunError, match="another process is training in"):
         train(config, quiet=True)
-    with pytest.raises(RunError, match="another process is training there"):
+    with pytest.raises(RunError, match="another process is training in"):
         train(config, overwrite=True, quiet=True)
     first.release()
     train(config, quiet=True)
     assert not (Path(config.output) / ".lock").exists()
 
 
-def test_a_run_that_has_no_more_time_ends_with_its_model(make_toy_config, capsys):
+def test_a_run_that_reaches_its_time_limit_ends_with_a_model(make_toy_config, capsys):
     config = make_toy_config(training={"passes": 100_000, "max_minutes": 0.02})
     train(config, quiet=True)
-    assert "Time is up after" in capsys.readouterr().err
+    assert "Time limit reached after" in capsys.readouterr().err
     assert 0 < load_model(Path(config.output)).metadata["passes"] < 100_000
     last = lines(config.output)[-1]
     assert last["seconds"] < 10
 
 
-def test_a_rehearsal_says_what_it_would_take_and_leaves_nothing(make_toy_config):
+def test_a_rehearsal_reports_estimates_and_leaves_no_files(make_toy_config):
     config = make_toy_config()
-    said = rehearse(config, quiet=True)
-    assert re.match(r"[\d,]+ words, [\d,]+ tokens\ntime: about [\d.]+ s per pass", said)
+    report = rehearse(config, quiet=True)
+    assert re.match(r"[\d,]+ words, [\d,]+ tokens\ntime: about [\d.]+ s per pass", report)
     assert not Path(config.output).exists()
     windows = make_toy_config(examples=WINDOWS, network={"input": "mean"})
     assert re.search(r"time: about [\d.]+ s per pass", rehearse(windows, quiet=True))
@@ -326,7 +328,7 @@ def test_the_smallest_networks_and_texts_train(make_toy_config, write, sizes, te
     assert np.isfinite(load_vectors(Path(config.output)).matrix).all()
 
 
-def test_one_word_is_too_few_and_said_to_be(make_toy_config, write):
+def test_a_vocabulary_of_one_word_is_an_error(make_toy_config, write):
     config = make_toy_config(
         corpus={"files": [str(write("one.txt", "a a a a a a"))]}, vocabulary={"min_count": 1}
     )
@@ -344,7 +346,7 @@ def test_clipped_gradients_move_less(make_toy_config):
     assert 0 < moved[1] < moved[0]
 
 
-def test_a_run_in_the_way_is_kept_unless_told_otherwise(make_toy_config):
+def test_an_existing_run_is_kept_unless_overwrite_is_given(make_toy_config):
     config = make_toy_config(training={"passes": 1})
     train(config, quiet=True)
     with pytest.raises(RunError, match="--overwrite"):
@@ -354,7 +356,7 @@ def test_a_run_in_the_way_is_kept_unless_told_otherwise(make_toy_config):
     )
     with pytest.raises(CorpusError):
         train(bad, overwrite=True, quiet=True)
-    assert load_model(Path(config.output))  # not lost to a misspelt corpus
+    assert load_model(Path(config.output))  # not lost because of a misspelt file name
     train(config, overwrite=True, quiet=True)
 
 
@@ -390,7 +392,7 @@ WINDOWS = {"source": "windows", "window": 3}
     "loss", ["softmax", "class-softmax", "sampled-softmax", "negative-sampling", "nce"]
 )
 @pytest.mark.parametrize("inputs", ["mean", "word", "concat"])
-def test_windows_of_the_text_lower_the_loss(make_toy_config, loss, inputs):
+def test_training_on_windows_lowers_the_loss(make_toy_config, loss, inputs):
     config = make_toy_config(
         examples=WINDOWS,
         network={"input": inputs, "initialisation": "random", "vectors": "input"},
@@ -401,13 +403,13 @@ def test_windows_of_the_text_lower_the_loss(make_toy_config, loss, inputs):
     train(config, quiet=True)
     ends = [line["validation_loss"] for line in lines(config.output) if line.get("end_of_pass")]
     if loss != "negative-sampling":
-        assert ends[-1] < ends[0] < np.log(700)  # probabilities
+        assert ends[-1] < ends[0] < np.log(700)  # a loss of normalised probabilities
     losses = [line["loss"] for line in lines(config.output) if line.get("end_of_pass")]
     assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("inputs", ["mean", "word"])
-def test_windows_find_the_toy_worlds_analogies(make_toy_config, toy_files, inputs):
+def test_training_on_windows_solves_the_toy_worlds_analogies(make_toy_config, toy_files, inputs):
     config = make_toy_config(
         examples=WINDOWS | {"window": 5},
         network={"input": inputs, "initialisation": "random", "vectors": "hidden"},
@@ -425,7 +427,7 @@ def test_windows_find_the_toy_worlds_analogies(make_toy_config, toy_files, input
         {"network": {"input": "word"}, "validation": {"fraction": 0.1, "patience": 5}},
     ],
 )
-def test_an_interrupted_run_of_windows_resumes_to_the_same_bits(
+def test_an_interrupted_run_on_windows_resumes_bit_identically(
     make_toy_config, monkeypatch, options
 ):
     common = {
@@ -441,10 +443,10 @@ def test_an_interrupted_run_of_windows_resumes_to_the_same_bits(
         with pytest.raises(Interrupted):
             train(config, quiet=True)
     train(config, resume=True, quiet=True)
-    assert_same_bits(whole, config)
+    assert_bit_identical(whole, config)
 
 
-def test_training_stops_when_held_out_text_gets_worse_and_keeps_the_best(make_toy_config):
+def test_training_stops_when_the_validation_loss_rises_and_keeps_the_best_model(make_toy_config):
     config = make_toy_config(
         examples=WINDOWS,
         network={"input": "concat"},
@@ -452,10 +454,10 @@ def test_training_stops_when_held_out_text_gets_worse_and_keeps_the_best(make_to
         validation={"split": [2000, 20_000], "every": 20, "patience": 3},
     )
     train(config, quiet=True)
-    looks = [line["validation_loss"] for line in lines(config.output) if "validation_loss" in line]
+    losses = [line["validation_loss"] for line in lines(config.output) if "validation_loss" in line]
     assert lines(config.output)[-1]["pass"] < 50
-    assert looks.index(min(looks)) == len(looks) - 4
-    assert load_model(Path(config.output)).metadata["validation_loss"] == min(looks)
+    assert losses.index(min(losses)) == len(losses) - 4
+    assert load_model(Path(config.output)).metadata["validation_loss"] == min(losses)
     assert not RunFolder(Path(config.output)).best.exists()
 
 
@@ -467,7 +469,7 @@ def test_only_single_words_have_hidden_vectors(make_toy_config):
         load_vectors(Path(config.output), "hidden")
 
 
-def test_classes_are_no_words(make_toy_config):
+def test_rows_of_classes_are_not_word_vectors(make_toy_config):
     config = make_toy_config(
         examples=WINDOWS, loss={"name": "class-softmax"}, training={"passes": 1}
     )
@@ -502,8 +504,8 @@ def test_tiny_corpora_train(make_toy_config, write, text, options):
     assert np.isfinite(parameters(config).E).all()
 
 
-def fail_at(number, monkeypatch, module, name, fault):
-    """Let the call of that number fail, and those after it."""
+def fail_at(number, monkeypatch, module, name, code):
+    """Make the call with this number, and all later ones, fail with an error number."""
     original = getattr(module, name)
     calls = 0
 
@@ -511,21 +513,21 @@ def fail_at(number, monkeypatch, module, name, fault):
         nonlocal calls
         calls += 1
         if calls >= number:
-            raise OSError(fault, os.strerror(fault))
+            raise OSError(code, os.strerror(code))
         return original(*arguments, **options)
 
     monkeypatch.setattr(module, name, call)
     return lambda: calls
 
 
-@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS, errno.EIO])
-def test_whichever_write_fails_gets_one_sentence_and_what_was_saved_goes_on(
-    make_toy_config, monkeypatch, fault
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_any_failed_write_is_one_sentence_and_the_run_can_be_resumed(
+    make_toy_config, monkeypatch, code
 ):
     training = {"passes": 3, "checkpoint_every": "5 steps"}
     whole = make_toy_config("whole", training=training)
     with monkeypatch.context() as patch:
-        writes = fail_at(10**9, patch, os, "fsync", fault)
+        writes = fail_at(10**9, patch, os, "fsync", code)
         train(whole, quiet=True)
     assert writes() > 10
     for number in range(1, writes() + 1):
@@ -533,16 +535,16 @@ def test_whichever_write_fails_gets_one_sentence_and_what_was_saved_goes_on(
         folder = RunFolder(Path(config.output))
         saved = None
         with monkeypatch.context() as patch:
-            fail_at(number, patch, os, "fsync", fault)
-            patch.setattr(tempfile, "tempdir", str(folder.path / "none"))  # no refuge either
+            fail_at(number, patch, os, "fsync", code)
+            patch.setattr(tempfile, "tempdir", str(folder.path / "none"))  # no fallback either
             with pytest.raises(RunError, match=r"disk is full|cannot be written"):
                 train(config, quiet=True)
             saved = [file.name for file in folder.checkpoints()]
         if folder.model.exists():
-            pass  # only what comes after the model failed
+            pass  # only a write after the model failed
         elif saved:
             train(config, resume=True, quiet=True)
         else:
             train(config, overwrite=folder.config.exists(), quiet=True)
-        assert_same_bits(whole, config)
+        assert_bit_identical(whole, config)
         assert not list(folder.path.glob(".*.tmp"))

@@ -21,12 +21,12 @@ def test_normalised_vectors_have_length_one(vectors):
     np.testing.assert_array_equal(matrix, postprocess(vectors, ["normalize"]).matrix)
 
 
-def test_centred_vectors_have_no_mean(vectors):
+def test_centred_vectors_have_zero_mean(vectors):
     np.testing.assert_allclose(postprocess(vectors, ["centre"]).matrix.mean(axis=0), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_top_directions_are_those_of_the_singular_vectors(vectors, count):
+def test_the_removed_directions_are_the_top_singular_vectors(vectors, count):
     found = postprocess(vectors, [f"all-but-the-top={count}"]).matrix
     centred = vectors.matrix.astype(float) - vectors.matrix.mean(axis=0, dtype=float)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
@@ -34,7 +34,7 @@ def test_the_top_directions_are_those_of_the_singular_vectors(vectors, count):
     np.testing.assert_allclose(found, centred - centred @ top.T @ top, atol=1e-4)
 
 
-def test_steps_come_in_their_order_and_leave_the_original_alone(vectors):
+def test_steps_apply_in_order_and_leave_the_original_unchanged(vectors):
     before = vectors.matrix.copy()
     last_centred = postprocess(vectors, ["normalise", "centre"]).matrix
     last_normal = postprocess(vectors, ["centre", "normalise"]).matrix
@@ -45,12 +45,12 @@ def test_steps_come_in_their_order_and_leave_the_original_alone(vectors):
 
 
 @pytest.mark.parametrize("step", ["whiten", "centre=2", "all-but-the-top=x", "all-but-the-top=21"])
-def test_unknown_steps_are_errors(vectors, step):
+def test_unknown_steps_raise_errors(vectors, step):
     with pytest.raises(FormatError, match=f"{step}: .*expected"):
         postprocess(vectors, [step])
 
 
-def test_int8_is_within_half_a_step(vectors):
+def test_int8_is_within_half_a_scale(vectors):
     codes, scales = int8_codes(vectors.matrix)
     assert codes.dtype == np.int8
     assert np.abs(codes.astype(int)).max() == 127
@@ -59,14 +59,14 @@ def test_int8_is_within_half_a_step(vectors):
     assert not zeros[0].any()
 
 
-def test_rounding_loses_little_and_more_with_fewer_bits(vectors):
+def test_rounding_loses_little_but_more_with_fewer_bits(vectors):
     half, eight = (rounding_loss(vectors, rounded(vectors, d)) for d in ("float16", "int8"))
     assert 0.999 < eight.cosine < half.cosine <= 1.00001
     assert 0.8 < eight.neighbors < half.neighbors <= 1
     assert rounded(vectors, "float32") is vectors
 
 
-def test_what_float16_cannot_hold_is_an_error():
+def test_numbers_too_large_for_float16_raise_an_error():
     vectors = WordVectors(Vocabulary(["a"], np.ones(1)), np.full((1, 2), 1e6, np.float32))
     with pytest.raises(FormatError, match="normalise the vectors first"):
         rounded(vectors, "float16")

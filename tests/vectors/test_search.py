@@ -14,7 +14,9 @@ def naive_nearest(query, matrix, count, excluded):
 
 @pytest.mark.parametrize("rows", [1, 7, 15, 16, 17, 200, 2000])
 @pytest.mark.parametrize("count", [1, 5, 40])
-def test_the_nearest_are_found_over_any_number_of_blocks_and_rounds(rng, monkeypatch, rows, count):
+def test_the_nearest_rows_are_found_in_any_number_of_blocks_and_rounds(
+    rng, monkeypatch, rows, count
+):
     monkeypatch.setattr("embedder.vectors.search._ROWS_PER_BLOCK", 16)
     monkeypatch.setattr("embedder.vectors.search._BLOCKS_FIRST", 2)
     monkeypatch.setattr("embedder.vectors.search._QUERIES_PER_BATCH", 3)
@@ -30,7 +32,7 @@ def test_the_nearest_are_found_over_any_number_of_blocks_and_rounds(rng, monkeyp
         np.testing.assert_allclose(found.scores[i][known], scores[expected], atol=1e-5)
 
 
-def test_rows_that_get_ever_better_are_found(monkeypatch):
+def test_rows_of_increasing_similarity_are_found(monkeypatch):
     monkeypatch.setattr("embedder.vectors.search._ROWS_PER_BLOCK", 16)
     angles = np.linspace(3, 0.01, 1000)
     matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -39,7 +41,7 @@ def test_rows_that_get_ever_better_are_found(monkeypatch):
     assert found.ids.tolist() == [[999, 998, 997]]
 
 
-def test_what_fails_in_a_thread_is_raised(monkeypatch):
+def test_errors_in_threads_are_raised(monkeypatch):
     monkeypatch.setattr("embedder.vectors.search._ROWS_PER_BLOCK", 2)
 
     def fail(start, block):

@@ -16,7 +16,7 @@ def vectors(rng):
     return WordVectors(Vocabulary(WORDS, np.arange(6, 0, -1)), matrix)
 
 
-def test_neighbors_are_ordered_by_cosine_and_leave_the_word_out(vectors):
+def test_neighbors_are_ordered_by_cosine_and_exclude_the_word(vectors):
     found = vectors.neighbors("king", 3)
     assert "king" not in [near.word for near in found]
     similarities = [near.similarity for near in found]
@@ -26,23 +26,23 @@ def test_neighbors_are_ordered_by_cosine_and_leave_the_word_out(vectors):
     assert found[0].similarity == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-def test_asking_for_more_neighbors_than_words_gives_them_all(vectors):
+def test_asking_for_more_neighbors_than_words_returns_all_words(vectors):
     assert len(vectors.neighbors("king", 100)) == 5
 
 
-def test_analogies_leave_their_three_words_out(vectors):
+def test_analogies_exclude_their_three_words(vectors):
     found = vectors.analogy("man", "king", "woman", 3)
     assert found[0].word == "queen"
     assert not {"man", "king", "woman"} & {near.word for near in found}
 
 
-def test_a_zero_vector_is_near_to_nothing(rng):
+def test_a_zero_vector_has_similarity_zero_to_all_words(rng):
     matrix = np.vstack([np.zeros(3), rng.normal(size=(2, 3))]).astype(np.float32)
     vectors = WordVectors(Vocabulary(["o", "a", "b"], np.array([3, 2, 1])), matrix)
     assert [near.similarity for near in vectors.neighbors("o")] == [0.0, 0.0]
 
 
-def test_text_formats_hold_every_float_exactly(vectors, tmp_path):
+def test_text_formats_store_every_float_exactly(vectors, tmp_path):
     for name, skip in (("word2vec", 1), ("glove", 0)):
         path = tmp_path / name
         vectors.save(path, name)
@@ -56,21 +56,21 @@ def test_text_formats_hold_every_float_exactly(vectors, tmp_path):
         )
 
 
-def test_words_with_spaces_are_refused_by_text_formats(rng, tmp_path):
+def test_text_formats_reject_words_with_spaces(rng, tmp_path):
     vectors = WordVectors(
         Vocabulary(["new\u00a0york", "b"], np.array([2, 1])), np.ones((2, 2), np.float32)
     )
-    with pytest.raises(VocabularyError, match="white space"):
+    with pytest.raises(VocabularyError, match="whitespace"):
         vectors.save(tmp_path / "a", "word2vec")
 
 
-def test_the_runs_own_default_decides_the_vectors(toy_run):
+def test_the_kind_of_vectors_defaults_to_the_runs_configuration(toy_run):
     default = load_vectors(toy_run)
     np.testing.assert_array_equal(default.matrix, load_vectors(toy_run, "sum").matrix)
 
 
 @pytest.mark.parametrize("name", ["word2vec", "word2vec-binary", "glove"])
-def test_gensim_reads_what_is_exported(toy_run, tmp_path, name):
+def test_gensim_reads_exported_vectors(toy_run, tmp_path, name):
     models = pytest.importorskip("gensim.models", reason="gensim is not installed")
     vectors = load_vectors(toy_run)
     path = tmp_path / "vectors"

@@ -1,7 +1,8 @@
 """Output losses behind one interface: the exact cost of a batch, and a training step.
 
-`softmax` and `class-softmax` cost what they train on. The sampled ones train on a few candidates;
-their exact cost, for validation, is the cross-entropy of the whole softmax over the same logits.
+`softmax` and `class-softmax` train on their exact cost. The sampled losses train on a few
+candidates; their exact cost, for validation, is the cross-entropy of the full softmax over the same
+logits.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -19,32 +20,32 @@ if TYPE_CHECKING:
 
 
 class Loss(Protocol):
-    """The output layer: it owns W2 and b2, and takes its part of a step."""
+    """The output layer: it owns W2 and b2, and updates them in a step."""
 
     def log_likelihoods(self, features: Array, targets: "Targets") -> Array:
-        """Return Σ_c y_bc log ŷ_bc for each example, (B,) float64, by the whole softmax."""
+        """Return Σ_c y_bc log ŷ_bc for each example, (B,) float64, by the full softmax."""
 
     def training_loss(self, features: Array, targets: "Targets", number: int) -> float:
-        """Return what step `number` minimises, summed over the batch, without taking the step."""
+        """Return the loss that step `number` minimises, summed over the batch, without a step."""
 
     def step(
         self, features: Array, targets: "Targets", context: StepContext
     ) -> tuple[float, Array]:
-        """Move W2 and b2; return the batch's loss in nats and ∂J/∂h, both as before the step.
+        """Update W2 and b2; return the batch's loss in nats and ∂J/∂h, both before the update.
 
         Parameters
         ----------
         features : (B, H)
             The output layer's input h.
         targets
-            B sparse rows; the sampled losses want one target each.
+            B sparse rows; the sampled losses and `class-softmax` require one target each.
         context
             The optimizer, its rules for this step, and the step's number.
 
         Returns
         -------
         float, (B, H)
-            ∂J/∂h is memory of the loss, valid until its next call.
+            ∂J/∂h is a buffer of the loss, valid until its next call.
         """
 
 

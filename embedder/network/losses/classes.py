@@ -1,4 +1,4 @@
-"""The softmax in two levels: a class of words, then a word of it."""
+"""The two-level softmax: first a class of words, then a word of that class."""
 
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 
 
 class ClassSoftmax:
-    """A softmax in two levels: a class of words, then a word of it; a `Loss`.
+    """A two-level softmax: first a class of words, then a word of that class; a `Loss`.
 
     Parameters
     ----------
     counts : (V,)
         How often each word occurs in the corpus, most frequent first; see `class_starts`.
     W2 : (V + classes, H), b2 : (V + classes,)
-        The output layer, with a row for every word and then for every class; changed in place by a
-        step.
+        The output layer, with one row per word, then one per class; changed in place by a step.
     batch_size
         The largest B.
     threads
@@ -71,7 +70,8 @@ class ClassSoftmax:
         loss, d_features = self._first_level.step_with_moments(
             features, classes, rules["W2"], of_classes
         )
-        # The classes' own rows move at every step; their visits count those of their words.
+        # The classes' own rows are updated in every step; their entries in `visits` count the
+        # updates of their words.
         visits = optimizer.visits["W2"][self._words :]
         visits[np.unique(classes.columns)] += 1
         level = self._second_level(features, targets)
@@ -93,7 +93,7 @@ class ClassSoftmax:
         return targets._replace(columns=self._class_of[targets.columns])
 
     def _group_by(self, classes: "Targets") -> int:
-        """Group the examples by class; return how many classes there are."""
+        """Group the examples by class; return the number of distinct classes."""
         from embedder.kernels.gather import group_places
 
         return int(group_places(classes.columns[classes.starts], self._groups))
@@ -115,21 +115,21 @@ class ClassSoftmax:
 def class_starts(counts: Array, classes: int) -> Array:
     """Cut the vocabulary into classes of consecutive words, (classes + 1,) int64.
 
-    Each has about the same share of Σ √count: few words where these are frequent (Mikolov et al.
-    2011 cut by √count as well).
+    Each has about the same share of Σ √count (as in Mikolov et al. 2011), so that classes of
+    frequent words are small.
 
     Parameters
     ----------
     counts : (V,)
         Most frequent first.
     classes
-        At most V; none is empty.
+        At most V; no class is empty.
     """
     return cut_evenly(np.sqrt(np.maximum(counts, 1)), classes)
 
 
 def with_class_rows(config: LossConfig, counts: Array, parameters: Parameters) -> Parameters:
-    """Return parameters with a row of W2 and b2 for each class, if the loss has classes."""
+    """Return the parameters, with one row of W2 and b2 per class added if the loss has classes."""
     if config.name != "class-softmax":
         return parameters
     V = len(counts)

@@ -22,7 +22,7 @@ class SampledLoss:
     Parameters
     ----------
     config
-        Which of them, how many candidates, and what these are drawn from.
+        The loss, the number of candidates, and the distribution that they are drawn from.
     counts : (V,)
         How often each word occurs in the corpus, most frequent first.
     W2 : (V, H), b2 : (V,)
@@ -32,7 +32,7 @@ class SampledLoss:
     threads
         How many threads share the work.
     seed
-        With the step's number it decides the candidates.
+        Determines the candidates, together with the step's number.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SampledLoss:
         scale = {"sampled-softmax": float(S), "nce": config.negatives}.get(config.name)
         corrections = np.log(scale * self.proposal) if scale else np.zeros(V)
         self._corrections = corrections.astype(W2.dtype)
-        # The target of sampled softmax is no sample: nothing corrects for how often it is drawn.
+        # Sampled softmax always includes the target, so that its logit needs no correction.
         of_targets = np.zeros(V) if config.name == "sampled-softmax" else corrections
         self._target_corrections = of_targets.astype(W2.dtype)
         self._groups = new_groups(V, batch_size + S)
@@ -91,8 +91,8 @@ class SampledLoss:
     def draw(self, number: int) -> Array:
         """Return the candidates of a step, (S,) int32."""
         rng = np.random.default_rng([self._seed, number])
-        places = np.searchsorted(self._ends, rng.random(self._samples) * self._ends[-1], "right")
-        return np.asarray(places, np.int32)
+        drawn = np.searchsorted(self._ends, rng.random(self._samples) * self._ends[-1], "right")
+        return np.asarray(drawn, np.int32)
 
     def step(
         self, features: Array, targets: "Targets", context: StepContext
@@ -133,7 +133,7 @@ class SampledLoss:
     def _differentiate(
         self, features: Array, targets: "Targets", number: int
     ) -> tuple[float, "Sample", "SampledGradients"]:
-        """Return the loss, the words that it looked at, and the gradients."""
+        """Return the loss, the targets and candidates, and the gradients."""
         from embedder.kernels.sampled import Sample, SampledGradients, sampled_gradients
 
         words, candidates = targets.columns[targets.starts], self.draw(number)

@@ -56,14 +56,14 @@ class Softmax:
     def step_with_moments(
         self, features: Array, targets: "Targets", rule: "Rule", moments: "OutputMoments"
     ) -> tuple[float, Array]:
-        """Take a step with a rule and moments of W2 and b2; the rest as for `step`."""
+        """Take a step with the given rule and moments of W2 and b2; otherwise as `step`."""
         loss = self.training_loss(features, targets)
         return loss, self.backward_and_update(targets, rule, moments)
 
     def backward_and_update(
         self, targets: "Targets", rule: "Rule", moments: "OutputMoments"
     ) -> Array:
-        """Take the step of the batch that `training_loss` has just seen; return ∂J/∂h (B, H)."""
+        """Take the step for the batch last passed to `training_loss`; return ∂J/∂h (B, H)."""
         from embedder.kernels.softmax import softmax_step
 
         d_features = self._d_features[: len(targets.totals)]

@@ -1,1 +1,1 @@
-"""Training on a cluster: Ray places the work, gloo moves what a step exchanges."""
+"""Training on a cluster: Ray places processes and tasks, gloo exchanges the data of each step."""

@@ -1,7 +1,7 @@
-"""Ray: joining or starting a cluster, its tasks, and a process for each slice of the output layer.
+"""Ray: joining or starting a cluster, its tasks, and one process per slice of the output layer.
 
-What a task or an actor is made of is in `embedder.training.distributed.counting` and
-`embedder.training.distributed.output`; here they become Ray's.
+This module wraps the functions and classes of `embedder.training.distributed.counting` and
+`embedder.training.distributed.output` as Ray tasks and actors.
 """
 
 import logging
@@ -31,7 +31,7 @@ from embedder.training.distributed.slices import OwnCounts, OwnTargets, OwnWords
 from embedder.training.engine import WorkerLost
 
 PATIENCE = 300.0
-"""Seconds that process 0 waits for another in a step. Others wait for it as long as it lives."""
+"""Seconds that process 0 waits for another process in a step; others wait for it indefinitely."""
 _NO_TIMEOUT = 1e6
 _SECONDS_TO_JOIN = 120.0
 _SECONDS_TO_CONNECT = 10.0
@@ -44,19 +44,19 @@ class Cluster:
     Parameters
     ----------
     config
-        Its address, and how many workers are wanted.
+        The address, and the number of workers.
     threads
-        Of each worker; 0 for as many as there are.
+        CPUs per worker; 0 for as many as are available.
 
     Raises
     ------
     RunError
-        If there is no cluster at the address, or it has no room.
+        If there is no cluster at the address, or it has too few CPUs.
     """
 
     def __init__(self, config: ClusterConfig, threads: int) -> None:
-        self._was_there = ray.is_initialized()
-        if not self._was_there:
+        self._joined_before = ray.is_initialized()
+        if not self._joined_before:
             if config.address is not None:
                 _check_reachable(config.address)
             try:
@@ -69,8 +69,8 @@ class Cluster:
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise RunError(
                     f"cluster.address {config.address}: no Ray cluster can be joined there "
-                    f"({str(error).splitlines()[0]}); start one with `ray start --head`, or leave "
-                    "the address out."
+                    f"({str(error).splitlines()[0]}); start one with `ray start --head`, or omit "
+                    "the address."
                 ) from None
         self.address = get_node_ip_address()
         self._node = ray.get_runtime_context().get_node_id()
@@ -82,83 +82,83 @@ class Cluster:
             found = self._room()
             self.close()
             raise RunError(
-                f"cluster.workers: {self.workers} workers of {self.threads} CPUs are more than the "
-                f"cluster has room for ({found}); lower it, or training.threads."
+                f"cluster.workers: {self.workers} workers of {self.threads} CPUs each exceed the "
+                f"cluster's capacity of {found}; lower cluster.workers or training.threads."
             )
 
     def _cpus(self) -> dict[str, float]:
-        """Return how many CPUs each living node has, and this one, whatever Ray knows of it."""
+        """Return the CPUs of each live node that has any, and of this node in any case."""
         nodes = [node for node in ray.nodes() if node["Alive"]]
         sizes = {node["NodeID"]: float(node["Resources"].get("CPU", 0)) for node in nodes}
         return {node: size for node, size in sizes.items() if size >= 1 or node == self._node}
 
     def _room(self) -> int:
-        """Return how many workers the living nodes have CPUs for; this process is one."""
+        """Return the number of workers that the live nodes have CPUs for, this process included."""
         rooms = {node: int(size // self.threads) for node, size in self._cpus().items()}
         return sum(rooms.values()) + (rooms.get(self._node, 0) == 0)
 
     def place(self, config: Config, workers: int) -> "Placement":
-        """Start the processes of all workers but this one; see `Placement`."""
+        """Start the processes of all workers except this one; see `Placement`."""
         seat = self._node if self._cpus().get(self._node, 0) >= self.threads else None
         return Placement(config, workers, self.threads, seat, lambda: self._room() >= workers)
 
     def wait_for_room(self, minutes: float) -> int:
-        """Wait until all workers have room, or the time is up; return how many have."""
+        """Wait until all workers have room, or for a time limit; return how many have room."""
         ends = time.monotonic() + 60 * minutes
         while self._room() < self.workers and time.monotonic() < ends:
             time.sleep(1.0)
         return max(1, min(self.workers, self._room()))
 
     def close(self) -> None:
-        """Leave the cluster; one that was started here ends."""
-        if not self._was_there:
+        """Leave the cluster, and stop it if this process started it."""
+        if not self._joined_before:
             ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:
-    """Stop at once where nothing listens: Ray itself would try for minutes."""
+    """Raise at once if nothing listens at an address; Ray itself would retry for minutes."""
     host, colon, port = address.rpartition(":")
     if address == "auto" or not colon:
         return
     if "://" in address or not port.isdecimal():
         raise RunError(
-            f"cluster.address {address}: expected HOST:PORT or auto; the training must start on a "
-            "machine of the cluster (`ray job submit` does that from elsewhere)."
+            f"cluster.address {address}: expected HOST:PORT or auto; start the training on a "
+            "machine of the cluster (from elsewhere, with `ray job submit`)."
         )
     try:
         socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
     except (OSError, OverflowError) as error:
         raise RunError(
             f"cluster.address {address}: no Ray cluster can be joined there ({error}); start one "
-            "with `ray start --head`, or leave the address out."
+            "with `ray start --head`, or omit the address."
         ) from None
 
 
 def task(function: Callable[..., Any], returns: int = 1) -> Any:
-    """Make a function a Ray task that is run again for as long as machines are lost."""
+    """Return a function as a Ray task that is retried whenever machines are lost."""
     return ray.remote(num_cpus=1, num_returns=returns, max_retries=-1)(function)
 
 
 def put(value: Any) -> Reference:
-    """Give all processes a value once."""
+    """Put a value into Ray's object store, from where every process can fetch it."""
     return ray.put(value)
 
 
 def fetch(reference: Reference) -> Any:
-    """Return what a reference, or a list of them, stands for.
+    """Return the value of a reference, or the values of a list of references.
 
     Raises
     ------
     EmbedderError
-        As the task did.
+        If the task raised it.
     WorkerLost
-        If it is gone and cannot be made again.
+        If the value is lost and cannot be recomputed.
     """
     try:
         return ray.get(reference)
     except RayTaskError as error:
         cause: BaseException = error
-        while isinstance(cause, RayTaskError):  # a task may have fetched what another failed at
+        while isinstance(cause, RayTaskError):  # a task may have fetched from a failed task
             cause = cause.cause
         if isinstance(cause, (EmbedderError, MemoryError)):
             raise cause from None
@@ -170,7 +170,7 @@ def fetch(reference: Reference) -> Any:
 
 
 def finished(references: list[Reference], seconds: float) -> list[Reference]:
-    """Wait so long for what tasks return; return what has come, their errors included."""
+    """Wait up to a time limit for tasks; return the references of those that ended or failed."""
     if not references:
         return []
     return list(ray.wait(references, num_returns=len(references), timeout=seconds)[0])
@@ -181,19 +181,19 @@ def _first_line(error: BaseException) -> str:
 
 
 def add_up_range(references: list[Reference]) -> counting.Piece:
-    """Add up one range's pieces as a task; see `counting.add_shards`."""
+    """Sum one range's pieces, as a task; see `counting.add_shards`."""
     return counting.add_shards(fetch, references)
 
 
 class Worker:
-    """A process with a slice of the output layer; of process 0 too, which holds one itself.
+    """The slice of the output layer in one process: an actor, or an object in process 0.
 
     Parameters
     ----------
     config
         The run.
     threads
-        Parts that its work is cut into.
+        How many threads share the work of the process.
     """
 
     def __init__(self, config: Config, threads: int) -> None:
@@ -214,12 +214,12 @@ class Worker:
     def load(
         self, vocabulary: int, columns: list[int], references: list[Reference]
     ) -> tuple[Array, Array, Array]:
-        """Load some ranges of the counts, next to each other.
+        """Load ranges of the counts and concatenate their columns.
 
         Returns
         -------
         (V,), (V,), (C_p,)
-            Row totals, cells in each row, and column totals of these ranges.
+            Row totals, cells per row, and column totals of these ranges.
         """
         path = Path(self._folder.name) / str(len(self._counts))
         counts = counting.concatenate_columns(vocabulary, columns, fetch, references, path)
@@ -234,7 +234,7 @@ class Worker:
         batch_size: int,
         features: int,
     ) -> Slice:
-        """Make the slice of these contexts, those of words first … last − 1."""
+        """Return the slice for some contexts, those of words first … last − 1."""
         targets: list[OwnTargets] = [OwnCounts(counts) for counts in self._counts]
         return Slice(
             self._config,
@@ -246,7 +246,7 @@ class Worker:
         )
 
     def prepare_multiplication(self, own: Slice, context_words: Array, totals: Array) -> None:
-        """Make a slice's columns of the positive PMI matrix."""
+        """Compute a slice's columns of the positive PMI matrix."""
         counts = self._counts[TRAINING]
         own.multiply = positive_pmi_matrix(counts, context_words, totals, self._threads)
         own.vocabulary = len(totals)
@@ -259,7 +259,7 @@ class Worker:
         shape: tuple[int, int],
         pmi: tuple[Array, Array] | None,
     ) -> None:
-        """Join the others and obey process 0 until it ends the training.
+        """Join the other processes and execute the orders of process 0 until it sends `Order.END`.
 
         Parameters
         ----------
@@ -268,7 +268,7 @@ class Worker:
         contexts, words
             As for `make_slice`.
         shape
-            The largest B, and the width of what the output layer reads.
+            The largest B, and the width of the output layer's input.
         pmi
             For a spectral start: the word of each context, and the row totals of all counts.
         """
@@ -286,25 +286,25 @@ class Worker:
 
 
 class Placement:
-    """Processes for all slices but the first, which belongs to the process that asks.
+    """The processes of all slices except the first, which belongs to this process.
 
     Parameters
     ----------
     config
         The run.
     workers
-        How many, with this process.
+        The number of workers, this process included.
     threads
-        CPUs of each.
+        CPUs per worker.
     seat
-        The node on which Ray should count this process's CPUs as taken; None where it has none.
+        The node on which to reserve CPUs for this process; None if the node has too few.
     has_room
-        Says whether the cluster still has room for all.
+        Returns whether the cluster still has room for all workers.
 
     Raises
     ------
     WorkerLost
-        If they do not start in time, or a machine is lost meanwhile.
+        If the processes do not start in time, or a machine is lost meanwhile.
     """
 
     def __init__(
@@ -326,27 +326,27 @@ class Placement:
             ends = time.monotonic() + _SECONDS_TO_JOIN
             while len(ray.wait(started, num_returns=len(started), timeout=1.0)[0]) < len(started):
                 if time.monotonic() > ends or not has_room():
-                    raise WorkerLost("the workers found no place")
+                    raise WorkerLost("the workers could not be placed")
             fetch(started)
         except WorkerLost:
             self.close()
             raise
 
     def close(self) -> None:
-        """End the processes and give their CPUs back."""
+        """Stop the processes and release their CPUs."""
         for actor in [*self._seats, *self.actors]:
             try:
                 ray.kill(actor)
-            except RayActorError:  # it is dead already
+            except RayActorError:  # already dead
                 continue
 
 
-def _actor(made_of: type, cpus: int, where: Any) -> Any:
-    return ray.remote(num_cpus=cpus, max_restarts=0, scheduling_strategy=where)(made_of)
+def _actor(kind: type, cpus: int, where: Any) -> Any:
+    return ray.remote(num_cpus=cpus, max_restarts=0, scheduling_strategy=where)(kind)
 
 
 class _Seat:
-    """Holds the CPUs on which the leading process runs, so that Ray gives them to nobody else."""
+    """Reserves the CPUs on which process 0 runs, so that Ray schedules nothing else on them."""
 
     def address(self) -> str:
         return str(get_node_ip_address())

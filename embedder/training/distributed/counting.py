@@ -1,15 +1,14 @@
-"""Counting as a map over parts of the text and a reduction by ranges of contexts, as Ray tasks.
+"""Counting as a map over shards of the text and a reduction by ranges of contexts, as Ray tasks.
 
-    read_shard    part of the text      → its words with counts, and the words' numbers
-    merge_words   several parts' words  → theirs together
-    number_shard  part, vocabulary      → ids
-    count_shard   ids                   → a piece of the counts for each range of contexts
-    add_shards    a range's pieces      → that range's counts
+    read_shard    shard of the text       → its words with counts, and the tokens as word numbers
+    merge_words   words of several shards → their union, with summed counts
+    number_shard  shard, vocabulary       → ids
+    count_shard   ids                     → one piece of the counts per range of contexts
+    add_shards    pieces of a range       → the counts of the range
 
-A task is a function of its arguments: when Ray runs one again, because a machine was lost, it puts
-the same object in the place of the lost one, and nothing is counted twice. Objects that fill the
-memory set aside for them go to disk (Ray's object spilling). Sums are taken in double precision, so
-that it hardly matters how the text is cut.
+Tasks are pure functions: when Ray repeats one because a machine was lost, its result replaces the
+lost object, and nothing is counted twice. Objects that exceed Ray's object store go to disk (object
+spilling). Sums are in double precision, so that the cuts between shards hardly affect the result.
 """
 
 import tempfile
@@ -31,11 +30,11 @@ from embedder.text.vocabulary import Vocabulary, WordCounts, count_words, ids_in
 from embedder.training.distributed.slices import contexts_of_ranges
 
 WORDS_MERGED = 16
-"""Parts whose words a task merges."""
+"""Number of shards whose words one task merges."""
 
 
 class Piece(NamedTuple):
-    """Some columns of the counts; see `embedder.kernels.pieces`.
+    """A range of columns of the counts; see `embedder.kernels.pieces`.
 
     ``rows (r,) int32``, ``ends (r,) int64``
     ``columns (cells,) int32``
@@ -50,10 +49,10 @@ class Piece(NamedTuple):
 
 
 class Numbered(NamedTuple):
-    """A part of the text as ids, and what decides the place of the next part.
+    """A shard of the text as ids, and its length, which determines the next shard's position.
 
     ``ids (n,) int32``
-        −1 where a sentence ends.
+        −1 at sentence ends.
     ``length``, ``sentences``
     """
 
@@ -63,16 +62,16 @@ class Numbered(NamedTuple):
 
 
 def read_shard(config: Config, phrases: Phrases, shard: Shard) -> tuple[WordCounts, Array, int]:
-    """Return a part's words, their numbers in order (int32, −1 at sentence ends), and its bytes.
+    """Return a shard's words, its tokens as word numbers (int32, −1 at sentence ends), its bytes.
 
     Parameters
     ----------
     config
         The run.
     phrases
-        What is joined first.
+        Phrases to join first.
     shard
-        The part.
+        The shard.
     """
     size = 0
 
@@ -87,7 +86,7 @@ def read_shard(config: Config, phrases: Phrases, shard: Shard) -> tuple[WordCoun
 
 
 def merge_words(*parts: WordCounts) -> WordCounts:
-    """Return the words of several parts with the sums of their counts."""
+    """Return the words of several shards with their summed counts."""
     total: dict[str, int] = {}
     for part in parts:
         for word, count in zip(part.words(), part.counts.tolist(), strict=True):
@@ -101,7 +100,7 @@ def merge_words(*parts: WordCounts) -> WordCounts:
 def number_shard(
     config: Config, vocabulary: Vocabulary, words: WordCounts, numbers: Array
 ) -> tuple[Array, tuple[int, int]]:
-    """Return a part as ids of the vocabulary, and how many ids and sentences it has."""
+    """Return a shard as ids of the vocabulary, and its numbers of ids and sentences."""
     with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
         path = Path(folder) / "ids.int32"
         numbers.tofile(path)
@@ -119,7 +118,7 @@ def count_shard(
     ids: Array,
     before: tuple[int, int],
 ) -> list[Piece]:
-    """Count a part's neighbours; return a piece for each range of contexts.
+    """Count a shard's neighbours; return one piece per range of contexts.
 
     Parameters
     ----------
@@ -130,13 +129,13 @@ def count_shard(
     cuts : (ranges + 1,) int64
         Where the ranges start; see `embedder.training.distributed.slices.cut_words`.
     threads
-        Of this task.
+        Number of threads for this task.
     validation
-        Count what is held out instead of the rest.
+        Count the held-out sentences instead of the rest.
     ids : (n,) int32
-        The part.
+        The shard.
     before
-        How many ids and sentences come before it.
+        The numbers of ids and sentences before the shard.
     """
     V = len(vocabulary)
     keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
@@ -151,7 +150,7 @@ def count_shard(
 
 
 def _cut(counts: Cooccurrences, contexts: list[Array]) -> list[Piece]:
-    """Cut counts into ranges, given the contexts of each."""
+    """Cut counts into one piece per range, given the contexts of each range."""
     ranges = len(contexts)
     range_of, own_of = np.empty((2, sum(map(len, contexts))), np.int32)
     for number, own in enumerate(contexts):
@@ -176,17 +175,17 @@ def _cut(counts: Cooccurrences, contexts: list[Array]) -> list[Piece]:
 
 
 def add_shards(fetch: Any, references: list[Any]) -> Piece:
-    """Add up one range's pieces, fetched one after the other.
+    """Sum one range's pieces, fetched one after the other.
 
-    Sums of about the same size are added to each other, as in a merge sort: what is held is twice
-    the range's counts, however many parts there are.
+    Sums of similar size are added to each other, as in a merge sort, so that memory for about twice
+    the range's counts suffices for any number of shards.
 
     Parameters
     ----------
     fetch
-        Returns what a reference stands for.
+        Returns the value of a reference.
     references
-        Of pieces.
+        References to pieces.
     """
     stack: list[tuple[int, Piece]] = []
     for reference in references:
@@ -210,18 +209,18 @@ def _add(one: Piece, other: Piece) -> Piece:
 def concatenate_columns(
     vocabulary: int, columns: list[int], fetch: Any, references: list[Any], path: Path
 ) -> Cooccurrences:
-    """Put ranges of contexts next to each other, in files that are mapped.
+    """Concatenate the columns of ranges of contexts, in memory-mapped files.
 
     Parameters
     ----------
     vocabulary
         V.
     columns
-        How many contexts each range has.
+        The number of contexts in each range.
     fetch, references
-        As for `add_shards`; a range each.
+        As for `add_shards`; one reference per range.
     path
-        The beginning of the files' names.
+        The path of the files, without their suffixes.
     """
     lengths = np.zeros(vocabulary, np.int64)
     for reference in references:
@@ -233,9 +232,9 @@ def concatenate_columns(
     cells = int(offsets[-1])
     numbers = np.memmap(path.with_suffix(".columns"), np.int32, "w+", shape=cells)
     weights = np.memmap(path.with_suffix(".weights"), np.float32, "w+", shape=cells)
-    places, first = offsets[:-1].copy(), 0
+    next_cells, first = offsets[:-1].copy(), 0
     for reference, width in zip(references, columns, strict=True):
         piece = tuple(fetch(reference))
-        kernels.place_columns(piece, first, places, np.asarray(numbers), np.asarray(weights))
+        kernels.place_columns(piece, first, next_cells, np.asarray(numbers), np.asarray(weights))
         first += width
     return Cooccurrences(offsets, np.asarray(numbers), np.asarray(weights))

@@ -1,8 +1,8 @@
-"""What the processes of a training say to each other, over gloo.
+"""Communication between the processes of a training, over gloo.
 
-Process 0 leads: it sends orders with a batch's hidden vectors, and receives sums. All arrays move
-between memory that is there already. gloo comes with Xoscar; it was chosen by measurement
-(docs/distributed.md).
+Process 0 leads: it sends orders with a batch's hidden vectors and receives sums. All transfers use
+preallocated memory. gloo is part of Xoscar; docs/distributed.md has the measurements behind the
+choice.
 """
 
 import time
@@ -22,23 +22,23 @@ _ADDITION_TYPES = {"f4": "glooFloat32", "f8": "glooFloat64"}
 
 
 class Exchange:
-    """One process's end of a group.
+    """One process's connections to the other processes of a group.
 
     Parameters
     ----------
     rank, size
-        Which process this is, of how many.
+        The number of this process, and the number of processes.
     host, port
-        Where process 0 introduces them to each other.
+        The address of the rendezvous in process 0.
     address
-        This machine's own, as the others see it.
+        This machine's address, as seen by the other processes.
     patience
-        Seconds after which a process that says nothing counts as lost.
+        Seconds after which a silent process counts as lost.
 
     Raises
     ------
     WorkerLost
-        Here and in every method, if another process is gone.
+        In the constructor and in every method, if another process is lost.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Exchange:
     ) -> None:
         self.rank, self.size = rank, size
         self.bytes = 0
-        """Sent and received by this process so far."""
+        """Bytes sent and received by this process so far."""
         self.seconds = 0.0
-        """Spent in exchanges, waiting for slower processes included."""
+        """Seconds spent in exchanges, including the wait for slower processes."""
         self._exchanges = 0
         if size == 1:
             return
@@ -70,18 +70,18 @@ class Exchange:
         started = time.perf_counter()
         try:
             yield
-        except RuntimeError as error:  # what gloo's exceptions become
+        except RuntimeError as error:  # raised for gloo's exceptions
             raise WorkerLost(str(error)) from None
         self.seconds += time.perf_counter() - started
         self.bytes += count
 
     def _tag(self) -> int:
-        """Return a number of its own for each exchange of all: none is taken for the next."""
+        """Return a distinct tag for each collective exchange, so that no two are confused."""
         self._exchanges = self._exchanges % _MAX_TAGS + 1
         return self._exchanges
 
     def broadcast(self, array: Array) -> None:
-        """Give all processes what process 0 has in an array, in place."""
+        """Copy process 0's array into the arrays of all processes, in place."""
         if self.size == 1:
             return
         for piece in _pieces(array):
@@ -92,14 +92,14 @@ class Exchange:
                 )
 
     def gather(self, array: Array, all_arrays: Array) -> None:
-        """Collect everyone's array at process 0.
+        """Gather the arrays of all processes in process 0.
 
         Parameters
         ----------
         array
-            This process's.
+            This process's array.
         all_arrays : (size, *array.shape)
-            Receives them at process 0; of no use elsewhere.
+            Receives the arrays in process 0; unused elsewhere.
         """
         if self.size == 1:
             all_arrays[0] = array
@@ -110,14 +110,14 @@ class Exchange:
             self._gloo.gather(self._context, where, whole, array.nbytes, byte, 0, tag)
 
     def add_up(self, array: Array, total: Array) -> None:
-        """Sum everyone's array (float32 or float64) at process 0, always in the same order.
+        """Sum the arrays of all processes (float32 or float64) in process 0, in a fixed order.
 
         Parameters
         ----------
         array
-            This process's.
+            This process's array.
         total : like `array`
-            Receives the sum at process 0; elsewhere it is work space.
+            Receives the sum in process 0; work space elsewhere.
         """
         if self.size == 1:
             total[...] = array
@@ -129,27 +129,27 @@ class Exchange:
             self._gloo.reduce(self._context, where, whole, array.size, kind, add, 0, tag)
 
     def send(self, array: Array, to: int) -> None:
-        """Send an array to one process, which receives it at the same time."""
+        """Send an array to one process, which must call `receive`."""
         for piece in _pieces(array):
             with self._counted(piece.nbytes):
                 byte = self._gloo.GlooDataType_t.glooUint8
                 self._gloo.send(self._context, piece.ctypes.data, piece.nbytes, byte, to)
 
     def receive(self, array: Array, sender: int) -> None:
-        """Receive into an array what one process sends."""
+        """Receive an array from one process, in place."""
         for piece in _pieces(array):
             with self._counted(piece.nbytes):
                 byte = self._gloo.GlooDataType_t.glooUint8
                 self._gloo.recv(self._context, piece.ctypes.data, piece.nbytes, byte, sender)
 
     def close(self) -> None:
-        """Leave the group; the others see it at their next exchange."""
+        """Leave the group; the other processes detect it at their next exchange."""
         if self.size > 1:
             self._context.closeConnections()
 
 
 def _pieces(array: Array) -> Iterator[Array]:
-    """Yield an array's bytes, in place, so many at a time."""
+    """Yield views of an array's bytes, each small enough for one message."""
     everything = array.reshape(-1).view(np.uint8)
     for start in range(0, len(everything), _BYTES_PER_MESSAGE):
         yield everything[start : start + _BYTES_PER_MESSAGE]

@@ -1,7 +1,7 @@
-"""The processes that share the output layer, as the first of them sees them.
+"""The processes that share the output layer, as seen by process 0.
 
-Each owns some ranges of contexts: rows of W2 and b2, the optimizer's moments of these, and columns
-of the counts. The first process leads: it sends orders, and holds the first slice itself.
+Each owns ranges of contexts: rows of W2 and b2, the optimizer's moments of these rows, and columns
+of the counts. Process 0 leads: it sends orders, and holds the first slice itself.
 """
 
 import itertools
@@ -40,11 +40,11 @@ class Ownership(NamedTuple):
     """Which parts of the vocabulary each process owns.
 
     ``ranges``
-        The ranges of words, for each process.
+        The ranges of words of each process.
     ``contexts_of_ranges``
         The contexts of each range, ascending, int64.
     ``words``
-        The first word and the one behind the last, for each process.
+        The first word and the last + 1 of each process.
     """
 
     ranges: list[range]
@@ -52,7 +52,7 @@ class Ownership(NamedTuple):
     words: list[tuple[int, int]]
 
     def contexts(self) -> list[Array]:
-        """Return the contexts of each process, in the order in which it holds them."""
+        """Return the contexts of each process, in the order of its rows."""
         return [
             np.concatenate([self.contexts_of_ranges[number] for number in own])
             for own in self.ranges
@@ -60,7 +60,7 @@ class Ownership(NamedTuple):
 
 
 def share_ranges(cuts: Array, vocabulary: int, config: Config, processes: int) -> Ownership:
-    """Deal ranges of words out to processes, as many to each.
+    """Distribute ranges of words evenly over the processes.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def share_ranges(cuts: Array, vocabulary: int, config: Config, processes: int) -
     config
         The run.
     processes
-        At most as many as there are ranges.
+        At most the number of ranges.
     """
     ranges = len(cuts) - 1
     firsts = np.arange(processes + 1) * ranges // processes
@@ -91,14 +91,14 @@ class Group:
     config
         The run.
     cluster
-        Where the processes are placed.
+        The cluster to place the processes on.
     ownership
-        Which parts of the vocabulary each owns.
+        Which parts of the vocabulary each process owns.
 
     Raises
     ------
     WorkerLost
-        If they do not start in time, or a machine is lost meanwhile.
+        If the processes do not start in time, or a machine is lost meanwhile.
     """
 
     def __init__(self, config: Config, cluster: Cluster, ownership: Ownership) -> None:
@@ -124,7 +124,7 @@ class Group:
         Returns
         -------
         (V,), (V,), (C,)
-            Row totals, cells in each row, and column totals, over all processes.
+            Row totals, cells per row, and column totals, over all processes.
         """
         orders = [
             (
@@ -146,7 +146,7 @@ class Group:
         return totals, cells, column_totals
 
     def connect(self, batch_size: int, pmi: tuple[Array, Array] | None = None) -> None:
-        """Have all processes join and wait for orders.
+        """Connect all processes and have them wait for orders.
 
         Parameters
         ----------
@@ -178,7 +178,7 @@ class Group:
     @property
     def connection(self) -> tuple[Exchange, Slice]:
         """The exchange between the processes, and this one's slice; after `connect`."""
-        assert self._connection is not None, "Group.connect comes first"
+        assert self._connection is not None, "call Group.connect first"
         return self._connection
 
     def _order(self, header: Header) -> None:
@@ -194,7 +194,7 @@ class Group:
         return multiply_together(exchange, own, product)
 
     def scatter(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """Give each process its rows; return the arrays with this process's rows."""
+        """Send each process its rows; return the arrays with this process's rows."""
         exchange, _ = self.connection
         moving = _with_rows(arrays)
         self._order(Header(Order.TAKE, detail=bits_of(moving)))
@@ -221,7 +221,7 @@ class Group:
         return found
 
     def raise_program_errors(self) -> None:
-        """Leave the exchange, so that others end, and raise what is no loss of a worker."""
+        """Leave the exchange, so that other processes end; raise any errors but lost workers."""
         if self._connection is not None:
             self._connection[0].close()
             self._connection = None
@@ -232,13 +232,13 @@ class Group:
                 continue
 
     def end(self) -> None:
-        """Order all processes to end, and wait for it."""
+        """Order all processes to end, and wait for them."""
         if self._connection is not None:
             self._order(Header(Order.END))
             finished(self._serving, SECONDS_TO_END)
 
     def close(self) -> None:
-        """End the processes, whatever they do."""
+        """Stop the processes, whatever their state."""
         if self._connection is not None:
             self._connection[0].close()
         self._placement.close()
@@ -246,5 +246,5 @@ class Group:
 
 
 def _with_rows(arrays: dict[str, Any]) -> list[str]:
-    """Return the names of arrays with a row for each context, leaving out empty ones."""
+    """Return the names of non-empty arrays with one row per context."""
     return [name for name in ROWS if name in arrays and len(arrays[name])]

@@ -1,14 +1,14 @@
-"""The exact softmax cut by contexts: every process owns some rows of W2 and b2.
+"""The exact softmax split by contexts: every process owns some rows of W2 and b2.
 
 A step, with h (B × H), p a process and θ its logits:
 
-1. Process 0 broadcasts h and what names the batch's targets.
-2. Each finds log Σ exp θ over its contexts and its targets' logits; process 0 gathers both (16 B
-   bytes a process), merges log Σ_p exp(log-sum-exp_p) and broadcasts that (8 B bytes).
-3. Each has n ŷ − y of its contexts now: it moves its rows and adds to ∂J/∂h, whose sum process 0
-   receives (4 B H bytes).
+1. Process 0 broadcasts h and the rows that identify the batch's targets.
+2. Each process computes log Σ exp θ over its contexts, and its targets' logits. Process 0 gathers
+   both (16 B bytes per process), merges log Σ_p exp(log-sum-exp_p) and broadcasts it (8 B bytes).
+3. Each process then knows n ŷ − y for its contexts: it updates its rows, and its ∂J/∂h goes into
+   the sum that process 0 receives (4 B H bytes).
 
-No process but the first has the embedding table, and nothing that moves depends on V.
+Only process 0 has the embedding table, and the size of the messages does not depend on V.
 """
 
 from collections.abc import Callable
@@ -28,13 +28,13 @@ from embedder.training.distributed.exchange import Exchange
 from embedder.training.distributed.slices import OwnTargets, SlicedTargets
 
 TRAINING, HELD_OUT = 0, 1
-"""Which counts an order is about."""
+"""Indexes of the counts that an order refers to."""
 ROWS = ("W2", "b2", "first.W2", "first.b2", "second.W2", "second.b2", "visits.W2")
-"""Arrays with a row for each context, by their names in checkpoints."""
+"""Arrays with one row per context, by their names in checkpoints."""
 
 
 class Order(IntEnum):
-    """What process 0 asks of all."""
+    """The operations that process 0 orders from all processes."""
 
     STEP = auto()
     LOSS = auto()
@@ -53,7 +53,7 @@ class Header(NamedTuple):
     ``which``
         Index of the targets.
     ``detail``
-        Columns to multiply by; bits that say which of `ROWS` follow.
+        The number of columns to multiply by, or bits that represent which of `ROWS` follow.
     ``kind`` … ``clip``
         The optimizer's rule.
     """
@@ -76,12 +76,12 @@ class Header(NamedTuple):
 
 
 class Message:
-    """The memory of an order: a header, and room for a batch.
+    """The buffer of an order: a header, and room for a batch.
 
     Parameters
     ----------
     batch_size, features
-        The largest B, and the width of what the output layer reads.
+        The largest B, and the width of the output layer's input.
     """
 
     def __init__(self, batch_size: int, features: int) -> None:
@@ -102,7 +102,7 @@ class Message:
         self.header, self.rows, self.features, self.scales, self.totals = views
 
     def write(self, header: Header, features: Array, targets: SlicedTargets) -> None:
-        """Take a batch in."""
+        """Write a header and a batch."""
         B = len(features)
         self.header[:] = header
         self.features[:B] = features
@@ -114,16 +114,16 @@ class Message:
 
 
 class Slice:
-    """One process's rows of the output layer, and the loop in which it obeys process 0.
+    """One process's rows of the output layer, and the loop that executes the orders of process 0.
 
     Parameters
     ----------
     config
         The run.
     contexts : (C_p,) int64
-        Which rows of the whole W2 these are.
+        The rows of the whole W2 in this slice.
     targets
-        The batches' targets among them, of training and of what is held out.
+        The targets among these contexts, for training and held-out text.
     batch_size, features
         As for `Message`.
     threads
@@ -145,17 +145,17 @@ class Slice:
         self.threads = threads
         self.message = Message(batch_size, features)
         self.multiply: Callable[[Array], Array] | None = None
-        """By the positive PMI matrix's columns that are here, for a spectral start."""
+        """Multiplies by this slice's columns of the positive PMI matrix, for a spectral start."""
         self.vocabulary = 0
         """Rows of that matrix."""
 
     def serve(self, exchange: Exchange) -> None:
-        """Obey until the order to end.
+        """Execute orders until the order to end.
 
         Raises
         ------
         WorkerLost
-            If process 0 or another one is gone.
+            If another process is lost.
         """
         batch_size, features = self.message.features.shape
         parameters = _empty_parameters(len(self.contexts), features)
@@ -191,12 +191,12 @@ class Slice:
 
 
 class SlicedSoftmax:
-    """The whole softmax as process 0 sees it; a `Loss`.
+    """The whole softmax as seen by process 0; a `Loss`.
 
     Parameters
     ----------
     exchange
-        To the others.
+        Connects to the other processes.
     own
         This process's slice.
     W2 : (C_p, H), b2 : (C_p,)
@@ -211,7 +211,7 @@ class SlicedSoftmax:
         self.steps = 0
         self.bytes = 0
         self.seconds = 0.0
-        """Steps taken, and what they exchanged."""
+        """Steps taken, and the bytes and seconds of their exchanges."""
 
     def log_likelihoods(self, features: Array, targets: Targets | SlicedTargets) -> Array:
         """See `Loss`."""
@@ -242,7 +242,7 @@ class SlicedSoftmax:
         return -float(found.sum()), d_features
 
     def _forward(self, header: Header, features: Array, targets: SlicedTargets) -> Targets:
-        """Send a batch out and leave its exponentials and sums in this process's softmax."""
+        """Broadcast a batch, and leave its exponentials and sums in this process's softmax."""
         own, B = self._slice, len(features)
         header = header._replace(examples=B, which=targets.which)
         own.message.write(header, features, targets)
@@ -253,7 +253,7 @@ class SlicedSoftmax:
 
 
 def _named(targets: Targets | SlicedTargets) -> SlicedTargets:
-    """Return windows' targets by the words that they are."""
+    """Return targets as `SlicedTargets`; those of windows are identified by their words."""
     if isinstance(targets, SlicedTargets):
         return targets
     words = targets.columns[targets.starts].astype(np.int64)
@@ -263,23 +263,23 @@ def _named(targets: Targets | SlicedTargets) -> SlicedTargets:
 def merge_log_sums(
     exchange: Exchange, softmax: Softmax, targets: Targets, broadcast: bool
 ) -> Array:
-    """Merge what all processes found of a batch.
+    """Merge the log-sum-exps and target logits of a batch over all processes.
 
     Parameters
     ----------
     exchange
-        Between them.
+        Connects the processes.
     softmax
-        After `Softmax.training_loss`.
+        This process's softmax, after `Softmax.training_loss`.
     targets
-        This process's of the batch.
+        This process's targets of the batch.
     broadcast
-        Leave log Σ exp θ over all contexts in every process's softmax, for the step.
+        Store log Σ exp θ over all contexts in every process's softmax, for the step.
 
     Returns
     -------
     (B,) float64
-        Σ_c y_bc log ŷ_bc, at process 0.
+        Σ_c y_bc log ŷ_bc, in process 0.
     """
     B = len(targets.totals)
     log_sums = softmax.workspace.log_sums[:B]
@@ -294,12 +294,12 @@ def merge_log_sums(
 
 
 def multiply_together(exchange: Exchange, own: Slice, dense: Array) -> Array:
-    """Multiply a matrix (V, k) float32, which process 0 has, by all columns of the PMI matrix.
+    """Multiply process 0's matrix (V, k) float32 by the columns of the PMI matrix in all processes.
 
     Returns
     -------
     (V, k) float32
-        The product, at process 0.
+        The product, in process 0.
     """
     assert own.multiply is not None
     exchange.broadcast(dense)
@@ -309,7 +309,7 @@ def multiply_together(exchange: Exchange, own: Slice, dense: Array) -> Array:
 
 
 def bits_of(names: "list[str]") -> int:
-    """Return which of `ROWS` there are, as a number."""
+    """Encode a subset of `ROWS` as a number."""
     return sum(1 << ROWS.index(name) for name in names)
 
 

@@ -1,8 +1,8 @@
 """The engine that spreads counting and the output layer over a Ray cluster.
 
-This process leads. It reads nothing of the text itself when it trains on counts, keeps the
-embedding table and the hidden layer, owns the first slice of the output layer and writes the run
-folder; the others own the other slices. See docs/distributed.md.
+This process leads: it holds the embedding table, the hidden layer and the first slice of the output
+layer, and writes the run folder. When it trains on counts, it reads no text itself. Other processes
+own the other slices. See docs/distributed.md.
 """
 
 import sys
@@ -37,7 +37,7 @@ from embedder.training.distributed.slices import SlicedRows, cut_words
 from embedder.training.engine import WorkerLost, reading_bar
 
 _RANGES_PER_WORKER = 8
-"""Counts are cut finer than workers, so that they can be dealt out again when some are lost."""
+"""More than one, so that ranges can be redistributed when workers are lost."""
 _BYTES_PER_RANGE = 1 << 30
 _BYTES_PER_CELL = 12
 _MAX_RANGES = 1024
@@ -48,14 +48,14 @@ class _Text(NamedTuple):
     """The text after reading, spread over the cluster.
 
     ``work``
-        A folder for files.
+        A folder for temporary files.
     ``vocabulary``, ``tokens``
     ``settings``, ``vocabulary_reference``
         The configuration and the vocabulary, for tasks.
     ``ids``
         The ids of each shard.
     ``before``
-        How many ids and sentences come before each shard.
+        The numbers of ids and sentences before each shard.
     """
 
     work: Path
@@ -73,7 +73,7 @@ class _Counts(NamedTuple):
     ``cuts (ranges + 1,) int64``
         Where the ranges start.
     ``sums``
-        The counts of each range: of the training text, and of what is held out if anything is.
+        The counts of each range: for the training text, and for the held-out text if there is any.
     """
 
     cuts: Array
@@ -91,7 +91,7 @@ class RayEngine:
     Raises
     ------
     RunError
-        If there is no cluster, or it has no room.
+        If there is no cluster, or it has too few CPUs.
     """
 
     def __init__(self, config: Config) -> None:
@@ -140,7 +140,7 @@ class RayEngine:
         return vocabulary, tokens
 
     def _await_reading(self, sizes: list[Reference], quiet: bool) -> None:
-        """Show how much of the text has been read, until all of it has."""
+        """Wait until all text has been read, and show the progress."""
         length, limit = 0, self._config.corpus.limit
         with reading_bar(quiet) as bar:
             for size in sizes:
@@ -148,13 +148,13 @@ class RayEngine:
                 bar.update(length - bar.n)
         if limit is not None and length > limit:
             raise CorpusError(
-                f"The text is longer than corpus.limit, {limit:,} bytes uncompressed; raise it, or "
-                "give less text."
+                f"The uncompressed text exceeds corpus.limit, {limit:,} bytes; raise the limit or "
+                "use less text."
             )
 
     def examples(self) -> Examples:
         """See `Engine`."""
-        assert self._text is not None, "the text is read first"
+        assert self._text is not None, "call read first"
         config, text = self._config, self._text
         counted = config.examples.source == "cooccurrence"
         V = len(text.vocabulary)
@@ -226,7 +226,7 @@ class RayEngine:
         return examples
 
     def _running(self) -> Group:
-        assert self._group is not None, "the examples come first"
+        assert self._group is not None, "call examples first"
         return self._group
 
     def loss(self, parameters: Parameters, batch_size: int) -> Loss:
@@ -243,12 +243,12 @@ class RayEngine:
         return self._running().gather(arrays)
 
     def recover(self, lost: WorkerLost, step: int) -> None:
-        """See `Engine`: start with as many workers as there are, after waiting for others.
+        """See `Engine`; wait for replacements, then continue with the workers that there are.
 
         Raises
         ------
         WorkerLost
-            If workers are lost again and again and no checkpoint comes of it.
+            If workers are lost repeatedly without a new checkpoint in between.
         """
         if self._group is not None:
             self._group.raise_program_errors()
@@ -284,7 +284,7 @@ class RayEngine:
         }
 
     def close(self) -> None:
-        """End the other processes, and Ray if it was started for this."""
+        """Stop the other processes, and Ray if this process started it."""
         try:
             if self._group is not None:
                 self._group.end()

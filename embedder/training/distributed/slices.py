@@ -1,9 +1,9 @@
-"""How the output layer is cut: which contexts a worker owns, and a batch's targets among them.
+"""The slices of the output layer: which contexts a worker owns, and a batch's targets among them.
 
 The vocabulary is cut into ranges of consecutive words. A range has the contexts of its words: the
-words in any position and, from counts, their position-specific contexts where there are any
+words in any position and, when training on counts, their position-specific contexts
 (`embedder.examples.cooccurrence`). All contexts of a word are on one worker, so that a spectral
-start can add them up there.
+start can sum them there.
 """
 
 from itertools import pairwise
@@ -23,7 +23,7 @@ def cut_words(vocabulary: int, examples: ExamplesConfig, ranges: int) -> Array:
     Returns
     -------
     (ranges + 1,) int64
-        Where they start; at most V ranges, none empty.
+        Where the ranges start; at most V ranges, none empty.
     """
     mass = np.bincount(_words_of_contexts(vocabulary, examples))
     return cut_evenly(mass, min(ranges, vocabulary))
@@ -39,7 +39,7 @@ def contexts_of_ranges(cuts: Array, vocabulary: int, examples: ExamplesConfig) -
     vocabulary
         V.
     examples
-        Which contexts there are.
+        Determines the contexts.
     """
     words = _words_of_contexts(vocabulary, examples)
     in_order = np.argsort(words, kind="stable")
@@ -48,7 +48,7 @@ def contexts_of_ranges(cuts: Array, vocabulary: int, examples: ExamplesConfig) -
 
 
 def _words_of_contexts(vocabulary: int, examples: ExamplesConfig) -> Array:
-    """Return the word of every context; windows have no contexts apart."""
+    """Return the word of every context; windows have no position-specific contexts."""
     if examples.source == "windows":
         return np.arange(vocabulary)
     return context_words(vocabulary, examples)
@@ -58,7 +58,7 @@ class OwnTargets(Protocol):
     """Examples' targets among the contexts of one worker."""
 
     def select(self, rows: Array, scales: Array, totals: Array) -> Targets:
-        """Return those of a batch.
+        """Return a batch's targets among these contexts.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class OwnCounts(NamedTuple):
     """Targets from some columns of the counts.
 
     ``counts``
-        Rows are those of the whole C; columns are numbered as the worker's rows of W2.
+        All rows of C; columns are numbered like the worker's rows of W2.
     """
 
     counts: Cooccurrences
@@ -85,7 +85,7 @@ class OwnCounts(NamedTuple):
 
 
 class OwnWords(NamedTuple):
-    """Targets of windows, one word each, if it is among words ``first`` … ``last`` − 1."""
+    """Targets of windows: one word each, if it is one of the words ``first`` … ``last`` − 1."""
 
     first: int
     last: int
@@ -100,16 +100,16 @@ class OwnWords(NamedTuple):
 
 
 class SlicedRows:
-    """Rows of counts whose columns are on all workers; see `embedder.examples.batches.Rows`.
+    """Rows of counts whose columns are spread over workers; see `embedder.examples.batches.Rows`.
 
     Parameters
     ----------
     which
-        Of the counts that each worker has: those of the training text, or of what is held out.
+        Index of the workers' counts: those of the training text, or of the held-out text.
     totals : (V,) float64
         n_w over all workers.
     cells : (V,) int64
-        The cells of each row over all workers.
+        The cells per row over all workers.
     """
 
     def __init__(self, which: int, totals: Array, cells: Array) -> None:
@@ -118,16 +118,16 @@ class SlicedRows:
         self.cells = cells
 
     def targets(self, rows: Array, scales: Array) -> Any:
-        """Name some rows (B,) int64, each times a factor (B,) float64."""
+        """Return references to rows (B,) int64, each scaled by a factor (B,) float64."""
         totals = (self.totals[rows] * scales).astype(np.float32)
         return SlicedTargets(self._which, rows, scales.astype(np.float32), totals)
 
 
 class SlicedTargets(NamedTuple):
-    """A batch's targets by what names them: each worker looks its own up.
+    """References to a batch's targets, by which each worker looks up its own.
 
     ``which``
-        In which of the workers' `OwnTargets`.
+        Index of the workers' `OwnTargets`.
     ``rows``, ``scales``, ``totals``
         See `OwnTargets.select`.
     """

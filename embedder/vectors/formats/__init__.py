@@ -1,20 +1,20 @@
-"""Word vectors in the files of other programs, read and written.
+"""Read and write word vectors in the file formats of other programs.
 
-    word2vec           text: "V D", then a word and its numbers a line; fastText's .vec is the same
+    word2vec           text: "V D", then one line per word with its numbers; also fastText's .vec
     word2vec-binary    "V D", then each word, a space and D little-endian float32
-    glove              the text without its first line
-    npy                a NumPy matrix beside its words in NAME.vocab.txt
-    fasttext           fastText's .bin: words, and n-gram buckets for words not seen
-    safetensors        a tensor of vectors and one of words
+    glove              word2vec's text without its first line
+    npy                a NumPy matrix, with its words in NAME.vocab.txt
+    fasttext           fastText's .bin: words, and n-gram buckets for unknown words
+    safetensors        a tensor of vectors and a tensor of words
     finalfusion        .fifu
     projector          TensorBoard's pair NAME.tsv and NAME.metadata.tsv
     static-embedding   a folder for model2vec and sentence-transformers
 
-Files are strangers: a header may claim anything, so memory grows with what was read and not with
-what was claimed; what cannot be understood is an error that names the line or byte. Three things
-are repaired and reported in `WordVectors.repairs`: bytes that are not UTF-8 are replaced, of a word
-that stands twice the first vector is kept, and where header and rows differ the rows are believed.
-Nothing is ever unpickled. All formats but finalfusion give back every float32 exactly.
+Files are untrusted: memory grows with the data read, not with the size that a header declares, and
+an error states the line or byte that cannot be parsed. Three problems are fixed and reported in
+`WordVectors.repairs`: bytes that are not UTF-8 are replaced, only the first vector of a duplicate
+word is kept, and the number of rows overrides a different number in the header. Nothing is ever
+unpickled. All formats except finalfusion store every float32 exactly.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class _Format(NamedTuple):
     write: Callable[[WordVectors, Path, bool], None]
     suffixes: tuple[str, ...]
     breaks: str | None
-    """Characters that no word may hold in it; None stands for all white space."""
+    """Characters that no word may contain; None means whitespace and the null character."""
 
 
 _FORMATS = {
@@ -66,27 +66,27 @@ FORMATS = tuple(_FORMATS)
 
 
 def load(path: str | Path, kind: VectorKind | None = None, progress: bool = False) -> WordVectors:
-    """Read word vectors: a run's folder, or a file of another program.
+    """Load word vectors from a run folder or from a file of another program.
 
-    Text and word2vec's binary may be compressed (.gz, .bz2, .xz, .zst).
+    Text and word2vec's binary format may be compressed (.gz, .bz2, .xz, .zst).
 
     Parameters
     ----------
     path
-        The folder or file; what it is, is found out.
+        The folder or file; the format is detected.
     kind
         Which vectors of a run.
     progress
-        Show a bar on a terminal.
+        Show a progress bar on a terminal.
 
     Raises
     ------
     RunError
         If a run is missing, unfinished or damaged.
     FormatError
-        If a file cannot be understood, with the line or byte.
+        If a file cannot be parsed; the message states the line or byte.
     CorpusError
-        If it cannot be read, or is damaged where it is compressed.
+        If a file cannot be read or decompressed.
     """
     path = Path(path)
     with as_corpus_errors(Source(str(path), path)):
@@ -94,17 +94,17 @@ def load(path: str | Path, kind: VectorKind | None = None, progress: bool = Fals
         if found == _RUN:
             return load_vectors(path, kind)
         if kind is not None:
-            raise FormatError(f"{path}: --vectors is for runs; this has one kind of vectors.")
+            raise FormatError(f"{path}: --vectors is for runs; a file has one kind of vectors.")
         return _FORMATS[found].read(path, progress)
 
 
 def detect(path: Path) -> str:
-    """Return the name of the format that a path holds, or "run".
+    """Return the name of a path's format, or "run".
 
     Raises
     ------
     FormatError
-        If a file is none of them.
+        If the format of a file is unknown.
     """
     if path.is_dir():
         return "static-embedding" if static_embedding.is_static_embedding(path) else _RUN
@@ -119,7 +119,9 @@ def detect(path: Path) -> str:
     header = text.read_header(first)
     if header is None:
         if not text.count_numbers_at_the_end(first):
-            raise FormatError(f"{path}, line 1: neither a header 'V D' nor a word and its numbers.")
+            raise FormatError(
+                f"{path}, line 1: neither a header 'V D' nor a word followed by its numbers."
+            )
         return "glove"
     check_dimension(path, header[1])
     try:
@@ -140,8 +142,8 @@ def _by_first_bytes(path: Path, first: bytes) -> str | None:
         return "safetensors"
     if first.startswith(_PICKLES):
         raise FormatError(
-            f"{path}: a pickle or an archive, which could run code and is never loaded; save the "
-            "vectors from their program in word2vec's format (gensim: save_word2vec_format)."
+            f"{path}: a pickle or an archive, which could run code and is never loaded; export the "
+            "vectors from the original program in word2vec's format (gensim: save_word2vec_format)."
         )
     return None
 
@@ -161,34 +163,34 @@ def save(
     progress: bool = False,
     dtype: str = "float32",
 ) -> None:
-    """Write vectors for other tools.
+    """Write vectors in a format of another tool.
 
     Parameters
     ----------
     vectors
-        What to write.
+        The vectors to write.
     path
-        The file, or for static-embedding the folder; one that exists is replaced.
+        The file, or the folder for static-embedding; existing files are replaced.
     file_format
-        One of `FORMATS`; by default the one that the name suggests.
+        One of `FORMATS`; by default chosen by the file name.
     progress
-        Show a bar on a terminal.
+        Show a progress bar on a terminal.
     dtype
-        float32; npy and safetensors can also have float16, and safetensors int8.
+        float32; npy and safetensors also support float16, and safetensors int8.
 
     Raises
     ------
     FormatError
-        For a format that is not known or cannot hold the dtype.
+        For an unknown format, or one that cannot store the dtype.
     VocabularyError
-        For a word that the format cannot hold.
+        For a word that the format cannot store.
     RunError
         If the file cannot be written.
     """
     path = Path(path)
     name = file_format or format_of(path)
     if name not in _FORMATS:
-        raise FormatError(f"{name}: no such format; expected one of {', '.join(FORMATS)}.")
+        raise FormatError(f"{name}: unknown format; expected one of {', '.join(FORMATS)}.")
     chosen = _FORMATS[name]
     _check_words(vectors, name, chosen.breaks)
     if dtype == "float32":
@@ -199,11 +201,11 @@ def save(
         npy.write(vectors, path, progress, dtype)
     else:
         able = "safetensors" if dtype == "int8" else "npy or safetensors"
-        raise FormatError(f"{path}: {name} cannot hold {dtype}; expected --format {able}.")
+        raise FormatError(f"{path}: {name} cannot store {dtype}; expected --format {able}.")
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's name suggests, word2vec's text if none."""
+    """Return the format for a file's extension; word2vec if it is unknown."""
     for name, known in _FORMATS.items():
         if path.suffix in known.suffixes:
             return name
@@ -219,6 +221,6 @@ def _check_words(vectors: WordVectors, name: str, breaks: str | None) -> None:
         )
         if broken or not word:
             raise VocabularyError(
-                f"{word!r} has white space that the {name} format cannot hold; "
-                "expected another --format, such as safetensors or finalfusion."
+                f"{word!r} is empty or contains whitespace, which the {name} format cannot store; "
+                "choose another --format, such as safetensors or finalfusion."
             )

@@ -14,7 +14,7 @@ from embedder.vectors.word_vectors import WordVectors
 
 _MAX_WORD_BYTES = 10_000
 _BYTES_PER_CHUNK = 1 << 20
-_NO_WORD = "no word followed by a space; cut off, or no such file"
+_NO_WORD = "no word followed by a space; the file is truncated, or of another format"
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
@@ -23,19 +23,22 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     Raises
     ------
     FormatError
-        If the file ends early or a word has no end, with the byte.
+        If the file or a word is truncated; the message states the byte.
     """
     with open_source(Source(str(path), path)) as file:
         reader = ByteReader(file, path)
-        first = reader.read_until(b"\n", MAX_LINE_BYTES, "no line 'V D' to begin with")
+        first = reader.read_until(b"\n", MAX_LINE_BYTES, "expected a first line 'V D'")
         header = read_header(first)
         if header is None:
             raise FormatError(f"{path}, line 1: expected a header 'V D'.")
-        promised, dimension = header
+        declared, dimension = header
         check_dimension(path, dimension)
-        cut = f"ends within a vector; the header promises {promised:,} words of {dimension} numbers"
-        with VectorRows(path, dimension, promised, progress, "vector") as rows:
-            left = promised
+        cut = (
+            f"the file ends within a vector; the header declares {declared:,} words with "
+            f"{dimension} dimensions"
+        )
+        with VectorRows(path, dimension, declared, progress, "vector") as rows:
+            left = declared
             while left:
                 words, chunk = [], bytearray()
                 size = min(left, ROWS_PER_CHUNK, max(1, _BYTES_PER_CHUNK // dimension))
@@ -48,7 +51,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
-    """Write the format, with a newline after each vector as word2vec.c does."""
+    """Write word2vec's binary format, with a newline after each vector, as word2vec.c does."""
 
     def write_to(temporary: Path) -> None:
         with (

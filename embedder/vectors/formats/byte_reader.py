@@ -1,4 +1,4 @@
-"""A binary file of a stranger, taken in pieces that are checked to be there."""
+"""Checked reads from an untrusted binary file."""
 
 import struct
 from pathlib import Path
@@ -11,69 +11,69 @@ _ENDS = "the file ends early"
 
 
 class ByteReader:
-    """A file read in blocks; what it lacks is a `FormatError` that names the byte.
+    """A file read in blocks; missing data raises a `FormatError` that states the byte.
 
     Parameters
     ----------
     file
-        Opened for reading bytes, at its beginning.
+        The file, opened for reading bytes, at its beginning.
     path
-        For messages.
+        Its path, for error messages.
     """
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
         self._path = path
         self._buffer = b""
-        self._taken = 0
-        self._start = 0  # of the buffer in the file
+        self._used = 0
+        self._start = 0  # position of the buffer in the file
 
     @property
     def position(self) -> int:
-        """The byte of the file that is next."""
-        return self._start + self._taken
+        """The position of the next byte in the file."""
+        return self._start + self._used
 
     def fail(self, what: str) -> FormatError:
-        """Return an error at this place."""
+        """Return an error that states the current position."""
         return FormatError(f"{self._path}, byte {self.position:,}: {what}.")
 
     def seek(self, position: int) -> None:
-        """Go on at a byte of the file."""
+        """Continue at a position in the file."""
         self._file.seek(position)
-        self._buffer, self._taken, self._start = b"", 0, position
+        self._buffer, self._used, self._start = b"", 0, position
 
     def read(self, size: int, otherwise: str = _ENDS) -> bytes:
-        """Return the next bytes; `otherwise` is the complaint if there are too few."""
+        """Return the next bytes; `otherwise` is the error message if there are too few."""
         if not self._fill_buffer(size):
             raise self.fail(otherwise)
-        self._taken += size
-        return self._buffer[self._taken - size : self._taken]
+        self._used += size
+        return self._buffer[self._used - size : self._used]
 
     def unpack(self, layout: str) -> tuple[Any, ...]:
-        """Return the next numbers, as `struct.unpack` has them."""
+        """Return the next values, unpacked as by `struct.unpack`."""
         return struct.unpack(layout, self.read(struct.calcsize(layout)))
 
     def read_until(self, mark: bytes, longest: int, otherwise: str) -> bytes:
-        """Return what is before the next mark, and pass over the mark."""
-        end = self._buffer.find(mark, self._taken, self._taken + longest)
+        """Return the bytes before the next mark, and skip the mark."""
+        end = self._buffer.find(mark, self._used, self._used + longest)
         if end < 0:
             self._fill_buffer(longest)
-            end = self._buffer.find(mark, self._taken, self._taken + longest)
+            end = self._buffer.find(mark, self._used, self._used + longest)
             if end < 0:
                 raise self.fail(otherwise)
-        found = self._buffer[self._taken : end]
-        self._taken = end + len(mark)
+        found = self._buffer[self._used : end]
+        self._used = end + len(mark)
         return found
 
     def _fill_buffer(self, size: int) -> bool:
-        """Read on until so many bytes are there; say whether they are."""
-        if len(self._buffer) - self._taken < size:
-            parts = [self._buffer[self._taken :]]
-            length = len(parts[0])
-            self._start += self._taken
-            self._taken = 0
+        """Read until the buffer has `size` bytes left; return whether the file has that many."""
+        if len(self._buffer) - self._used < size:
+            pieces = [self._buffer[self._used :]]
+            length = len(pieces[0])
+            self._start += self._used
+            self._used = 0
             while length < size and (data := self._file.read(_BYTES_PER_READ)):
-                parts.append(data)
+                pieces.append(data)
                 length += len(data)
-            self._buffer = b"".join(parts)
-        return len(self._buffer) - self._taken >= size
+            self._buffer = b"".join(pieces)
+        return len(self._buffer) - self._used >= size

@@ -1,9 +1,9 @@
 """fastText's .bin: settings, dictionary, the rows of words and n-gram buckets, output weights.
 
-Only what makes vectors is read: words, their counts and the input rows, which are mapped and not
-copied. Quantised models (.ftz) are refused. What is written has no output weights: it answers for
-words and n-grams, and cannot be trained on. Layout: fastText's src/fasttext.cc, args.cc,
-dictionary.cc and densematrix.cc, version 12, and what gensim makes of them.
+Reading covers the words, their counts and the input rows, which are mapped and not copied.
+Quantised models (.ftz) are rejected. Written files have no output weights: they provide vectors of
+words and n-grams but cannot be trained further. The layout follows fastText's src/fasttext.cc,
+args.cc, dictionary.cc and densematrix.cc, version 12, as gensim also reads them.
 """
 
 import struct
@@ -32,7 +32,7 @@ _SKIPGRAM, _SUPERVISED, _NEGATIVE_SAMPLING = 2, 3, 2
 _DICTIONARY = "<iiiqq"  # entries, words, labels, tokens, pruned n-grams (-1: not pruned)
 _MAX_WORD_BYTES = 1 << 20
 _MIN_ENTRY_BYTES = 10
-"""Bytes: a word's end, its count and its kind."""
+"""A word's terminator, count and type."""
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
@@ -41,50 +41,54 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     Raises
     ------
     FormatError
-        If the file is damaged, of another version, or quantised.
+        If the file is damaged, pruned, quantised, or of an unknown version.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         reader = ByteReader(file, path)
         if reader.read(4) != MAGIC:
-            raise reader.fail("not the format of fastText 0.1 and later")
+            raise reader.fail("not a model of fastText 0.1 or later")
         (version,) = reader.unpack("<i")
         if version not in (11, 12):
-            raise reader.fail(f"version {version} is not known, only 11 and 12")
+            raise reader.fail(f"unknown version {version}; expected 11 or 12")
         settings = reader.unpack(_SETTINGS)
         dimension, buckets, min_n, max_n = settings[0], *settings[8:11]
         if version == 11 and settings[7] == _SUPERVISED:
-            max_n = 0  # as fastText has it
+            max_n = 0  # as in fastText
         check_dimension(path, dimension, "")
         words, counts, entries = _read_dictionary(reader, size)
         (quantised,) = reader.unpack("<?")
         if quantised:
-            raise reader.fail("a quantised model; only those that are not can be read")
+            raise reader.fail("a quantised model; only unquantised models can be read")
         height, width = reader.unpack("<qq")
         start = reader.position
     buckets = buckets if max_n > 0 else 0
     if width != dimension or height < entries or not 0 <= min_n <= max(max_n, min_n):
-        raise FormatError(f"{path}: {height:,} rows of {width:,} numbers do not fit its settings.")
+        raise FormatError(
+            f"{path}: {height:,} rows of {width:,} numbers do not match the model's settings."
+        )
     if 4 * height * width > size - start:
         raise FormatError(f"{path}, byte {start:,}: the file ends within its vectors.")
     if height < len(words) + buckets:
-        raise FormatError(f"{path}: {height:,} rows for {len(words):,} words, {buckets:,} buckets.")
+        raise FormatError(
+            f"{path}: {height:,} rows, too few for {len(words):,} words and {buckets:,} buckets."
+        )
     rows = np.memmap(path, "<f4", "r", start, (height, width))[: len(words) + buckets]
     subwords = Subwords(rows, min_n, max_n, buckets, len(words))
     return _compose(path, words, counts, subwords, progress)
 
 
 def _read_dictionary(reader: ByteReader, size: int) -> tuple[list[str], list[int], int]:
-    """Return words, counts, and how many entries there are (with labels)."""
+    """Return the words, their counts, and the number of entries including labels."""
     entries, expected, _, _, pruned = reader.unpack(_DICTIONARY)
     if not 0 <= expected <= entries or entries * _MIN_ENTRY_BYTES > size:
-        raise reader.fail(f"{entries:,} entries of which {expected:,} are words cannot be")
+        raise reader.fail(f"impossible dictionary: {entries:,} entries, {expected:,} words")
     if pruned > 0:
-        raise reader.fail("a pruned model; only those that are not can be read")
+        raise reader.fail("a pruned model; only unpruned models can be read")
     words: list[str] = []
     counts: list[int] = []
     for _ in range(entries):
-        word = reader.read_until(b"\0", _MAX_WORD_BYTES, "a word without an end")
+        word = reader.read_until(b"\0", _MAX_WORD_BYTES, "unterminated word")
         count, kind = reader.unpack("<qb")
         if kind == 0:
             try:
@@ -93,7 +97,7 @@ def _read_dictionary(reader: ByteReader, size: int) -> tuple[list[str], list[int
                 raise reader.fail(f"the word {word!r} is not UTF-8") from None
             counts.append(count)
     if len(words) != expected or len(set(words)) != len(words):
-        raise reader.fail(f"{expected:,} different words were promised")
+        raise reader.fail(f"expected {expected:,} distinct words")
     return words, counts, entries
 
 
@@ -103,10 +107,10 @@ def _compose(
     vocabulary = Vocabulary(words, np.array(counts, np.int64))
     if not subwords.buckets:
         return WordVectors(vocabulary, gather(path, words, subwords.rows, progress).matrix)
-    # Rows of n-grams that no word has are checked too: they are a new word's vector one day.
+    # Rows of n-grams that no word has are checked too, since unknown words may use them.
     for start in range(0, len(subwords.rows), ROWS_PER_CHUNK):
         if not np.isfinite(subwords.rows[start : start + ROWS_PER_CHUNK]).all():
-            raise FormatError(f"{path}: among its rows is a number that is not finite.")
+            raise FormatError(f"{path}: a row has a number that is not finite.")
     with VectorRows(path, subwords.rows.shape[1], len(words), progress) as rows:
         for start in range(0, len(words), ROWS_PER_CHUNK):
             some = words[start : start + ROWS_PER_CHUNK]
@@ -115,9 +119,9 @@ def _compose(
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
-    """Write a model of these words, and of their n-grams if the vectors have some.
+    """Write a model of these words, and of their n-grams if the vectors have any.
 
-    A bucket that no word uses is a hole in the file, which takes no room on most disks.
+    An unused bucket is a hole in the file, which takes no space on most file systems.
     """
     V, D = vectors.matrix.shape
     subwords = vectors.subwords or Subwords(vectors.matrix, 0, 0, 0, V)

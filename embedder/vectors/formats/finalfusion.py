@@ -1,7 +1,7 @@
-"""finalfusion (.fifu): chunks of a vocabulary, a matrix of unit vectors and their norms.
+"""finalfusion (.fifu): chunks with a vocabulary, a matrix of unit vectors and their norms.
 
-The format wants vectors of length 1 with the lengths apart, so a float32 may come back changed by
-a unit in its last place. Subwords that a file has beyond its words are not read, which is reported.
+The format stores unit vectors and their norms separately, so a float32 read back may differ by one
+unit in the last place. Subwords in a file are not read, which is reported.
 Layout: https://finalfusion.github.io/spec
 """
 
@@ -23,7 +23,7 @@ MAGIC = b"FiFu"
 _SIMPLE_VOCAB, _NDARRAY, _BUCKET_VOCAB, _QUANTIZED, _METADATA, _NORMS = range(1, 7)
 _FASTTEXT_VOCAB, _EXPLICIT_VOCAB, _FLORET_VOCAB = range(7, 10)
 _VOCABULARIES = {
-    # What stands before the words, after their number.
+    # The fields between the number of words and the words.
     _SIMPLE_VOCAB: "",
     _BUCKET_VOCAB: "<III",
     _FASTTEXT_VOCAB: "<III",
@@ -34,7 +34,7 @@ _MAX_WORD_BYTES = 1 << 20
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
-    """Read words and vectors, given their lengths back.
+    """Read words and vectors, scaled back to their original lengths.
 
     Raises
     ------
@@ -48,10 +48,10 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     with path.open("rb") as file:
         reader = ByteReader(file, path)
         if reader.read(4) != MAGIC:
-            raise reader.fail("no finalfusion file")
+            raise reader.fail("not a finalfusion file")
         version, chunks = reader.unpack("<II")
         if version != 0:
-            raise reader.fail(f"version {version} is not known")
+            raise reader.fail(f"unknown version {version}; expected 0")
         reader.read(4 * chunks)
         while reader.position < size:
             kind, length = reader.unpack("<IQ")
@@ -61,18 +61,18 @@ def read(path: Path, progress: bool = False) -> WordVectors:
             if kind in _VOCABULARIES:
                 words = _read_words(reader, kind)
                 if kind != _SIMPLE_VOCAB:
-                    repairs.append("its subwords were left out")
+                    repairs.append("its subwords were not read")
             elif kind == _NDARRAY:
                 matrix = _map_floats(reader, "<QI", path, end)
             elif kind == _NORMS:
                 norms = _map_floats(reader, "<Q", path, end)
             elif kind in (_QUANTIZED, _FLORET_VOCAB):
-                raise reader.fail("quantised vectors and floret's subwords cannot be read")
+                raise reader.fail("quantised vectors and floret subwords cannot be read")
             elif kind != _METADATA:
-                raise reader.fail(f"chunk {kind} is not known")
+                raise reader.fail(f"unknown chunk type {kind}")
             reader.seek(end)
     if words is None or matrix is None:
-        raise FormatError(f"{path}: lacks words or vectors.")
+        raise FormatError(f"{path}: words or vectors are missing.")
     if len(words) > len(matrix) or (norms is not None and len(norms) < len(words)):
         raise FormatError(f"{path}: {len(words):,} words, but {len(matrix):,} vectors.")
     check_dimension(path, matrix.shape[1], "")
@@ -81,7 +81,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
             stop = min(start + ROWS_PER_CHUNK, len(words))
             chunk = np.asarray(matrix[start:stop])
             if norms is not None:
-                with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
+                with np.errstate(over="ignore", invalid="ignore"):  # rejected below as not finite
                     chunk = chunk * norms[start:stop, None]
             rows.add(words[start:stop], chunk)
         found = rows.finish()
@@ -95,13 +95,13 @@ def _read_words(reader: ByteReader, kind: int) -> list[bytes]:
     for _ in range(count):
         (length,) = reader.unpack("<I")
         if length > _MAX_WORD_BYTES:
-            raise reader.fail(f"a word of {length:,} bytes")
+            raise reader.fail(f"a word of {length:,} bytes; expected at most {_MAX_WORD_BYTES:,}")
         words.append(reader.read(length))
     return words
 
 
 def _map_floats(reader: ByteReader, layout: str, path: Path, end: int) -> Array:
-    """Map the float32 of a chunk that ends at a byte; one to four bytes of padding come first."""
+    """Map the float32 array of a chunk that ends at `end`; 1 to 4 bytes of padding precede it."""
     shape = reader.unpack(layout)
     (kind,) = reader.unpack("<I")
     if kind != _FLOAT32:
@@ -113,7 +113,7 @@ def _map_floats(reader: ByteReader, layout: str, path: Path, end: int) -> Array:
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
-    """Write unit vectors and norms; a vector of zeros stays one, with the norm 0."""
+    """Write unit vectors and norms; a zero vector stays zero, with norm 0."""
     words = [word.encode() for word in vectors.vocabulary.words]
     V, D = vectors.matrix.shape
     norms = np.empty(V, "<f4")
@@ -144,7 +144,7 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
 
 
 def _begin_floats(file: IO[bytes], kind: int, shape: bytes, size: int) -> None:
-    """Write a chunk's head, up to the padding before its float32."""
+    """Write a chunk's header, including the padding before its float32 array."""
     file.write(struct.pack("<I", kind))
     padding = 4 - file.tell() % 4
     file.write(struct.pack("<Q", len(shape) + 4 + padding + size))

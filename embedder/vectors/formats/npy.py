@@ -1,4 +1,4 @@
-"""A NumPy matrix (V, D) beside its words, one a line, in NAME.vocab.txt."""
+"""A NumPy matrix (V, D) in NAME.npy and its words, one per line, in NAME.vocab.txt."""
 
 import warnings
 from pathlib import Path
@@ -13,7 +13,7 @@ from embedder.vectors.word_vectors import WordVectors
 
 
 def read_words_file(path: Path, suffix: str) -> list[str]:
-    """Return the lines of NAME plus `suffix`, beside NAME.*.
+    """Return the lines of the file whose name is `path` with another suffix.
 
     Raises
     ------
@@ -24,37 +24,37 @@ def read_words_file(path: Path, suffix: str) -> list[str]:
     try:
         lines = names.read_bytes().decode("utf-8").split("\n")
     except FileNotFoundError:
-        raise FormatError(f"{names}: no such file; {path} needs its words there.") from None
+        raise FormatError(f"{names}: no such file; expected the words of {path}.") from None
     except UnicodeDecodeError as error:
         raise FormatError(f"{names}, byte {error.start:,}: not UTF-8.") from None
     return [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
-    """Read the pair; float32 is mapped from its file, not copied.
+    """Read the two files; float32 is mapped from its file, not copied.
 
     Raises
     ------
     FormatError
-        If the two do not fit together.
+        If a file is damaged, or the two do not match.
     """
     try:
-        # Not np.load, which would open archives too.
+        # Not np.load, which would also open archives.
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about headers that Python 2 wrote
+            warnings.simplefilter("ignore")  # about headers written by Python 2
             matrix = np.lib.format.open_memmap(path, "r")
     except (ValueError, EOFError, SyntaxError, TokenError) as error:
-        raise FormatError(f"{path}: no matrix in NumPy's format ({error}).") from None
+        raise FormatError(f"{path}: not a matrix in NumPy's format ({error}).") from None
     return gather(path, read_words_file(path, ".vocab.txt"), matrix, progress)
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False, dtype: str = "float32") -> None:
-    """Write the pair."""
+    """Write the two files."""
     words = "".join(f"{word}\n" for word in vectors.vocabulary.words)
     write_atomically(path.with_suffix(".vocab.txt"), words.encode())
 
     def write_to(temporary: Path) -> None:
-        with temporary.open("wb") as file:  # by the file: the name of a path would get .npy added
+        with temporary.open("wb") as file:  # np.save would append .npy to a path
             np.save(file, np.ascontiguousarray(vectors.matrix, dtype), allow_pickle=False)
 
     write_atomically(path, write_to)

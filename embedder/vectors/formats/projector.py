@@ -1,7 +1,7 @@
 """TensorBoard's embedding projector: vectors in NAME.tsv, words in NAME.metadata.tsv.
 
-https://projector.tensorflow.org loads such a pair; so does TensorBoard. For reading, the words may
-also be in metadata.tsv. As the projector has it, several columns have a heading, one has none.
+https://projector.tensorflow.org and TensorBoard load such a pair. When reading, the words may also
+be in metadata.tsv. As in the projector, metadata has a header row only if it has several columns.
 """
 
 from itertools import islice
@@ -21,12 +21,12 @@ _METADATA = ".metadata.tsv"
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
-    """Read the pair.
+    """Read the two files.
 
     Raises
     ------
     FormatError
-        If the two do not fit together, or a line is not D numbers.
+        If the two do not match, or a line is not D numbers.
     """
     words = _words(path)
     with path.open("rb") as file:
@@ -49,23 +49,23 @@ def read(path: Path, progress: bool = False) -> WordVectors:
 
 
 def _vector(line: bytes, dimension: int, where: str) -> Array:
-    # With a word put before, it is a line of text.
+    # With a dummy word in front, it is a line of the text format.
     return parse_line(b"w " + line.replace(b"\t", b" "), dimension, where)[1]
 
 
 def _words(path: Path) -> list[str]:
     shared = path.with_name("metadata.tsv")
-    apart = path.with_suffix(_METADATA).exists() or not shared.exists()
-    lines = read_words_file(path, _METADATA) if apart else read_words_file(shared, ".tsv")
+    has_own = path.with_suffix(_METADATA).exists() or not shared.exists()
+    lines = read_words_file(path, _METADATA) if has_own else read_words_file(shared, ".tsv")
     if lines and "\t" in lines[0]:
-        heading = [name.lower() for name in lines[0].split("\t")]
-        column = heading.index("word") if "word" in heading else 0
+        header = [name.lower() for name in lines[0].split("\t")]
+        column = header.index("word") if "word" in header else 0
         return [line.split("\t")[column] if "\t" in line else line for line in lines[1:]]
     return lines
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
-    """Write the pair."""
+    """Write the two files."""
     words = "".join(f"{word}\n" for word in vectors.vocabulary.words)
     write_atomically(path.with_suffix(_METADATA), words.encode())
 

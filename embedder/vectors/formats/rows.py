@@ -1,7 +1,7 @@
-"""Rows from a stranger's file: checked, repaired, and laid on disk as they come.
+"""Rows from an untrusted file: checked, repaired, and written to disk as they arrive.
 
-Memory holds the words and one chunk of vectors; the matrix is a temporary file without a name,
-mapped read-only, so that files larger than memory can be read and converted.
+Memory holds the words and one chunk of vectors; the matrix is an unnamed temporary file, mapped
+read-only, so files larger than memory can be read and converted.
 """
 
 import tempfile
@@ -24,7 +24,7 @@ MAX_DIMENSION = 100_000
 
 
 def progress_bar(total: int | None, wanted: bool, what: str) -> "tqdm[Never]":
-    """Return a bar that counts vectors, on a terminal and not before half a second is over."""
+    """Return a progress bar that counts vectors; it shows on a terminal, after half a second."""
     return tqdm(
         total=total,
         desc=what,
@@ -37,7 +37,7 @@ def progress_bar(total: int | None, wanted: bool, what: str) -> "tqdm[Never]":
 
 
 def check_dimension(path: Path, dimension: int, where: str = ", line 1") -> None:
-    """Refuse vectors of no or of absurdly many numbers.
+    """Reject an implausible dimension.
 
     Raises
     ------
@@ -46,12 +46,12 @@ def check_dimension(path: Path, dimension: int, where: str = ", line 1") -> None
     """
     if not 0 < dimension <= MAX_DIMENSION:
         raise FormatError(
-            f"{path}{where}: vectors of {dimension:,} numbers; expected 1 to {MAX_DIMENSION:,}."
+            f"{path}{where}: vectors of {dimension:,} dimensions; expected 1 to {MAX_DIMENSION:,}."
         )
 
 
 def _first_not_finite(matrix: Array) -> int | None:
-    """Return the first row with a number that is not finite."""
+    """Return the index of the first row with a number that is not finite; None if there is none."""
     finite = np.isfinite(matrix)
     return None if finite.all() else int(np.flatnonzero(~finite.all(axis=1))[0])
 
@@ -66,23 +66,23 @@ def _as_format_errors() -> Iterator[None]:
 
 
 class VectorRows:
-    """Words and vectors collected from a file, inside a `with`.
+    """Collects words and vectors from a file; use it in a `with` statement.
 
-    Wrong bytes in words are replaced, and of a word that stands twice the first vector is kept;
-    both are counted and reported in the `repairs` of the result.
+    Invalid bytes in words are replaced, and only the first vector of a duplicate word is kept; both
+    are counted and reported in the `repairs` of the result.
 
     Parameters
     ----------
     path
-        The file, for messages.
+        The file, for error messages.
     dimension
         D.
     promised
-        How many rows the file claims to have; None if it does not say.
+        Number of rows declared by the file; None if it declares none.
     progress
-        Show a bar on a terminal.
+        Show a progress bar on a terminal.
     what
-        What the file's rows are called in messages.
+        Name of a row in error messages.
     """
 
     def __init__(
@@ -101,29 +101,29 @@ class VectorRows:
         self._words: dict[str, None] = {}
         with _as_format_errors():
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self._read = self._replaced = self._twice = 0
+        self._read = self._replaced = self._duplicates = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
-        self._file.close()  # a map of it stays
+        self._file.close()  # memory maps of it remain valid
 
     def add(self, words: Sequence[bytes], matrix: Array) -> None:
-        """Take more rows.
+        """Add rows.
 
         Parameters
         ----------
         words
-            Their words, supposed to be UTF-8.
+            Their words, expected to be UTF-8.
         matrix : (n, D) float32
             Their vectors.
 
         Raises
         ------
         FormatError
-            For a number that is not finite, with its row.
+            For a number that is not finite; the message states the row.
         """
         row = _first_not_finite(matrix)
         if row is not None:
@@ -143,14 +143,14 @@ class VectorRows:
             else:
                 self._words[word] = None
         self._read += len(words)
-        self._twice += int((~kept).sum())
+        self._duplicates += int((~kept).sum())
         self._bar.update(len(words))
         rows = matrix if kept.all() else matrix[kept]
         with _as_format_errors():
             self._file.write(np.ascontiguousarray(rows, "<f4").data)
 
     def finish(self) -> WordVectors:
-        """Return the vectors.
+        """Return the collected vectors.
 
         Raises
         ------
@@ -162,12 +162,14 @@ class VectorRows:
         repairs = []
         if self._promised is not None and self._promised != self._read:
             repairs.append(
-                f"the header promises {self._promised:,} words, {self._read:,} are there"
+                f"the header declares {self._promised:,} words, but the file has {self._read:,}"
             )
         if self._replaced:
-            repairs.append(f"{self._replaced:,} words are not UTF-8; wrong bytes were replaced")
-        if self._twice:
-            repairs.append(f"{self._twice:,} words stand twice; their first vectors were kept")
+            repairs.append(f"{self._replaced:,} words are not UTF-8; invalid bytes were replaced")
+        if self._duplicates:
+            repairs.append(
+                f"{self._duplicates:,} duplicate words were dropped; their first vectors were kept"
+            )
         with _as_format_errors():
             self._file.flush()
         matrix = np.memmap(self._file, "<f4", "r", shape=(len(self._words), self._dimension))
@@ -184,31 +186,31 @@ def gather(
     progress: bool,
     scales: Array | None = None,
 ) -> WordVectors:
-    """Return vectors whose matrix a file holds whole, checked; nothing is copied if all is well.
+    """Check a complete matrix and return it as vectors, without copying if it needs no changes.
 
     Parameters
     ----------
     path
-        The file, for messages.
+        The file, for error messages.
     words
-        In the order of the rows.
+        The words in the order of the rows.
     matrix : (V, D)
-        float32 is kept as it is, a memory map too; what else there is, is converted.
+        float32, memory-mapped or not, is used as it is; other dtypes are converted.
     progress
-        Show a bar on a terminal where rows must be copied.
+        Show a progress bar on a terminal if rows must be copied.
     scales : (D,) float32
-        What the columns of whole numbers are to be multiplied by.
+        Factors for the columns of an integer matrix.
 
     Raises
     ------
     FormatError
         For a matrix of another shape or dtype, or numbers that are not finite.
     """
-    kind = "f" if scales is None else "i"
+    kind, name = ("f", "floats") if scales is None else ("i", "integers")
     if matrix.ndim != 2 or matrix.dtype.kind != kind or len(matrix) != len(words):
         raise FormatError(
-            f"{path}: a matrix {matrix.shape} of {matrix.dtype}; expected floats with a row for "
-            f"each of the {len(words):,} words."
+            f"{path}: a matrix of shape {matrix.shape} and dtype {matrix.dtype}; expected {name} "
+            f"and one row for each of the {len(words):,} words."
         )
     check_dimension(path, matrix.shape[1], "")
     if matrix.dtype == np.float32 and len(set(words)) == len(words) and len(words):
@@ -224,7 +226,7 @@ def gather(
         for start in range(0, len(matrix), ROWS_PER_CHUNK):
             chunk = matrix[start : start + ROWS_PER_CHUNK].astype("<f4")
             if scales is not None:
-                with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
+                with np.errstate(over="ignore", invalid="ignore"):  # rejected below as not finite
                     chunk *= scales
             rows.add([word.encode() for word in words[start : start + ROWS_PER_CHUNK]], chunk)
         return rows.finish()

@@ -1,12 +1,12 @@
 """A folder that model2vec and sentence-transformers load as a StaticEmbedding.
 
-    model.safetensors   `embeddings` (V, D), a row a token
-    tokenizer.json      a Hugging Face tokenizer; here one of whole words
+    model.safetensors   `embeddings` (V, D), one row per token
+    tokenizer.json      a Hugging Face tokenizer; written files split text into whole words
     config.json         model2vec's settings
     modules.json        for sentence-transformers
 
-A whole-word tokenizer needs a token for unknown words. Ours has a row of zeros after the words,
-which reading leaves out again.
+A whole-word tokenizer requires a token for unknown words. Written files have it after the words,
+with a row of zeros, which is dropped again when reading.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.errors import FormatError
+from embedder.errors import FormatError, RunError
 from embedder.storage import save_tensors, write_atomically
 from embedder.vectors.formats.rows import gather
 from embedder.vectors.formats.tensors import TensorFile
@@ -24,32 +24,32 @@ from embedder.vectors.word_vectors import WordVectors
 
 _UNKNOWN = "[UNK]"
 _TOKENS = r"\w+(?:['’]\w+)*|[^\w\s]"
-"""Words, with inner apostrophes as the tokenizer `words` has them, and single other characters."""
-_PLACES = ("", "0_StaticEmbedding")
+"""Words with inner apostrophes, as in corpus.tokenizer `words`, and other single characters."""
+_SUBFOLDERS = ("", "0_StaticEmbedding")
 
 
 def is_static_embedding(folder: Path) -> bool:
-    """Say whether a folder looks like one."""
-    return _place(folder) is not None
+    """Return whether a folder has the files of a static embedding."""
+    return _model_folder(folder) is not None
 
 
-def _place(folder: Path) -> Path | None:
+def _model_folder(folder: Path) -> Path | None:
     files = ("model.safetensors", "tokenizer.json")
-    found = (folder / place for place in _PLACES)
-    return next((place for place in found if all((place / f).exists() for f in files)), None)
+    candidates = (folder / name for name in _SUBFOLDERS)
+    return next((found for found in candidates if all((found / f).exists() for f in files)), None)
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
-    """Read the vectors of the tokens; weights and shared rows of model2vec are applied.
+    """Read the vectors of the tokens, applying model2vec's weights and row mapping.
 
     Raises
     ------
     FormatError
-        If tokens and vectors do not fit together.
+        If tokens and vectors do not match, or a file is missing or damaged.
     """
-    folder = _place(path)
+    folder = _model_folder(path)
     if folder is None:
-        raise FormatError(f"{path}: no model.safetensors and tokenizer.json there.")
+        raise FormatError(f"{path}: expected a folder with model.safetensors and tokenizer.json.")
     file = TensorFile(folder / "model.safetensors")
     matrix = file.read_first(("embeddings", "embedding.weight"))
     tokens, unknown = _tokens(folder / "tokenizer.json")
@@ -61,10 +61,12 @@ def read(path: Path, progress: bool = False) -> WordVectors:
 
 def _applied(path: Path, file: TensorFile, matrix: Array) -> Array:
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
+        with np.errstate(over="ignore", invalid="ignore"):  # rejected later as not finite
             return _weighted(file, matrix)
     except (IndexError, ValueError) as error:
-        raise FormatError(f"{path}: mapping or weights do not fit ({error}).") from None
+        raise FormatError(
+            f"{path}: mapping or weights do not match the embeddings ({error})."
+        ) from None
 
 
 def _weighted(file: TensorFile, matrix: Array) -> Array:
@@ -76,7 +78,7 @@ def _weighted(file: TensorFile, matrix: Array) -> Array:
 
 
 def _tokens(path: Path) -> tuple[list[str], str | None]:
-    """Return the tokens in the order of their ids, and the unknown one."""
+    """Return the tokens ordered by id, and the token for unknown words."""
     try:
         tokenizer: dict[str, Any] = json.loads(path.read_bytes())
         model = tokenizer["model"]
@@ -88,18 +90,18 @@ def _tokens(path: Path) -> tuple[list[str], str | None]:
         ids |= {added["content"]: added["id"] for added in tokenizer.get("added_tokens") or []}
         tokens = sorted(ids, key=lambda token: int(ids[token]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"{path}: no tokenizer with a vocabulary ({error!r}).") from None
+        raise FormatError(f"{path}: not a tokenizer with a vocabulary ({error!r}).") from None
     unknown = model.get("unk_token")
     return tokens, unknown if isinstance(unknown, str) else None
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
-    """Write the folder; text is split into words and punctuation, in lower case if the words are.
+    """Write the folder; its tokenizer lower-cases text if all words are in lower case.
 
     Raises
     ------
     RunError
-        If the folder cannot be made or written.
+        If the folder or a file cannot be written.
     """
     words = vectors.vocabulary.words
     matrix = vectors.matrix
@@ -109,7 +111,7 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FormatError(f"{path}: cannot be made ({error.strerror}).") from None
+        raise RunError(f"{path}: cannot be created ({error.strerror}).") from None
     lower = all(word == word.lower() for word in vectors.vocabulary.words)
     tokenizer: dict[str, Any] = {
         "version": "1.0",
@@ -120,7 +122,7 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
         "pre_tokenizer": {
             "type": "Split",
             "pattern": {"Regex": _TOKENS},
-            "invert": True,  # what matches is kept
+            "invert": True,  # keep the matches
             "behavior": "Removed",
         },
         "post_processor": None,

@@ -1,8 +1,8 @@
 """safetensors: the tensor `embeddings` (V, D) and the words.
 
-The words are the tensor `words`, the bytes of their UTF-8 with a newline after each; a file without
-it has them in NAME.vocab.txt. `embeddings` may be float32, float16 or, with a tensor `scales` (D,)
-by which its columns are to be multiplied, int8.
+The tensor `words` has the bytes of the words in UTF-8, with a newline after each; a file without it
+has them in NAME.vocab.txt. `embeddings` may be float32, float16 or int8; int8 requires a tensor
+`scales` (D,) with the factors of its columns.
 """
 
 import json
@@ -24,12 +24,12 @@ _KIND = "embedder-vectors-1"
 
 
 class TensorFile:
-    """A safetensors file, whose float32 tensors are mapped.
+    """A safetensors file, whose float32 tensors are memory-mapped.
 
     Raises
     ------
     FormatError
-        If it is none, or damaged.
+        If the file is of another format, or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,22 +37,22 @@ class TensorFile:
 
         self._path = path
         try:
-            with safe_open(path, "np") as file:  # checks the whole header
+            with safe_open(path, "np") as file:  # validates the header
                 self.names = tuple(file.keys())
         except SafetensorError as error:
-            raise FormatError(f"{path}: no safetensors file, or damaged ({error}).") from None
+            raise FormatError(f"{path}: not a safetensors file, or damaged ({error}).") from None
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             self._header: dict[str, Any] = json.loads(stream.read(length))
         self._start = 8 + length
 
     def read_first(self, names: Sequence[str]) -> Array:
-        """Return the first of some tensors that is there.
+        """Return the first of several tensors that the file has.
 
         Raises
         ------
         FormatError
-            If there is none.
+            If the file has none of them.
         """
         name = next((name for name in names if name in self.names), None)
         if name is None:
@@ -62,7 +62,7 @@ class TensorFile:
         return self.read(name)
 
     def read(self, name: str) -> Array:
-        """Return a tensor: mapped where its bytes are aligned, otherwise read."""
+        """Return a tensor: mapped if it is float32 and aligned, otherwise read into memory."""
         from safetensors import SafetensorError, safe_open
 
         entry = self._header[name]
@@ -83,7 +83,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     Raises
     ------
     FormatError
-        If the file is damaged or its tensors are none of these.
+        If the file is damaged or lacks the expected tensors.
     """
     file = TensorFile(path)
     matrix = file.read_first(_MATRICES)
@@ -91,7 +91,9 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     if matrix.dtype == np.int8:
         scales = file.read("scales") if "scales" in file.names else np.zeros(0, np.float32)
         if matrix.ndim != 2 or scales.shape != matrix.shape[1:] or scales.dtype != np.float32:
-            raise FormatError(f"{path}: int8 vectors need a float32 tensor 'scales' of D numbers.")
+            raise FormatError(
+                f"{path}: int8 vectors require a float32 tensor 'scales' of D numbers."
+            )
     if "words" in file.names:
         raw = file.read("words").astype(np.uint8, copy=False).tobytes()
         try:
@@ -104,7 +106,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False, dtype: str = "float32") -> None:
-    """Write vectors and words; dtype int8 with a scale for each dimension."""
+    """Write vectors and words; int8 also writes a scale for each dimension."""
     text = "".join(f"{word}\n" for word in vectors.vocabulary.words).encode()
     tensors = {"words": np.frombuffer(text, np.uint8)}
     if dtype == "int8":

@@ -1,4 +1,4 @@
-"""Text: a word and its numbers on each line.
+"""Text formats: a word and its numbers on each line.
 
 word2vec, fastText's .vec   a first line "V D", then the words
 GloVe                       the same without the first line
@@ -22,11 +22,11 @@ from embedder.vectors.word_vectors import WordVectors
 MAX_LINE_BYTES = 1 << 24
 _BYTES_PER_CHUNK = 1 << 23
 _ODD_SPACES = (b"  ", b"\t", b"\v", b"\f", b"\r", b"\n")
-"""What would let numbers slip from one row to the next when many are parsed at once."""
+"""Whitespace that would let numbers shift to another row when many rows are parsed at once."""
 
 
 def read_header(line: bytes) -> tuple[int, int] | None:
-    """Return V and D of a first line that is nothing but two whole numbers, or None."""
+    """Return V and D if a first line consists of two integers, otherwise None."""
     fields = line.split()
     if len(fields) != 2 or not all(field.isdigit() for field in fields):
         return None
@@ -34,7 +34,7 @@ def read_header(line: bytes) -> tuple[int, int] | None:
 
 
 def read(path: Path, progress: bool = False) -> WordVectors:
-    """Read word2vec's text, fastText's .vec or GloVe, which may be compressed.
+    """Read word2vec's text format, fastText's .vec or GloVe, which may be compressed.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
 
 
 def count_numbers_at_the_end(line: bytes) -> int:
-    """Count the numbers that end a line, all its fields but the first at most; that is a word."""
+    """Count the numbers at the end of a line, not including its first field, which is a word."""
     count = 0
     for field in reversed(line.rstrip(b"\r\n ").split(b" ")[1:]):
         try:
@@ -78,14 +78,14 @@ def _chunks(file: IO[bytes], lines: list[bytes]) -> Iterator[list[bytes]]:
 
 
 def _add(rows: VectorRows, lines: list[bytes], dimension: int, path: Path, number: int) -> None:
-    """Add the rows of lines, the first of which is line `number` of the file."""
+    """Add the rows of consecutive lines, beginning with line `number` of the file."""
     plain = _parse_plain([line.rstrip(b"\r\n ") for line in lines], dimension)
     if plain is not None:
         rows.add(*plain)
         return
     parsed = [
-        parse_line(line, dimension, f"{path}, line {place:,}")
-        for place, line in zip(count(number), lines, strict=False)
+        parse_line(line, dimension, f"{path}, line {n:,}")
+        for n, line in zip(count(number), lines, strict=False)
         if line.strip()
     ]
     if parsed:
@@ -93,37 +93,37 @@ def _add(rows: VectorRows, lines: list[bytes], dimension: int, path: Path, numbe
 
 
 def _parse_plain(lines: list[bytes], dimension: int) -> tuple[list[bytes], Array] | None:
-    """Parse lines of one word without spaces and D numbers between single spaces, all at once."""
-    parts = [line.partition(b" ") for line in lines]
-    if any(rest.count(b" ") != dimension - 1 for _, _, rest in parts):
+    """Parse all lines at once; None unless each is a word and D numbers between single spaces."""
+    fields = [line.partition(b" ") for line in lines]
+    if any(rest.count(b" ") != dimension - 1 for _, _, rest in fields):
         return None
-    text = b" ".join(rest for _, _, rest in parts)
+    text = b" ".join(rest for _, _, rest in fields)
     if not text or any(spaces in text for spaces in _ODD_SPACES):
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of older NumPy, for what is no number
+            warnings.simplefilter("error")  # older NumPy only warns about an invalid number
             numbers = np.fromstring(text, np.float32, sep=" ")
     except (ValueError, DeprecationWarning):
         return None
-    if len(numbers) != len(parts) * dimension:
+    if len(numbers) != len(fields) * dimension:
         return None
-    return [word for word, _, _ in parts], numbers.reshape(-1, dimension)
+    return [word for word, _, _ in fields], numbers.reshape(-1, dimension)
 
 
 def parse_line(line: bytes, dimension: int, where: str) -> tuple[bytes, Array]:
-    """Take a line apart: the last D fields are numbers, what is before them is the word.
+    """Split a line into its word and its numbers, which are the last D fields.
 
     Raises
     ------
     FormatError
-        If it is not so.
+        If the line does not have this form.
     """
     fields = line.rstrip(b"\r\n ").rsplit(b" ", dimension)
     if len(fields) != dimension + 1:
         raise FormatError(f"{where}: expected a word and {dimension} numbers.")
     try:
-        with np.errstate(over="ignore"):  # refused as not finite
+        with np.errstate(over="ignore"):  # rejected later as not finite
             vector = np.array(fields[1:], np.float32)
     except ValueError:
         raise FormatError(f"{where}: expected a word and {dimension} numbers.") from None
@@ -131,12 +131,12 @@ def parse_line(line: bytes, dimension: int, where: str) -> tuple[bytes, Array]:
 
 
 def write_word2vec(vectors: WordVectors, path: Path, progress: bool = False) -> None:
-    """Write "V D" and the rows."""
+    """Write word2vec's text format: "V D", then the rows."""
     _write(vectors, path, progress, b"%d %d\n" % vectors.matrix.shape)
 
 
 def write_glove(vectors: WordVectors, path: Path, progress: bool = False) -> None:
-    """Write the rows."""
+    """Write GloVe's text format: the rows only."""
     _write(vectors, path, progress, b"")
 
 
@@ -158,7 +158,7 @@ def _write(vectors: WordVectors, path: Path, progress: bool, header: bytes) -> N
 def text_rows(vectors: WordVectors, separator: str) -> Iterator[tuple[list[str], list[str]]]:
     """Yield chunks of words and of their numbers as text.
 
-    Each number is the shortest decimal that reads back as the same float32.
+    Each number is the shortest decimal that parses to the same float32.
     """
     for start in range(0, len(vectors), ROWS_PER_CHUNK):
         texts = vectors.matrix[start : start + ROWS_PER_CHUNK].astype(str)

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 
 class Machines:
-    """A Ray cluster of several nodes on this machine, one CPU each; the driver joins the first."""
+    """A Ray cluster of several one-CPU nodes on this machine; the driver joins the first."""
 
     def __init__(self):
         from ray.cluster_utils import Cluster
 
-        # Ray is to notice within seconds that a node is gone.
+        # Ray should detect within seconds that a node is lost.
         checks = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
         head = {"num_cpus": 1, "_system_config": checks}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -57,7 +57,7 @@ def machines():
 
 @pytest.fixture
 def on_cluster(machines, make_toy_config):
-    """Make a toy run's configuration for the cluster, of the given number of workers."""
+    """Return a function that makes a toy run's configuration for the cluster."""
 
     def make(output, workers, **sections):
         machines.fill_up(workers - 1)
@@ -78,7 +78,7 @@ def lines_of(config):
     return [json.loads(line) for line in (Path(config.output) / "metrics.jsonl").open()]
 
 
-def assert_same_to_rounding(one, other):
+def assert_equal_up_to_rounding(one, other):
     a, b = (load_model(Path(config.output)).parameters for config in (one, other))
     for first, second in zip(a, b, strict=True):
         np.testing.assert_allclose(first, second, rtol=2e-2, atol=2e-2 * np.abs(first).max())
@@ -92,23 +92,23 @@ def assert_same_losses(one, other):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_a_cluster_trains_what_one_process_does(on_cluster, make_toy_config, workers):
+def test_a_cluster_trains_the_same_model_as_one_process(on_cluster, make_toy_config, workers):
     sections = {"validation": {"fraction": 0.1}, "examples": {"near_contexts": 40}}
-    # Not Adam: it divides a gradient that is all rounding by its own size, and steps by its sign.
+    # Not Adam: it normalises gradients, so that rounding errors alone could cause full steps.
     training = {"passes": 4, "optimizer": "sgd", "learning_rate": 0.1}
     local = make_toy_config("local", training=training, **sections)
     spread = on_cluster("spread", workers, training=training, **sections)
     train(local, quiet=True)
     train(spread, quiet=True)
-    assert_same_to_rounding(local, spread)
+    assert_equal_up_to_rounding(local, spread)
     first, second = (lines_of(config)[-1]["validation_loss"] for config in (local, spread))
     assert first == pytest.approx(second, rel=1e-5)
-    told = load_model(Path(spread.output)).metadata
-    assert told["workers"] == workers
-    assert (told["exchanged_bytes_per_step"] > 64 * 32 * 4) == (workers > 1)
+    metadata = load_model(Path(spread.output)).metadata
+    assert metadata["workers"] == workers
+    assert (metadata["exchanged_bytes_per_step"] > 64 * 32 * 4) == (workers > 1)
 
 
-def test_a_cluster_comes_to_the_loss_of_one_process_with_adam(on_cluster, make_toy_config, write):
+def test_a_cluster_reaches_the_loss_of_one_process_with_adam(on_cluster, make_toy_config, write):
     header = "pass\tscore\tcount\tphrase\twords"
     phrases = write("phrases.tsv", f"{header}\n1\t9\t9\tthe_king\tthe king\n")
     sections = {
@@ -132,7 +132,7 @@ def test_a_cluster_comes_to_the_loss_of_one_process_with_adam(on_cluster, make_t
     ],
     ids=lambda network: network["input"],
 )
-def test_windows_are_trained_on_a_cluster_too(on_cluster, make_toy_config, network):
+def test_a_cluster_can_train_on_windows(on_cluster, make_toy_config, network):
     sections = {
         "examples": {"source": "windows", "window": 2},
         "network": {"dimension": 16, "hidden": 16, "vectors": "input"} | network,
@@ -143,11 +143,11 @@ def test_windows_are_trained_on_a_cluster_too(on_cluster, make_toy_config, netwo
     spread = on_cluster("spread", 2, training=training, **sections)
     train(local, quiet=True)
     train(spread, quiet=True)
-    assert_same_to_rounding(local, spread)
+    assert_equal_up_to_rounding(local, spread)
 
 
 @pytest.mark.parametrize("optimizer", ["adagrad"])
-def test_a_run_goes_on_with_another_number_of_workers(on_cluster, monkeypatch, optimizer):
+def test_a_run_resumes_with_another_number_of_workers(on_cluster, monkeypatch, optimizer):
     training = {"passes": 4, "checkpoint_every": 1, "optimizer": optimizer, "learning_rate": 0.1}
     whole = on_cluster("whole", 2, training=training)
     train(whole, quiet=True)
@@ -167,11 +167,11 @@ def test_a_run_goes_on_with_another_number_of_workers(on_cluster, monkeypatch, o
         update={"cluster": stopped.cluster.model_copy(update={"workers": 2})}
     )
     train(settings, resume=True, quiet=True)
-    assert_same_to_rounding(whole, stopped)
+    assert_equal_up_to_rounding(whole, stopped)
 
 
 @pytest.mark.slow
-def test_a_node_killed_at_any_moment_changes_nothing(
+def test_a_node_killed_at_any_moment_does_not_change_the_result(
     on_cluster, machines, request, monkeypatch, capfd
 ):
     training = {"passes": 40, "checkpoint_every": 3}
@@ -191,7 +191,7 @@ def test_a_node_killed_at_any_moment_changes_nothing(
     rng = np.random.default_rng(5)
     moments = request.config.getoption("--moments")
     for number in range(moments):
-        # Every other time nobody takes the place of the node that is lost.
+        # Every other time, the lost node is not replaced.
         replaces = number % 2 == 0
         wait = 1.0 if replaces else 0.0
         config = on_cluster(f"run{number}", 3, training=training, cluster={"wait_minutes": wait})
@@ -234,7 +234,7 @@ def test_a_worker_killed_in_training_is_replaced(
     ]
 
 
-def test_workers_that_are_lost_again_and_again_end_the_training(on_cluster, monkeypatch):
+def test_repeated_loss_of_workers_ends_the_training(on_cluster, monkeypatch):
     config = on_cluster("run", 2, training={"passes": 1})
 
     def lost(*_):
@@ -242,13 +242,13 @@ def test_workers_that_are_lost_again_and_again_end_the_training(on_cluster, monk
 
     monkeypatch.setattr(engine, "Group", lost)
     monkeypatch.setattr(engine, "_LOSSES_WITHOUT_PROGRESS", 2)
-    with pytest.raises(RunError, match=r"the workers are lost \(gone\).*--resume"):
+    with pytest.raises(RunError, match=r"the workers were lost \(gone\).*--resume"):
         train(config, quiet=True)
 
 
-def test_more_workers_than_there_is_room_for_are_refused(on_cluster):
+def test_more_workers_than_the_cluster_has_room_for_are_rejected(on_cluster):
     config = on_cluster("run", 2, cluster={"workers": 99})
-    with pytest.raises(RunError, match=r"cluster\.workers: 99 workers of 1 CPUs are more"):
+    with pytest.raises(RunError, match=r"cluster\.workers: 99 workers of 1 CPUs each exceed"):
         train(config, quiet=True)
 
 
@@ -262,7 +262,7 @@ def test_no_cluster_at_the_address_is_one_sentence(on_cluster):
             train(config, quiet=True)
 
 
-def test_faults_of_the_text_are_told_as_by_one_process(on_cluster, write):
+def test_errors_in_the_text_are_reported_as_by_one_process(on_cluster, write):
     broken = write("broken.txt", b"fine words\n" * 30_000 + b"\xff bad\n")
     config = on_cluster("run", 2, corpus={"files": [str(broken)]})
     with pytest.raises(CorpusError, match=r"broken\.txt: byte 330,000 is not UTF-8"):
@@ -277,7 +277,7 @@ def test_faults_of_the_text_are_told_as_by_one_process(on_cluster, write):
         train(config, quiet=True)
 
 
-def test_losses_that_are_not_the_exact_softmax_are_refused(make_toy_config):
+def test_losses_other_than_the_exact_softmax_are_rejected(make_toy_config):
     with pytest.raises(ConfigError, match=r"training\.engine: ray splits the exact softmax"):
         make_toy_config(
             examples={"source": "windows"},

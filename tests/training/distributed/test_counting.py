@@ -39,19 +39,21 @@ def config(text):
     return make_config(tree, "test")
 
 
-def count_in_parts(config, size, runs, tmp_path, validation=False):
-    """Do what the tasks do, one after the other."""
+def count_in_shards(config, size, ranges, tmp_path, validation=False):
+    """Run the tasks one after the other."""
     shards = find_shards(config.corpus.files, size)
     read = [counting.read_shard(config, Phrases(), shard) for shard in shards]
     vocabulary = choose_vocabulary(counting.merge_words(*(r[0] for r in read)), config.vocabulary)
     numbered = [counting.number_shard(config, vocabulary, words, ids) for words, ids, _ in read]
-    cuts = cut_words(len(vocabulary), config.examples, runs)
-    pieces, place, sentence = [], 0, 0
+    cuts = cut_words(len(vocabulary), config.examples, ranges)
+    pieces, position, sentence = [], 0, 0
     for ids, (length, sentences) in numbered:
-        arguments = config, vocabulary, cuts, 1, validation, ids, (place, sentence)
+        arguments = config, vocabulary, cuts, 1, validation, ids, (position, sentence)
         pieces.append(counting.count_shard(*arguments))
-        place, sentence = place + length, sentence + sentences
-    sums = [counting.add_shards(lambda x: x, [p[run] for p in pieces]) for run in range(runs)]
+        position, sentence = position + length, sentence + sentences
+    sums = [
+        counting.add_shards(lambda x: x, [p[number] for p in pieces]) for number in range(ranges)
+    ]
     own = contexts_of_ranges(cuts, len(vocabulary), config.examples)
     sizes = [len(contexts) for contexts in own]
     whole = counting.concatenate_columns(
@@ -63,11 +65,11 @@ def count_in_parts(config, size, runs, tmp_path, validation=False):
     return vocabulary, np.concatenate([ids for ids, _ in numbered]), in_order, whole
 
 
-@pytest.mark.parametrize(("size", "runs"), [(10**9, 1), (3000, 1), (3000, 5), (700, 3), (300, 2)])
-def test_counts_in_parts_are_those_of_one_machine(config, tmp_path, size, runs):
+@pytest.mark.parametrize(("size", "ranges"), [(10**9, 1), (3000, 1), (3000, 5), (700, 3), (300, 2)])
+def test_counts_from_shards_equal_those_of_one_machine(config, tmp_path, size, ranges):
     vocabulary, corpus = encode_corpus(read_text(config.corpus), config.vocabulary, tmp_path)
     for validation in (False, True):
-        found_words, ids, found, whole = count_in_parts(config, size, runs, tmp_path, validation)
+        found_words, ids, found, whole = count_in_shards(config, size, ranges, tmp_path, validation)
         assert found_words.words == vocabulary.words
         np.testing.assert_array_equal(found_words.counts, vocabulary.counts)
         np.testing.assert_array_equal(ids, corpus.ids)
@@ -90,7 +92,7 @@ def test_counts_in_parts_are_those_of_one_machine(config, tmp_path, size, runs):
 
 @pytest.mark.parametrize("size", [1, 5, 11, 12, 13, 40, 1000])
 @pytest.mark.parametrize("content", ["one two\nthree\n\nfour five six\nend", "a\n", "", "\n\n"])
-def test_parts_of_a_file_are_its_lines_each_once(write, size, content):
+def test_shards_of_a_file_contain_each_line_once(write, size, content):
     path = write("lines.txt", content)
     config = make_config({"corpus": {"files": [str(path)]}}, "test")
     shards = find_shards(config.corpus.files, size)
@@ -100,7 +102,7 @@ def test_parts_of_a_file_are_its_lines_each_once(write, size, content):
     assert lines == [line.split() for line in content.encode().split(b"\n") if line.strip()]
 
 
-def test_words_of_parts_are_added_up():
+def test_counts_of_words_are_summed_over_shards():
     one = counting.WordCounts(
         np.frombuffer(b"abc", np.uint8), np.array([0, 1, 3]), np.array([4, 1])
     )

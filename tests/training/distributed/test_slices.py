@@ -6,26 +6,26 @@ from embedder.examples.cooccurrence import context_words
 from embedder.training.distributed.slices import OwnCounts, OwnWords, contexts_of_ranges, cut_words
 
 
-@pytest.mark.parametrize("parts", [1, 2, 7, 50])
+@pytest.mark.parametrize("ranges", [1, 2, 7, 50])
 @pytest.mark.parametrize("near", [0, 2])
-def test_runs_share_the_contexts_and_cover_each_once(parts, near):
+def test_ranges_share_the_contexts_and_cover_each_once(ranges, near):
     examples = ExamplesConfig(near=near, near_contexts=13)
-    cuts = cut_words(50, examples, parts)
-    assert len(cuts) == parts + 1
+    cuts = cut_words(50, examples, ranges)
+    assert len(cuts) == ranges + 1
     assert (np.diff(cuts) > 0).all()
-    runs = contexts_of_ranges(cuts, 50, examples)
+    found = contexts_of_ranges(cuts, 50, examples)
     contexts = len(context_words(50, examples))
-    assert sorted(np.concatenate(runs)) == list(range(contexts))
-    if parts <= 7:
-        sizes = [len(run) for run in runs]
-        assert max(sizes) - min(sizes) <= 6  # a frequent word has three
+    assert sorted(np.concatenate(found)) == list(range(contexts))
+    if ranges <= 7:
+        sizes = [len(own) for own in found]
+        assert max(sizes) - min(sizes) <= 6  # a frequent word has three contexts
 
 
-def test_no_more_runs_than_words():
+def test_there_are_no_more_ranges_than_words():
     assert list(cut_words(3, ExamplesConfig(near=0), 10)) == [0, 1, 2, 3]
 
 
-def test_a_run_has_all_contexts_of_its_words():
+def test_a_range_has_all_contexts_of_its_words():
     examples = ExamplesConfig(near=1, near_contexts=3)
     cuts = np.array([0, 1, 4, 5])
     assert list(contexts_of_ranges(cuts, 5, examples)[1]) == [1, 2, 3, 6, 7, 9, 10]
@@ -33,7 +33,7 @@ def test_a_run_has_all_contexts_of_its_words():
     assert list(contexts_of_ranges(cuts, 5, windows)[1]) == [1, 2, 3]
 
 
-def test_words_of_other_workers_are_no_targets_here():
+def test_words_of_other_workers_are_not_targets():
     rows = np.array([5, 2, 9, 3])
     ones = np.ones(4, np.float32)
     found = OwnWords(2, 5).select(rows, ones, ones)
@@ -41,7 +41,7 @@ def test_words_of_other_workers_are_no_targets_here():
     assert own == [[], [0], [], [1]]
 
 
-def test_the_targets_of_all_workers_are_those_of_the_whole(rng):
+def test_targets_are_selected_rows_of_the_counts(rng):
     from embedder.examples.cooccurrence import Cooccurrences
 
     counts = Cooccurrences(

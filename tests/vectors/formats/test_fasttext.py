@@ -28,7 +28,7 @@ def vectors(subwords):
 
 
 @pytest.mark.parametrize(("min_n", "max_n"), [(3, 6), (1, 2), (2, 2), (1, 12)])
-def test_ngrams_and_vectors_are_those_of_a_plain_loop(rng, min_n, max_n):
+def test_ngrams_and_vectors_agree_with_a_plain_loop(rng, min_n, max_n):
     rows = rng.normal(size=(len(WORDS) + BUCKETS, 5)).astype(np.float32)
     subwords = Subwords(rows, min_n, max_n, BUCKETS, len(WORDS))
     for word in WORDS:
@@ -42,7 +42,7 @@ def test_ngrams_and_vectors_are_those_of_a_plain_loop(rng, min_n, max_n):
         np.testing.assert_allclose(composed[i], parts.mean(axis=0), rtol=1e-5, atol=1e-6)
 
 
-def test_words_counts_and_buckets_read_back_exactly(vectors, tmp_path):
+def test_words_counts_and_buckets_load_exactly(vectors, tmp_path):
     path = tmp_path / "m.bin"
     save(vectors, path, "fasttext")
     found = load(path)
@@ -53,7 +53,7 @@ def test_words_counts_and_buckets_read_back_exactly(vectors, tmp_path):
     assert found.subwords[1:] == vectors.subwords[1:]
 
 
-def test_an_unknown_word_is_composed_and_says_so(vectors):
+def test_an_unknown_word_is_composed_and_reported_as_such(vectors):
     assert "kingly" not in vectors
     assert vectors.is_composed("kingly")
     ngrams = naive.ngram_buckets("kingly", 3, 6, BUCKETS)
@@ -78,31 +78,33 @@ def damaged(path, change):
     path.write_bytes(data)
 
 
-def test_what_cannot_be_read_is_an_error_with_its_place(vectors, tmp_path):
+def test_damaged_models_raise_errors_that_state_the_problem(vectors, tmp_path):
     path = tmp_path / "m.bin"
 
-    def refuse(said, change):
+    def expect_error(message, change):
         save(vectors, path, "fasttext")
         damaged(path, change)
-        with pytest.raises(FormatError, match=said):
+        with pytest.raises(FormatError, match=message):
             load(path)
 
-    def put(place, layout, *values):
-        return lambda data: struct.pack_into(layout, data, place, *values)
+    def put(offset, layout, *values):
+        return lambda data: struct.pack_into(layout, data, offset, *values)
 
     dictionary = 8 + struct.calcsize("<12id")
-    refuse("version 3 is not known", put(4, "<i", 3))
-    refuse("2,000,000,000 entries", put(dictionary, "<i", 2_000_000_000))
-    refuse("pruned model", put(dictionary + 20, "<q", 7))
-    refuse("vectors of 0 numbers", put(8, "<i", 0))
-    refuse("the file ends within its vectors", lambda data: data.__delitem__(slice(-200, None)))
+    expect_error("unknown version 3", put(4, "<i", 3))
+    expect_error("2,000,000,000 entries", put(dictionary, "<i", 2_000_000_000))
+    expect_error("pruned model", put(dictionary + 20, "<q", 7))
+    expect_error("vectors of 0 dimensions", put(8, "<i", 0))
+    expect_error(
+        "the file ends within its vectors", lambda data: data.__delitem__(slice(-200, None))
+    )
     after_words = dictionary + 28 + sum(len(word.encode()) + 10 for word in WORDS)
-    refuse("quantised model", put(after_words, "<?", True))
-    refuse("do not fit its settings", put(after_words + 9, "<q", 6))
-    refuse("ends within its vectors", put(after_words + 1, "<q", 10**12))
+    expect_error("quantised model", put(after_words, "<?", True))
+    expect_error("do not match the model's settings", put(after_words + 9, "<q", 6))
+    expect_error("ends within its vectors", put(after_words + 1, "<q", 10**12))
 
 
-def test_a_file_of_only_a_beginning_is_refused(tmp_path):
+def test_a_file_with_only_a_header_is_rejected(tmp_path):
     path = tmp_path / "m.bin"
     path.write_bytes(MAGIC + b"\x0c\0\0\0")
     with pytest.raises(FormatError, match="byte 8: the file ends early"):
@@ -110,7 +112,7 @@ def test_a_file_of_only_a_beginning_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_fasttext_gives_the_same_vectors_to_known_and_unknown_words(toy_files, tmp_path):
+def test_vectors_of_known_and_unknown_words_agree_with_fasttext(toy_files, tmp_path):
     fasttext = pytest.importorskip("fasttext", reason="fasttext is not installed")
     theirs = fasttext.train_unsupervised(
         str(toy_files[0]), dim=12, epoch=1, minn=2, maxn=4, bucket=2000, thread=1, verbose=0
@@ -129,7 +131,7 @@ def test_fasttext_gives_the_same_vectors_to_known_and_unknown_words(toy_files, t
         np.testing.assert_array_equal(again.get_word_vector(word), theirs.get_word_vector(word))
 
 
-def test_gensim_gives_the_same_vectors_to_known_and_unknown_words(vectors, tmp_path):
+def test_vectors_of_known_and_unknown_words_agree_with_gensim(vectors, tmp_path):
     models = pytest.importorskip("gensim.models.fasttext", reason="gensim is not installed")
     save(vectors, tmp_path / "m.bin", "fasttext")
     theirs = models.load_facebook_vectors(str(tmp_path / "m.bin"))

@@ -1,4 +1,4 @@
-"""Files of formats against the programs that they are for."""
+"""File formats, checked with the programs that define them."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def vectors(rng):
     )
 
 
-def test_finalfusion_reads_what_is_written_and_is_read(vectors, tmp_path):
+def test_files_are_exchanged_with_finalfusion(vectors, tmp_path):
     finalfusion = pytest.importorskip("finalfusion", reason="finalfusion is not installed")
     save(vectors, tmp_path / "v.fifu")
     theirs = finalfusion.load_finalfusion(str(tmp_path / "v.fifu"))
@@ -49,7 +49,7 @@ def test_model2vec_encodes_words_as_their_vectors(vectors, tmp_path):
     np.testing.assert_array_equal(again.matrix, vectors.matrix)
 
 
-def test_safetensors_reads_what_is_written(vectors, tmp_path):
+def test_safetensors_reads_saved_vectors(vectors, tmp_path):
     from safetensors.numpy import load_file
 
     save(vectors, tmp_path / "v.safetensors")
