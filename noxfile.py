@@ -1,0 +1,188 @@
+"""What a change must pass, a session a step: `nox -l` lists them, `nox -s lint types` runs some.
+
+`.ci/run` runs them all, in a copy of the checkout. Sessions that try what README.md and docs/ tell
+people to type run those commands as they are written there, in the `.venv` that they create.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "imports", "types", "tests"]
+
+VENV = Path(".venv").resolve()
+EXTRAS = {
+    # What to install, and what the documentation promises of it, on a run of the toy world.
+    "report": ("report", [["embedder", "report", "RUN", "--words", "king"]]),
+    "umap": ("report,umap", [["embedder", "report", "RUN", "--map", "umap"]]),
+    "index": (
+        "index",
+        [
+            ["embedder", "index", "RUN", "runs/toy.usearch"],
+            ["embedder", "neighbors", "RUN", "king", "--index", "runs/toy.usearch"],
+        ],
+    ),
+    "tracking": (
+        "tracking",
+        [["TRAIN", "tracking.tensorboard=true", "tracking.mlflow=sqlite:///runs/mlflow.db"]],
+    ),
+    "ray": ("ray", [["TRAIN", "--engine", "ray", "--workers", "2"]]),
+    "remote": ("remote", [["TRAIN", "corpus.files=file://HERE/data/toy-world.txt"]]),
+    "search": ("search", [["embedder", "run", "runs/search.yaml", "--quiet"]]),
+}
+SEARCH = """\
+base: configs/toy.yaml
+overrides: {training.passes: 1}
+optuna: {trials: 2, keys: {examples.window: [2, 5]}}
+output: runs/search
+"""
+
+
+def blocks(page: str, name: str) -> list[str]:
+    """Return the shell commands of a page that are below the marker `<!-- command: NAME -->`."""
+    text = Path(page).read_text(encoding="utf-8")
+    pattern = rf"<!-- command: {re.escape(name)} -->\n```sh\n(.*?)```"
+    found = re.findall(pattern, text, re.DOTALL)
+    assert found, f"{page} has no command named {name}"
+    return found
+
+
+def shell(session: nox.Session, commands: str) -> str:
+    """Run commands with the programs of `.venv` first on the path; print and return the output."""
+    environment = {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    log = Path(session.create_tmp()) / "output.txt"
+    script = f"set -euo pipefail\n({commands}\n) 2>&1 | tee '{log}'"
+    session.run("bash", "-c", script, external=True, env=environment)
+    return log.read_text(encoding="utf-8")
+
+
+def expect(session: nox.Session, output: str, pattern: str) -> None:
+    """Fail unless a line of the output matches."""
+    if not re.search(pattern, output, re.MULTILINE):
+        session.error(f"the output has no line that matches {pattern!r}")
+
+
+def development_environment(session: nox.Session) -> None:
+    """Make `.venv` with README's command for the tests, if it is not there."""
+    if not (VENV / "bin" / "pytest").exists():
+        (command,) = blocks("README.md", "test")
+        shell(session, command.rpartition("&&")[0])
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install("ruff>=0.12")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Check that every import points down: the contract of pyproject.toml."""
+    session.install("import-linter>=2.3")
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": "."})
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check types."""
+    development_environment(session)
+    session.run(str(VENV / "bin" / "mypy"), external=True)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run the test command of README.md; with arguments, pytest with these."""
+    if session.posargs:
+        development_environment(session)
+        session.run(str(VENV / "bin" / "pytest"), *session.posargs, external=True)
+        return
+    shell(session, *blocks("README.md", "test"))
+
+
+@nox.session(venv_backend="none")
+def readme(session: nox.Session) -> None:
+    """Run the commands of README.md in their order, from a new environment on."""
+    shutil.rmtree(VENV, ignore_errors=True)
+    output = shell(session, *blocks("README.md", "train"))
+    expect(session, output, r"^The model is in runs/quickstart")
+    expect(session, output, r"^ +total +0\.[2-9]")
+    shell(session, *blocks("README.md", "use"))
+    (program,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    session.run(str(VENV / "bin" / "python"), "-c", program, external=True)
+
+
+@nox.session(venv_backend="none")
+def documented(session: nox.Session) -> None:
+    """Run the commands of the pages in docs/, and build these."""
+    development_environment(session)
+    shell(session, "pip install -q '.[quickstart,docs]'")
+    cache = f"export EMBEDDER_CACHE='{Path(session.create_tmp()).resolve() / 'cache'}'\n"
+    shell(session, cache + "\n".join(blocks("docs/running-experiments.md", "experiment")))
+    if not Path("runs/study/best.yaml").exists():
+        session.error("the experiment has no best configuration")
+    output = shell(session, *blocks("docs/concepts/subwords.md", "subwords"))
+    expect(session, output, r"_")
+    output = shell(session, *blocks("docs/language-models.md", "language-model"))
+    expect(session, output, r"^ +mixture, 0\.[0-9]+ network +[0-9]")
+    shell(session, "\n".join(blocks("docs/tutorial.md", "tutorial")))
+    for picture in ("report.html", "report/map.svg"):
+        if not Path("runs/tutorial", picture).exists():
+            session.error(f"the tutorial's report has no {picture}")
+    shell(session, *blocks("docs/distributed.md", "cluster"))
+    shell(session, "NO_MKDOCS_2_WARNING=1 mkdocs build --strict --site-dir runs/site")
+
+
+@nox.session
+@nox.parametrize("extra", list(EXTRAS), ids=list(EXTRAS))
+def extras(session: nox.Session, extra: str) -> None:
+    """Try what the documentation promises of an extra, with nothing else installed."""
+    packages, commands = EXTRAS[extra]
+    session.install(f".[{packages}]")
+    session.run("python", "scripts/make_toy_world.py")
+    run = f"runs/extra-{extra}"
+    train = ["embedder", "train", "configs/toy.yaml", "training.passes=2", "--overwrite"]
+    train += ["--quiet", "--output", run]
+    session.run(*train)
+    Path("runs/search.yaml").write_text(SEARCH, encoding="utf-8")
+    for command in commands:
+        filled = [
+            part.replace("HERE", str(Path.cwd())).replace("RUN", run)
+            for word in command
+            for part in (train if word == "TRAIN" else [word])
+        ]
+        session.run(*filled)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Compare with gensim and model2vec: formats, evaluation, phrases, and a training."""
+    session.install(".[dev,peers]")
+    session.run("pytest", "-k", "gensim or model2vec")
+    session.run("python", "scripts/make_toy_world.py")
+    arguments = ["data/toy-world.txt", "--config", "configs/toy.yaml", "--passes", "20"]
+    arguments += ["--analogies", "data/toy-analogies.txt", "--epochs", "1"]
+    session.run("python", "scripts/compare.py", *arguments, "--systems", "embedder", "gensim")
+
+
+@nox.session(venv_backend="none")
+def benchmark(session: nox.Session) -> None:
+    """Run the benchmark's short form; its figures mean little on a busy machine."""
+    development_environment(session)
+    script = ["scripts/benchmark.py", "--quick", "--json", "runs/benchmark.json"]
+    session.run(str(VENV / "bin" / "python"), *script, external=True)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """Run the tests on the oldest versions of dependencies that pyproject.toml allows."""
+    constraints = Path(session.create_tmp()) / "oldest.txt"
+    versions = session.run("python", "scripts/minimum_versions.py", silent=True)
+    constraints.write_text(str(versions), encoding="utf-8")
+    session.install("-c", str(constraints), ".[dev]")
+    session.run("pytest", "-m", "not slow")
