@@ -1,22 +1,24 @@
-"""MkDocs calls this: it writes the reference of the configuration from its classes."""
+"""MkDocs hook that generates the configuration reference from the configuration classes."""
 
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
 from embedder.config import LANGUAGE_MODEL_DEFAULTS, WINDOWS_DEFAULTS, Config
 
-_MARK = "<!-- configuration -->"
+_MARKER = "<!-- configuration -->"
+_NAMES = {int: "integer", float: "number", str: "text", bool: "`true`, `false`", ByteSize: "size"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace the mark in a page by the reference."""
-    return markdown.replace(_MARK, configuration_reference())
+    """Replace the marker in a page with the reference."""
+    return markdown.replace(_MARKER, configuration_reference())
 
 
 def configuration_reference() -> str:
-    """Return a heading and a table for every section, in the order of the configuration."""
+    """Return a heading and a table for each section, in the order of the configuration."""
     parts = []
     for name, field in Config.model_fields.items():
         if (section := _section(field)) is not None:
@@ -28,7 +30,7 @@ def configuration_reference() -> str:
             ]
         else:
             parts.append(f"## {name}\n\n{_type(field)}. {field.description or ''}\n")
-    parts.append("## Other defaults from windows\n\n" + _defaults_of_windows())
+    parts.append("## Different defaults for windows\n\n" + _defaults_of_windows())
     return "\n".join(parts)
 
 
@@ -60,14 +62,21 @@ def _table(section: type[BaseModel]) -> str:
 
 
 def _text(description: str | None) -> str:
-    return " ".join((description or "").split()).replace("|", "\\|").replace("<", "&lt;")
+    """Return a description on one line, escaped for a cell of a Markdown table."""
+    pieces = " ".join((description or "").split()).replace("|", "\\|").split("`")
+    # Between backticks everything is shown as it is.
+    return "`".join(
+        piece if i % 2 else piece.replace("<", "&lt;") for i, piece in enumerate(pieces)
+    )
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    return "–" if value is None else f"`{value}`"
+    if value is None:
+        return "–"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _type(field: FieldInfo) -> str:
@@ -80,7 +89,8 @@ def _named(annotation: Any) -> str:
         return ", ".join(f"`{argument}`" for argument in arguments)
     if get_origin(annotation) is list:
         return f"list of {_named(arguments[0])}"
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_named(argument) for argument in arguments))
     if arguments:
         return _named(arguments[0])
-    names = {int: "whole number", float: "number", str: "text", bool: "`true`, `false`"}
-    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
