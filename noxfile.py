@@ -15,6 +15,9 @@ nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "imports", "types", "tests"]
 
 VENV = Path(".venv").resolve()
+# Not session.create_tmp(), which sets TMPDIR to a path that is too long for Ray's sockets.
+SCRATCH = Path(".nox/scratch").resolve()
+SCRATCH.mkdir(parents=True, exist_ok=True)
 EXTRAS = {
     # What to install, and what the documentation promises of it, on a run of the toy world.
     "report": ("report", [["embedder", "report", "RUN", "--words", "king"]]),
@@ -54,7 +57,7 @@ def blocks(page: str, name: str) -> list[str]:
 def shell(session: nox.Session, commands: str) -> str:
     """Run commands with the programs of `.venv` first on the path; print and return the output."""
     environment = {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    log = Path(session.create_tmp()) / "output.txt"
+    log = SCRATCH / "output.txt"
     script = f"set -euo pipefail\n({commands}\n) 2>&1 | tee '{log}'"
     session.run("bash", "-c", script, external=True, env=environment)
     return log.read_text(encoding="utf-8")
@@ -122,7 +125,7 @@ def documented(session: nox.Session) -> None:
     """Run the commands of the pages in docs/, and build these."""
     development_environment(session)
     shell(session, "pip install -q '.[quickstart,docs]'")
-    cache = f"export EMBEDDER_CACHE='{Path(session.create_tmp()).resolve() / 'cache'}'\n"
+    cache = f"export EMBEDDER_CACHE='{SCRATCH / 'cache'}'\n"
     shell(session, cache + "\n".join(blocks("docs/running-experiments.md", "experiment")))
     if not Path("runs/study/best.yaml").exists():
         session.error("the experiment has no best configuration")
@@ -181,7 +184,7 @@ def benchmark(session: nox.Session) -> None:
 @nox.session
 def oldest(session: nox.Session) -> None:
     """Run the tests on the oldest versions of dependencies that pyproject.toml allows."""
-    constraints = Path(session.create_tmp()) / "oldest.txt"
+    constraints = SCRATCH / "oldest.txt"
     versions = session.run("python", "scripts/minimum_versions.py", silent=True)
     constraints.write_text(str(versions), encoding="utf-8")
     session.install("-c", str(constraints), ".[dev]")
