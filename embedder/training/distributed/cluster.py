@@ -72,6 +72,11 @@ class Cluster:
                     f"({str(error).splitlines()[0]}); start one with `ray start --head`, or omit "
                     "the address."
                 ) from None
+            except OSError as error:
+                raise RunError(
+                    f"Ray cannot start ({str(error).splitlines()[0]}); it requires a writable "
+                    "folder for temporary files with a short path: set RAY_TMPDIR."
+                ) from None
         self.address = get_node_ip_address()
         self._node = ray.get_runtime_context().get_node_id()
         sizes = self._cpus().values()

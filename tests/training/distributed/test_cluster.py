@@ -1,6 +1,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -260,6 +262,19 @@ def test_no_cluster_at_the_address_is_one_sentence(on_cluster):
         config = on_cluster("run", 1, cluster={"address": address})
         with pytest.raises(RunError, match=what):
             train(config, quiet=True)
+
+
+def test_a_temporary_folder_that_ray_cannot_use_is_one_sentence(make_toy_config, write, tmp_path):
+    config = write("config.yaml", make_toy_config(training={"engine": "ray"}).to_yaml())
+    process = subprocess.run(
+        [sys.executable, "-m", "embedder", "train", str(config), "--quiet"],
+        env=os.environ | {"RAY_TMPDIR": str(tmp_path / ("long" * 30))},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 1
+    assert process.stderr.strip().splitlines()[-1].startswith("Error: Ray cannot start (")
+    assert "Traceback" not in process.stderr
 
 
 def test_errors_in_the_text_are_reported_as_by_one_process(on_cluster, write):
