@@ -146,7 +146,8 @@ def documented(session: nox.Session) -> None:
 def extras(session: nox.Session, extra: str) -> None:
     """Try what the documentation promises of an extra, with nothing else installed."""
     packages, commands = EXTRAS[extra]
-    session.install(f".[{packages}]")
+    # Editable, so that all environments share the compiled kernels; `readme` installs a wheel.
+    session.install("-e", f".[{packages}]")
     session.run("python", "scripts/make_toy_world.py")
     run = f"runs/extra-{extra}"
     train = ["embedder", "train", "configs/toy.yaml", "training.passes=2", "--overwrite"]
