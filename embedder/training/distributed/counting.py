@@ -48,19 +48,6 @@ class Piece(NamedTuple):
     weights: Array
 
 
-class Numbered(NamedTuple):
-    """A shard of the text as ids, and its length, which determines the next shard's position.
-
-    ``ids (n,) int32``
-        −1 at sentence ends.
-    ``length``, ``sentences``
-    """
-
-    ids: Array
-    length: int
-    sentences: int
-
-
 def read_shard(config: Config, phrases: Phrases, shard: Shard) -> tuple[WordCounts, Array, int]:
     """Return a shard's words, its tokens as word numbers (int32, −1 at sentence ends), its bytes.
 
