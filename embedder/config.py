@@ -156,6 +156,19 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _rows_can_be_fitted(self) -> "Config":
+        if not self.training.closing_steps:
+            return self
+        if self.examples.source != "cooccurrence" or self.subwords.used:
+            raise ValueError(
+                "training.closing_steps: expected examples.source cooccurrence and no subwords, so "
+                "that each word has a row of E to itself"
+            )
+        if self.training.engine != "local":
+            raise ValueError("training.closing_steps: expected training.engine local")
+        return self
+
+    @model_validator(mode="after")
     def _one_table_can_serve_both(self) -> "Config":
         network = self.network
         if not network.tied:

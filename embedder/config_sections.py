@@ -263,6 +263,11 @@ class TrainingConfig(Section):
     training is interrupted."""
     checkpoints_kept: Positive = 2
     """Number of recent checkpoints to keep; if the newest is damaged, the one before it is used."""
+    closing_steps: Annotated[int, Field(ge=0)] = 0
+    """Number of steps by which the rows of E are fitted after the last pass, with all other layers
+    frozen; each costs two thirds of a pass. 0 fits nothing."""
+    prior_strength: Annotated[float, Field(gt=0.0)] = 20.0
+    """Weight of a row's squared length in the closing fit, in windows; it shrinks rare words."""
     max_minutes: Annotated[float, Field(gt=0.0)] | None = None
     """Time limit for the whole run: the learning rate falls in time for it, and training ends there
     with a model. Two such runs are not bit-identical."""

@@ -217,6 +217,18 @@ def softmax(hidden, W, b, targets):
     return loss, d_theta @ W, d_theta.T @ hidden, d_theta.sum(0)
 
 
+def loss_of_inputs(x, parameters, activation, targets, direct=False):
+    """The cross-entropy of each row of x (n, D) for targets (n, C) that sum to 1; and ∂CE/∂x."""
+    W1, b1, W2, b2 = parameters
+    losses, d_x = np.empty(len(x)), np.empty_like(x)
+    for i in range(len(x)):
+        row = x[i : i + 1]
+        features = hidden_forward(row, W1, b1, activation, direct)
+        losses[i], d_features, _, _ = softmax(features, W2, b2, targets[i : i + 1])
+        d_x[i], _, _ = hidden_backward(row, W1, b1, d_features, activation, direct)
+    return losses, d_x
+
+
 def gather(table, ids, combine):
     """x (B, D) or (B, K D) of rows named by ids (B, K); −1 is no word."""
     rows = np.where((ids >= 0)[:, :, None], table[ids], 0.0)

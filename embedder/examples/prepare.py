@@ -46,6 +46,8 @@ class Examples(NamedTuple):
         The loss on the test text; None without one.
     ``ngram``
         Returns the losses of an n-gram model, and of its mixture with the network.
+    ``counts``
+        The counts trained on, and their row totals; None for windows, or on a cluster.
     """
 
     stream: Stream
@@ -54,6 +56,7 @@ class Examples(NamedTuple):
     validation: HeldOut | None
     test: HeldOut | None = None
     ngram: Callable[[Network], dict[str, float]] | None = None
+    counts: tuple[Cooccurrences, Array] | None = None
 
 
 def prepare_examples(
@@ -117,7 +120,7 @@ def _counted_examples(
     counts = count(validation=False)
     rows = CountedRows(counts)
     words = context_words(len(vocabulary), config.examples)
-    return examples_of_counts(
+    examples = examples_of_counts(
         config,
         vocabulary,
         rows,
@@ -125,6 +128,7 @@ def _counted_examples(
         lambda: positive_pmi_matrix(counts, words, rows.totals, threads),
         CountedRows(count(validation=True)) if fraction > 0 else None,
     )
+    return examples._replace(counts=(counts, rows.totals))
 
 
 def examples_of_counts(

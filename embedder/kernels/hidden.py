@@ -25,7 +25,8 @@ SIGMOID, TANH, RELU, IDENTITY = range(4)
 
 
 @njit(error_model="numpy", cache=True)
-def _activate(r, activation):
+def activate(r, activation):
+    """Replace r (H,) by h = a(r) − c."""
     one = r.dtype.type(1.0)
     two = r.dtype.type(2.0)
     if activation == SIGMOID:
@@ -41,7 +42,8 @@ def _activate(r, activation):
 
 
 @njit(error_model="numpy", cache=True)
-def _multiply_by_derivative(d, h, activation):
+def multiply_by_derivative(d, h, activation):
+    """Multiply d (H,) by a′(r), given h (H,)."""
     one = h.dtype.type(1.0)
     if activation == SIGMOID:
         half = h.dtype.type(0.5)
@@ -80,7 +82,7 @@ def hidden_forward(x, W1, b1, activation, threads, features):
         for i in range(low, high):
             row = r[i - low]
             row += b1
-            _activate(row, activation)
+            activate(row, activation)
             features[i, :hidden] = row
             if features.shape[1] > hidden:
                 features[i, hidden:] = x[i]
@@ -113,7 +115,7 @@ def hidden_backward(x, W1, features, d_features, activation, threads, d_x, d_W1,
         for i in range(low, high):
             row = d_r[i - low]
             row[:] = d_features[i, :hidden]
-            _multiply_by_derivative(row, features[i, :hidden], activation)
+            multiply_by_derivative(row, features[i, :hidden], activation)
             b1_by_thread[thread] += row
         d_input = d_x[low:high]
         np.dot(d_r, W1_transposed, d_input)

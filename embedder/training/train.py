@@ -20,6 +20,7 @@ from embedder.runs.run_folder import WORK_PREFIX, RunFolder
 from embedder.storage import describe_write_error
 from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts, load_word_parts
+from embedder.training.closing_fit import cost_in_passes
 from embedder.training.engine import Engine, WorkerLost
 from embedder.training.forecast import (
     count_contexts,
@@ -193,7 +194,7 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         examples = engine.examples()
         contexts = count_contexts(config, len(text.vocabulary)) // engine.processes
         words = f"{len(text.vocabulary):,} words, {text.tokens:,} tokens"
-        passes = config.training.passes
+        passes = config.training.passes + cost_in_passes(config.training)
         return f"{words}\n" + describe_time(
             config, examples, contexts, engine.threads, passes, text.composition
         )

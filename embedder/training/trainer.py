@@ -26,6 +26,7 @@ from embedder.runs.checkpoint import (
 )
 from embedder.runs.run_folder import RunFolder
 from embedder.text.vocabulary import Vocabulary
+from embedder.training.closing_fit import ClosingFit, cost_in_passes
 from embedder.training.engine import Engine
 from embedder.training.forecast import describe_time
 from embedder.training.metrics import Metrics
@@ -110,6 +111,7 @@ class Trainer:
         self._held_out: dict[str, float] = {}
         self._best = _Best(np.inf, 0)
         self._validated_at = -1
+        self._fitted: int | None = None  # rows, once the passes are completed
         batch = examples.stream.batch_size
         with timed(seconds, "initialisation"):
             parameters = saved.parameters if saved else examples.start(composition)
@@ -139,6 +141,7 @@ class Trainer:
             "vocabulary": self._vocabulary_digest,
             "composition": self._composition_digest,
             "trained_seconds": self._trained_seconds(),
+            "fitted": self._fitted,
         } | self._held_out
 
     def _trained_seconds(self) -> float:
@@ -151,7 +154,9 @@ class Trainer:
             return 0.0
         stages = ("reading", "counting", "initialisation")
         before = sum(self._seconds.get(stage, 0.0) for stage in stages)
-        return (before + self._trained_seconds()) / (60 * limit)
+        trained = self._trained_seconds()
+        reserved = cost_in_passes(self._config.training) / self.passes if self.passes else 0.0
+        return (before + trained * (1 + reserved)) / (60 * limit)
 
     def state(self) -> SavedState:
         """Return everything that a resumed training needs; local arrays are not copied."""
@@ -179,6 +184,7 @@ class Trainer:
             self._examples.stream.seek(saved.metadata["position"])
             self._best = _Best(*saved.metadata["best"])
             self._trained_before = float(saved.metadata.get("trained_seconds", 0.0))
+            self._fitted = saved.metadata.get("fitted")
         except (KeyError, ValueError, TypeError) as error:
             raise RunError(
                 f"the checkpoint does not match the run's configuration ({error}); start again "
@@ -204,6 +210,15 @@ class Trainer:
         Interrupted
             After a signal, once the state is saved.
         """
+        if self._fitted is None:
+            self._train(folder, quiet, listeners)
+            self._restore_best(folder)
+            self._fitted = 0
+        self._fit_rows(folder, quiet)
+        self._finish()
+
+    def _train(self, folder: RunFolder, quiet: bool, listeners: Sequence[Listener]) -> None:
+        """Train until `_is_done`."""
         stream = self._examples.stream
         if not quiet:
             tqdm.write(self._describe_time(), file=sys.stderr)
@@ -231,7 +246,6 @@ class Trainer:
                 self._checkpoint(folder, end_of_pass, stop=bool(signals))
         if self.number == 0:
             raise CorpusError("The corpus has no window to train on; use more text.")
-        self._finish(folder)
 
     def _check_finite(self, loss: float, folder: RunFolder) -> None:
         if not np.isfinite(loss):
@@ -258,8 +272,8 @@ class Trainer:
         tqdm.write(f"Time limit reached after {self.passes:.2f} passes.", file=sys.stderr)
         return True
 
-    def _finish(self, folder: RunFolder) -> None:
-        """Validate once more, restore the best parameters, and test."""
+    def _restore_best(self, folder: RunFolder) -> None:
+        """Validate once more, and restore the best parameters if they were saved."""
         if self._validated_at != self.number:
             self._validate(folder)
         if folder.best.exists():
@@ -267,6 +281,35 @@ class Trainer:
             for name, array in self.network.parameters._asdict().items():
                 array[...] = best[name]
             self._held_out["validation_loss"] = self._best.loss
+
+    def _fit_rows(self, folder: RunFolder, quiet: bool) -> None:
+        """Fit the rows of E with the other layers frozen, if configured."""
+        training, found = self._config.training, self._examples.counts
+        if not training.closing_steps or found is None or self._fitted is None:
+            return
+        E = self.network.parameters.E
+        threads = self.network.threads
+        fit = ClosingFit(self._config.network, self.network.parameters, *found, training, threads)
+        bar = tqdm(
+            total=len(E),
+            initial=self._fitted,
+            desc="closing fit",
+            unit=" words",
+            disable=quiet or None,
+        )
+        with deferred_signals() as signals, bar:
+            while self._fitted < len(E):
+                first = self._fitted
+                self._fitted = min(len(E), first + fit.rows_at_once)
+                fit.fit(first, self._fitted)
+                bar.update(self._fitted - first)
+                if self._fitted < len(E):
+                    self._checkpoint(folder, end_of_pass=False, stop=bool(signals))
+        if self._examples.validation is not None:
+            self._held_out["validation_loss"] = self._examples.validation(self.network)
+
+    def _finish(self) -> None:
+        """Test on held-out text."""
         if self._examples.test is not None:
             self._held_out["test_loss"] = self._examples.test(self.network)
         if self._examples.ngram is not None:
@@ -279,7 +322,7 @@ class Trainer:
             self._examples,
             len(self.network.parameters.W2),
             self.network.threads,
-            self._config.training.passes - self.passes,
+            self._config.training.passes - self.passes + cost_in_passes(self._config.training),
             self._composition,
         )
 
@@ -307,15 +350,19 @@ class Trainer:
             save_checkpoint(folder, self.state(), self._config.training.checkpoints_kept)
             self._saved_at = time.perf_counter()
         if stop:
-            raise Interrupted(
-                f"pass {int(self.passes) + 1} of {self._config.training.passes}, "
-                f"step {self.number:,}"
-            )
+            raise Interrupted(self._describe_position())
+
+    def _describe_position(self) -> str:
+        if self._fitted is not None:
+            return f"closing fit, word {self._fitted:,}"
+        return (
+            f"pass {int(self.passes) + 1} of {self._config.training.passes}, step {self.number:,}"
+        )
 
     def _checkpoint_is_due(self, end_of_pass: bool) -> bool:
         amount, unit = self._config.training.checkpoint_interval
         if unit == "minutes":
             return time.perf_counter() - self._saved_at >= 60 * amount
         if unit == "steps":
-            return self.number % amount == 0
+            return self.number % amount == 0 and self._fitted is None
         return amount > 0 and end_of_pass and round(self.passes) % amount == 0
