@@ -1,16 +1,8 @@
 import numba
-import numpy as np
 import pytest
-from numba import njit, prange
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from embedder.kernels.threads import available_threads, kernel_threads
-
-
-@njit(parallel=True)
-def threads_at_work(out):
-    for i in prange(len(out)):
-        out[i] = numba.get_num_threads()
 
 
 def blas_threads():
@@ -27,12 +19,8 @@ def test_available_threads_are_the_most_that_numba_allows():
 @pytest.mark.parametrize("threads", [1, 2, 7, 10**6])
 def test_kernels_run_on_the_threads_asked_for_and_no_more_than_there_are(threads):
     before = numba.get_num_threads()
-    out = np.zeros(5, np.int64)
     with kernel_threads(threads):
-        expected = min(threads, available_threads())
-        assert numba.get_num_threads() == expected
-        threads_at_work(out)
-    assert out.tolist() == [expected] * 5
+        assert numba.get_num_threads() == min(threads, available_threads())
     assert numba.get_num_threads() == before
 
 
