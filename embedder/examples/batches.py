@@ -152,13 +152,13 @@ class CountedRows:
     """
 
     def __init__(self, counts: Cooccurrences) -> None:
-        self._counts = counts
+        self.counts = counts
         self.totals = counts.row_totals()
         self.cells = np.diff(counts.offsets)
 
     def targets(self, rows: Array, scales: Array) -> "Targets":
         """See `Rows`."""
-        return target_rows(self._counts, self.totals, rows, scales)
+        return target_rows(self.counts, self.totals, rows, scales)
 
 
 class RowStream:

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
+from embedder.config import Config
 from embedder.config_sections import ExamplesConfig
 from embedder.errors import CorpusError
+from embedder.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from embedder.kernels.counts import PositionIndex
@@ -104,6 +106,12 @@ class TokenSample(NamedTuple):
     validation: bool = False
 
 
+def token_sample(config: Config, vocabulary: Vocabulary, validation: bool) -> TokenSample:
+    """Return which tokens a run counts: to train, or those held out for validation."""
+    keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
+    return TokenSample(keep, config.training.seed, config.validation.fraction, validation)
+
+
 class CountingOptions(NamedTuple):
     """How tokens are counted.
 
@@ -148,13 +156,12 @@ def count_cooccurrences(
     """
     from embedder.kernels.counts import sample_tokens
 
-    keep, seed, held_out, validation = wanted
-    name = "validation" if validation else "cells"
+    name = "validation" if wanted.validation else "cells"
     sample: Array = np.memmap(folder / f"{name}.sample", np.int32, mode="w+", shape=len(ids))
-    sample = sample[: sample_tokens(np.asarray(ids), keep, seed, held_out, validation, sample)]
-    counts = count_sample(sample, len(keep), options, folder / name)
+    sample = sample[: sample_tokens(np.asarray(ids), *wanted, sample)]
+    counts = count_sample(sample, len(wanted.keep), options, folder / name)
     if len(counts.columns) == 0:
-        raise no_pairs_error(validation)
+        raise no_pairs_error(wanted.validation)
     return counts
 
 

@@ -16,6 +16,7 @@ from embedder.examples.cooccurrence import (
     TokenSample,
     context_words,
     count_cooccurrences,
+    token_sample,
 )
 from embedder.examples.held_out import compare_with_ngram, cooccurrence_loss, window_log_likelihoods
 from embedder.examples.sharing import SharedCorpus
@@ -46,8 +47,8 @@ class Examples(NamedTuple):
         The loss on the test text; None without one.
     ``ngram``
         Returns the losses of an n-gram model, and of its mixture with the network.
-    ``counts``
-        The counts trained on, and their row totals; None for windows, or on a cluster.
+    ``counted``
+        The rows of the counts trained on; None for windows, or on a cluster.
     """
 
     stream: Stream
@@ -56,7 +57,7 @@ class Examples(NamedTuple):
     validation: HeldOut | None
     test: HeldOut | None = None
     ngram: Callable[[Network], dict[str, float]] | None = None
-    counts: tuple[Cooccurrences, Array] | None = None
+    counted: CountedRows | None = None
 
 
 def prepare_examples(
@@ -104,12 +105,10 @@ def _counted_examples(
     shared: SharedCorpus | None,
 ) -> Examples:
     """Return the examples from co-occurrence counts."""
-    keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
-    seed, fraction = config.training.seed, config.validation.fraction
     options = CountingOptions(config.examples, threads, config.training.memory_limit)
 
     def count_into(validation: bool, target: Path) -> Cooccurrences:
-        wanted = TokenSample(keep, seed, fraction, validation)
+        wanted = token_sample(config, vocabulary, validation)
         return count_cooccurrences(corpus.ids, wanted, options, target)
 
     def count(validation: bool) -> Cooccurrences:
@@ -126,9 +125,9 @@ def _counted_examples(
         rows,
         counts.column_totals(len(words)),
         lambda: positive_pmi_matrix(counts, words, rows.totals, threads),
-        CountedRows(count(validation=True)) if fraction > 0 else None,
+        CountedRows(count(validation=True)) if config.validation.fraction > 0 else None,
     )
-    return examples._replace(counts=(counts, rows.totals))
+    return examples._replace(counted=rows)
 
 
 def examples_of_counts(

@@ -22,7 +22,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config_sections import NetworkConfig, TrainingConfig
-from embedder.examples.cooccurrence import Cooccurrences
+from embedder.examples.batches import CountedRows
 from embedder.network.activation import kernel_constant
 from embedder.network.parameters import Parameters
 
@@ -51,10 +51,8 @@ class ClosingFit:
         The activation.
     parameters
         E is changed in place by `fit`; the other layers are frozen.
-    counts
-        C, one row per word.
-    totals : (V,) float64
-        n_w, the row totals of the counts.
+    rows
+        The rows of the counts, one per word, and their totals n_w.
     training
         The number of steps, and λ.
     threads
@@ -65,8 +63,7 @@ class ClosingFit:
         self,
         network: NetworkConfig,
         parameters: Parameters,
-        counts: Cooccurrences,
-        totals: Array,
+        rows: CountedRows,
         training: TrainingConfig,
         threads: int,
     ) -> None:
@@ -74,8 +71,7 @@ class ClosingFit:
 
         self._parameters = parameters
         self._activation = kernel_constant(network.activation)
-        self._counts = counts
-        self._totals = totals
+        self._counts, self._totals = rows.counts, rows.totals
         self._steps = training.closing_steps
         self._prior = training.prior_strength
         self._threads = threads

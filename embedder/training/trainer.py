@@ -284,12 +284,12 @@ class Trainer:
 
     def _fit_rows(self, folder: RunFolder, quiet: bool) -> None:
         """Fit the rows of E with the other layers frozen, if configured."""
-        training, found = self._config.training, self._examples.counts
-        if not training.closing_steps or found is None or self._fitted is None:
+        training, rows = self._config.training, self._examples.counted
+        if not training.closing_steps or rows is None or self._fitted is None:
             return
         E = self.network.parameters.E
         threads = self.network.threads
-        fit = ClosingFit(self._config.network, self.network.parameters, *found, training, threads)
+        fit = ClosingFit(self._config.network, self.network.parameters, rows, training, threads)
         bar = tqdm(
             total=len(E),
             initial=self._fitted,

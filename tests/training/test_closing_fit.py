@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from embedder.config_sections import NetworkConfig, TrainingConfig
 from embedder.errors import ConfigError
+from embedder.examples.batches import CountedRows
 from embedder.examples.cooccurrence import Cooccurrences
 from embedder.kernels import frozen
 from embedder.kernels.threads import kernel_threads
@@ -45,9 +46,9 @@ def parameters_of(rng, width=H, dtype=np.float32):
 def fit(parameters, counts, steps, prior=20.0, threads=1, **network):
     found = parameters._replace(E=parameters.E.copy())
     training = TrainingConfig(closing_steps=steps, prior_strength=prior)
-    totals = counts.row_totals()
+    rows = CountedRows(counts)
     with kernel_threads(threads):
-        ClosingFit(NetworkConfig(**network), found, counts, totals, training, threads).fit(0, V)
+        ClosingFit(NetworkConfig(**network), found, rows, training, threads).fit(0, V)
     return found.E
 
 

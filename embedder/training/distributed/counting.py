@@ -19,7 +19,12 @@ import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
-from embedder.examples.cooccurrence import Cooccurrences, CountingOptions, count_sample
+from embedder.examples.cooccurrence import (
+    Cooccurrences,
+    CountingOptions,
+    count_sample,
+    token_sample,
+)
 from embedder.kernels import pieces as kernels
 from embedder.kernels.counts import sample_tokens
 from embedder.kernels.threads import kernel_threads
@@ -125,12 +130,10 @@ def count_shard(
         The numbers of ids and sentences before the shard.
     """
     V = len(vocabulary)
-    keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
-    seed, fraction = config.training.seed, config.validation.fraction
+    wanted = token_sample(config, vocabulary, validation)
     with tempfile.TemporaryDirectory(prefix="embedder-") as folder, kernel_threads(threads):
         sample = np.empty(len(ids), np.int32)
-        arguments = ids, keep, seed, fraction, validation, sample, *before
-        sample = sample[: sample_tokens(*arguments)]
+        sample = sample[: sample_tokens(ids, *wanted, sample, *before)]
         options = CountingOptions(config.examples, threads, config.training.memory_limit)
         counts = count_sample(sample, V, options, Path(folder) / "cells", np.float64)
         return _cut(counts, contexts_of_ranges(cuts, V, config.examples))
