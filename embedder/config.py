@@ -38,7 +38,10 @@ LANGUAGE_MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """Further defaults for `network.input: concat`."""
 _KEYS_WITHOUT_EFFECT = {
-    "windows": (("examples", "near"), ("examples", "near_contexts"), ("training", "row_sampling")),
+    "windows": (
+        *(("examples", key) for key in ("near", "contexts", "context_classes", "near_contexts")),
+        ("training", "row_sampling"),
+    ),
     "cooccurrence": tuple(
         ("examples", key) for key in ("sides", "dynamic", "across_sentences", "shuffle_tokens")
     ),
@@ -155,17 +158,27 @@ class Config(Section):
             )
         return self
 
+    @property
+    def fits_rows(self) -> bool:
+        """Whether each word has a row of E to itself, and its counts, to fit the row by itself."""
+        counted = self.examples.source == "cooccurrence" and self.training.engine == "local"
+        return counted and not self.subwords.used
+
     @model_validator(mode="after")
     def _rows_can_be_fitted(self) -> "Config":
-        if not self.training.closing_steps:
-            return self
-        if self.examples.source != "cooccurrence" or self.subwords.used:
-            raise ValueError(
-                "training.closing_steps: expected examples.source cooccurrence and no subwords, so "
-                "that each word has a row of E to itself"
-            )
-        if self.training.engine != "local":
-            raise ValueError("training.closing_steps: expected training.engine local")
+        for key in ("joint_rows", "closing_steps"):
+            if getattr(self.training, key) not in ("auto", 0) and not self.fits_rows:
+                raise ValueError(
+                    f"training.{key}: expected examples.source cooccurrence, training.engine local "
+                    "and no subwords, so that each word has a row of E to itself"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_can_be_counted(self) -> "Config":
+        for key in ("contexts", "context_classes"):
+            if getattr(self.examples, key) != "auto" and self.training.engine != "local":
+                raise ValueError(f"examples.{key}: expected training.engine local")
         return self
 
     @model_validator(mode="after")

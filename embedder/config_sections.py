@@ -132,6 +132,11 @@ class ExamplesConfig(Section):
     near: Annotated[int, Field(ge=0)] = 2
     """Up to this distance, neighbours to the left and to the right are position-specific contexts
     with outputs of their own. For source cooccurrence."""
+    contexts: Positive | Literal["auto"] = "auto"
+    """Number of words, the most frequent ones, that are outputs of their own; all others are
+    outputs in classes. `auto`: all words up to 30,000, else 12,000. For source cooccurrence."""
+    context_classes: Positive | Literal["auto"] = "auto"
+    """Number of classes of the other words; `auto`: 4,000. For source cooccurrence."""
     near_contexts: Positive = 10_000
     """Number of words, the most frequent ones, with position-specific contexts; other near
     neighbours count like distant ones."""
@@ -263,11 +268,16 @@ class TrainingConfig(Section):
     training is interrupted."""
     checkpoints_kept: Positive = 2
     """Number of recent checkpoints to keep; if the newest is damaged, the one before it is used."""
-    closing_steps: Annotated[int, Field(ge=0)] = 0
-    """Number of steps by which the rows of E are fitted after the last pass, with all other layers
-    frozen; each costs two thirds of a pass. 0 fits nothing."""
+    joint_rows: Positive | Literal["auto"] = "auto"
+    """Number of words, the most frequent ones, whose rows of E are trained together with the other
+    layers; those of all others are fitted afterwards, with these layers frozen. `auto`: 30,000, or
+    all words where rows cannot be fitted: for source windows, subwords, and engine ray."""
+    closing_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Number of steps by which the rows trained jointly are fitted after the last pass, with all
+    other layers frozen; each costs two thirds of a pass. `auto`: 2, or 0 where rows cannot be
+    fitted."""
     prior_strength: Annotated[float, Field(gt=0.0)] = 20.0
-    """Weight of a row's squared length in the closing fit, in windows; it shrinks rare words."""
+    """Weight of a row's squared length when it is fitted, in windows; it shrinks rare words."""
     max_minutes: Annotated[float, Field(gt=0.0)] | None = None
     """Time limit for the whole run: the learning rate falls in time for it, and training ends there
     with a model. Two such runs are not bit-identical."""

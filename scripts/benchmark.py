@@ -32,7 +32,7 @@ from embedder.config_sections import LossConfig, NetworkConfig, TrainingConfig
 from embedder.evaluation.analogies import Method, evaluate_analogies
 from embedder.evaluation.questions import Question, Section
 from embedder.examples.batches import one_hot, target_rows
-from embedder.examples.cooccurrence import Cooccurrences
+from embedder.examples.cells import Cooccurrences
 from embedder.kernels.threads import available_threads, kernel_threads
 from embedder.network.composition import OwnRows
 from embedder.network.losses import make_loss

@@ -163,6 +163,35 @@ def fold(dense, words):
     return out
 
 
+def group(dense, groups):
+    """(V, groups) of counts (V, C), given the group of each context."""
+    out = np.zeros((len(dense), max(groups) + 1))
+    for context, own in enumerate(groups):
+        out[:, own] += dense[:, context]
+    return out
+
+
+def loss_within_classes(dense, theta, columns, counts):
+    """−Σ C[w, c] log p(c | w) over all contexts c, a class's share at a time.
+
+    dense (V, contexts), theta (V, columns): logits; columns: of each context; counts: n_c.
+    """
+    loss = 0.0
+    for row, logits in zip(dense, theta, strict=True):
+        p = np.exp(logits - logits.max())
+        p /= p.sum()
+        for context, column in enumerate(columns):
+            members = [n for own, n in zip(columns, counts, strict=True) if own == column]
+            loss -= row[context] * np.log(p[column] * counts[context] / sum(members))
+    return loss
+
+
+def nearest_centroids(vectors, centroids):
+    """The number of the centroid with the largest dot product, and this product."""
+    products = [[np.dot(vector, centroid) for centroid in centroids] for vector in vectors]
+    return [int(np.argmax(row)) for row in products], [max(row) for row in products]
+
+
 def close_gaps(array, room, used):
     return [number for i, n in zip(room, used, strict=False) for number in array[i : i + n]]
 
@@ -391,10 +420,10 @@ def optimizer_step(kind, p, g, m, s, t, rate, decays, epsilon):
     return p - rate * correction * m / (np.sqrt(s) + epsilon), m, s
 
 
-def positive_pmi(counts):
-    n = counts.sum(1)
+def positive_pmi(counts, totals=None):
+    n = counts.sum(1) if totals is None else totals
     with np.errstate(divide="ignore", invalid="ignore"):
-        pmi = np.log(counts * counts.sum() / np.outer(n, n))
+        pmi = np.log(counts * n.sum() / np.outer(n, n))
     return np.where(counts > 0, np.maximum(pmi, 0), 0)
 
 

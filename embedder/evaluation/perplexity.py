@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from embedder.arrays import Array
 from embedder.errors import CorpusError
 from embedder.examples.batches import CountedRows
+from embedder.examples.columns import Columns, count_near, group_counts
 from embedder.examples.cooccurrence import CountingOptions, TokenSample, count_cooccurrences
 from embedder.examples.held_out import (
     NgramBaseline,
@@ -99,10 +101,7 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
                 losses = ngram_and_mixture_losses(np.exp(found), other, weight)
                 ngram, mixture = (float(np.exp(loss)) for loss in losses)
         else:
-            keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
-            options = CountingOptions(config.examples, threads)
-            wanted = TokenSample(keep, seed)
-            rows = CountedRows(count_cooccurrences(corpus.ids, wanted, options, Path(folder)))
+            rows = _count_rows(model, corpus.ids, Path(folder), threads)
             predicted = float(rows.totals.sum())
             nats = cooccurrence_loss(network, rows, batch)
     if predicted == 0:
@@ -119,3 +118,17 @@ def _ngram_of_run(model: Model, folder: Path) -> NgramBaseline:
     corpus, _ = encode_text(blocks, vocabulary, symbol, folder, "corpus", join)
     training = split_text(corpus.ids, vocabulary, config, folder, join).training
     return NgramBaseline(training, config, len(vocabulary))
+
+
+def _count_rows(model: Model, ids: Array, folder: Path, threads: int) -> CountedRows:
+    """Return the counts of a text, in the columns of a run."""
+    config, counts = model.config, model.vocabulary.counts
+    keep = model.vocabulary.keep_probabilities(config.vocabulary.subsample)
+    wanted = TokenSample(keep, config.training.seed)
+    options = CountingOptions(config.examples, threads)
+    found = count_cooccurrences(ids, wanted, options, folder)
+    if model.columns is None:
+        return CountedRows(found)
+    columns = Columns(model.columns, count_near(config, len(counts)))
+    surprises = columns.surprises(counts * keep)
+    return CountedRows(*group_counts(found, columns, surprises, folder / "grouped", threads))

@@ -7,7 +7,8 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
-from embedder.examples.cooccurrence import Cooccurrences
+from embedder.config_automatic import joint_rows
+from embedder.examples.cells import Cooccurrences
 
 if TYPE_CHECKING:
     from embedder.kernels.softmax import Targets
@@ -24,12 +25,16 @@ class Batch(NamedTuple):
         The fraction of the whole training completed before this step, for the schedule.
     ``passes``
         The number of passes completed after this step; an integer at the end of each pass.
+    ``constant``
+        Nats to add to the cross-entropy of the targets, for words within classes (see
+        `embedder.examples.columns`).
     """
 
     inputs: Array
     targets: "Targets"
     progress: float
     passes: float
+    constant: float = 0.0
 
 
 class Stream(Protocol):
@@ -73,8 +78,8 @@ class RowSampler:
 
     Parameters
     ----------
-    totals : (V,) float64
-        n_w; words without a neighbour are never drawn.
+    totals : (R,) float64
+        n_w of the words to draw; words without a neighbour are never drawn.
     batch_size
         B; reduced if there are fewer words.
     exponent
@@ -132,11 +137,14 @@ class Rows(Protocol):
     ``totals (V,) float64``
         n_w.
     ``cells (V,) int64``
-        The number of contexts in each row.
+        The number of columns in each row.
+    ``constants (V,) float64``
+        What the loss of a row has in addition to the cross-entropy of its columns, in nats.
     """
 
     totals: Array
     cells: Array
+    constants: Array
 
     def targets(self, rows: Array, scales: Array) -> "Targets":
         """Return the targets for rows (B,) int64, each scaled by a factor (B,) float64."""
@@ -149,12 +157,15 @@ class CountedRows:
     ----------
     counts
         C.
+    constants : (V,) float64
+        See `Rows`; by default 0.
     """
 
-    def __init__(self, counts: Cooccurrences) -> None:
+    def __init__(self, counts: Cooccurrences, constants: Array | None = None) -> None:
         self.counts = counts
         self.totals = counts.row_totals()
         self.cells = np.diff(counts.offsets)
+        self.constants = np.zeros(len(self.cells)) if constants is None else constants
 
     def targets(self, rows: Array, scales: Array) -> "Targets":
         """See `Rows`."""
@@ -169,14 +180,15 @@ class RowStream:
     rows
         The rows of C.
     config
-        The run: passes, batch size, sampling and seed.
+        The run: passes, batch size, sampling and seed, and how many rows are trained jointly.
     """
 
     def __init__(self, rows: Rows, config: Config) -> None:
         training = config.training
         self._rows = rows
+        joint = joint_rows(config, len(rows.totals))
         self.sampler = RowSampler(
-            rows.totals, training.batch_size, training.row_sampling, training.seed
+            rows.totals[:joint], training.batch_size, training.row_sampling, training.seed
         )
         self._passes = training.passes
         self._number = 0
@@ -196,6 +208,7 @@ class RowStream:
                 self._rows.targets(rows, scales),
                 number / max(1, steps - 1),
                 self._number / self.steps_per_pass,
+                float(self._rows.constants[rows] @ scales),
             )
 
     def position(self) -> list[int]:

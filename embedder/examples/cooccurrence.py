@@ -24,47 +24,11 @@ from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
 from embedder.config_sections import ExamplesConfig
 from embedder.errors import CorpusError
+from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, write_rows
 from embedder.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from embedder.kernels.counts import PositionIndex
-
-CELLS_PER_SLAB = 1 << 25
-"""Maximum number of cells counted between two writes to disk: 256 MB."""
-BYTES_PER_CELL = 8
-_CELLS_PER_SUM = 1 << 20
-
-
-class Cooccurrences(NamedTuple):
-    """Counts in compressed sparse rows: one row per word, one column per context.
-
-    ``offsets (V + 1,) int64``
-    ``columns (cells,) int32``
-        Context numbers, ascending within a row.
-    ``weights (cells,) float32``
-    """
-
-    offsets: Array
-    columns: Array
-    weights: Array
-
-    def row_totals(self) -> Array:
-        """Return n_w = Σ_c C[w, c], (V,) float64."""
-        return np.array(
-            [
-                self.weights[start:end].sum(dtype=np.float64)
-                for start, end in zip(self.offsets[:-1], self.offsets[1:], strict=True)
-            ]
-        )
-
-    def column_totals(self, contexts: int) -> Array:
-        """Return Σ_w C[w, c] for every context, (C,) float64."""
-        totals = np.zeros(contexts)
-        # In pieces, because bincount makes int64 and float64 copies of its arguments.
-        for start in range(0, len(self.columns), _CELLS_PER_SUM):
-            piece = slice(start, start + _CELLS_PER_SUM)
-            totals += np.bincount(self.columns[piece], self.weights[piece], contexts)
-        return totals
+    from embedder.kernels.counts import PositionIndex, RowBuffers
 
 
 def distance_weights(config: ExamplesConfig) -> Array:
@@ -196,13 +160,7 @@ def count_sample(
     dtype
         The dtype of the weights.
     """
-    from embedder.kernels.counts import (
-        ContextRules,
-        RowBuffers,
-        close_gaps,
-        count_rows,
-        count_tokens,
-    )
+    from embedder.kernels.counts import ContextRules, count_rows, count_tokens
 
     examples = options.examples
     contexts = len(context_words(vocabulary, examples))
@@ -213,35 +171,22 @@ def count_sample(
     # A row has at most as many cells as there are contexts, and as neighbours were counted.
     room = offsets_from_lengths(np.minimum(tokens * (2 * examples.window), contexts))
     starts = offsets_from_lengths(tokens)
-    used = np.zeros(vocabulary, np.int64)
-    sizes = _slab_sizes(options.memory_limit, _position_type(sample).itemsize)
-    paths = path.with_suffix(".columns"), path.with_suffix(".weights")
-    with paths[0].open("wb") as columns_file, paths[1].open("wb") as weights_file:
-        for first, last in _slabs(room, starts, *sizes):
-            index = _index_words(sample, first, starts[first : last + 1])
-            own_room = room[first : last + 1] - room[first]
-            rows = RowBuffers(
-                own_room,
-                np.empty(own_room[-1], np.int32),
-                np.empty(own_room[-1], dtype),
-                used[first:last],
-            )
-            count_rows(index, rules, options.threads, rows)
-            cells = close_gaps(rows.columns, rows.weights, own_room, rows.used)
-            columns_file.write(rows.columns[:cells].data)
-            weights_file.write(rows.weights[:cells].data)
-    return _map_cells(offsets_from_lengths(used), paths, dtype)
+    indexed = 0, 0
+    index = _index_words(sample, 0, starts[:1])
 
+    def slabs() -> Iterator[tuple[int, int]]:
+        nonlocal index, indexed
+        for first, last in cut_rows(starts, _tokens_per_index(sample, options.memory_limit)):
+            index, indexed = _index_words(sample, first, starts[first : last + 1]), (first, last)
+            own = room[first : last + 1]
+            for low, high in cut_rows(own, cells_per_slab(options.memory_limit)):
+                yield first + low, first + high
 
-def _map_cells(offsets: Array, paths: tuple[Path, Path], dtype: type) -> Cooccurrences:
-    """Return the counts whose columns and weights are in two files, memory-mapped."""
-    if offsets[-1] == 0:  # an empty file cannot be mapped
-        return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, dtype))
-    return Cooccurrences(
-        offsets,
-        np.asarray(np.memmap(paths[0], np.int32, mode="r")),
-        np.asarray(np.memmap(paths[1], dtype, mode="r")),
-    )
+    def count(first: int, last: int, rows: "RowBuffers") -> None:
+        own = index.starts[first - indexed[0] : last + 1 - indexed[0]]
+        count_rows(index._replace(starts=own), rules, options.threads, rows)
+
+    return write_rows(room, slabs(), count, path, dtype)
 
 
 def _index_words(sample: Array, first: int, starts: Array) -> "PositionIndex":
@@ -268,31 +213,8 @@ def _position_type(sample: Array) -> np.dtype[Any]:
     return np.dtype(np.int32 if len(sample) < 2**31 else np.int64)
 
 
-def _slabs(room: Array, starts: Array, cells: int, tokens: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of words, first and last + 1, each within limits on cells and tokens.
-
-    Parameters
-    ----------
-    room, starts : (V + 1,) int64
-        Offsets of each word's cells and of its tokens.
-    cells, tokens
-        Maximum numbers per slab; a slab has at least one word.
-    """
-    vocabulary = len(starts) - 1
-    first = 0
-    while first < vocabulary:
-        last = min(
-            int(np.searchsorted(room, room[first] + cells, side="right")),
-            int(np.searchsorted(starts, starts[first] + tokens, side="right")),
-        )
-        last = max(first + 1, last - 1)
-        yield first, last
-        first = last
-
-
-def _slab_sizes(memory_limit: int | None, position_bytes: int) -> tuple[int, int]:
-    """Return the maximum numbers of cells and of tokens counted at a time."""
+def _tokens_per_index(sample: Array, memory_limit: int | None) -> int:
+    """Return the maximum number of tokens indexed at a time, half of the limit at most."""
     if memory_limit is None:
-        return CELLS_PER_SLAB, np.iinfo(np.int64).max >> 1
-    half = memory_limit // 2
-    return min(CELLS_PER_SLAB, half // BYTES_PER_CELL), half // position_bytes
+        return len(sample)
+    return memory_limit // 2 // _position_type(sample).itemsize

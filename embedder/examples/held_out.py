@@ -124,6 +124,7 @@ def cooccurrence_loss(network: Network, rows: Rows, batch: int) -> float:
     loss = 0.0
     for chosen in _batches(np.flatnonzero(rows.totals), batch):
         loss += network.loss(chosen[:, None], rows.targets(chosen, np.ones(len(chosen))))
+    loss += float(rows.constants.sum())
     return loss / float(rows.totals.sum())
 
 

@@ -9,9 +9,18 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
+from embedder.config_automatic import context_classes, own_contexts
 from embedder.examples.batches import CountedRows, Rows, RowStream, Stream
+from embedder.examples.cells import Cooccurrences
+from embedder.examples.columns import (
+    Columns,
+    ColumnSizes,
+    choose_columns,
+    count_near,
+    group_counts,
+    one_column_per_word,
+)
 from embedder.examples.cooccurrence import (
-    Cooccurrences,
     CountingOptions,
     TokenSample,
     context_words,
@@ -20,7 +29,12 @@ from embedder.examples.cooccurrence import (
 )
 from embedder.examples.held_out import compare_with_ngram, cooccurrence_loss, window_log_likelihoods
 from embedder.examples.sharing import SharedCorpus
-from embedder.examples.spectral import factorise, factorise_pmi, positive_pmi_matrix
+from embedder.examples.spectral import (
+    PmiOptions,
+    SpectralStart,
+    factorise_pmi,
+    positive_pmi_matrix,
+)
 from embedder.examples.windows import WindowStream, split_text, vectors_per_input
 from embedder.network.composition import Composition
 from embedder.network.losses.classes import with_class_rows
@@ -49,6 +63,8 @@ class Examples(NamedTuple):
         Returns the losses of an n-gram model, and of its mixture with the network.
     ``counted``
         The rows of the counts trained on; None for windows, or on a cluster.
+    ``columns``
+        The columns of the counts; None for windows.
     """
 
     stream: Stream
@@ -58,16 +74,46 @@ class Examples(NamedTuple):
     test: HeldOut | None = None
     ngram: Callable[[Network], dict[str, float]] | None = None
     counted: CountedRows | None = None
+    columns: Columns | None = None
+
+
+class Place(NamedTuple):
+    """Where examples are prepared.
+
+    ``folder``
+        Folder for counts, or for the parts of a split text.
+    ``threads``
+        How many threads share the work.
+    """
+
+    folder: Path
+    threads: int
+
+
+class Outputs(NamedTuple):
+    """The network's outputs when it trains on counts.
+
+    ``columns``
+        The columns of the counts.
+    ``words (C,) int64``
+        The word of each.
+    ``totals (C,)``
+        The sum of each.
+    """
+
+    columns: Columns
+    words: Array
+    totals: Array
 
 
 def prepare_examples(
     config: Config,
     vocabulary: Vocabulary,
     corpus: EncodedCorpus,
-    threads: int,
-    folder: Path,
+    place: Place,
     shared: SharedCorpus | None = None,
     join: Join | None = None,
+    saved: Array | None = None,
 ) -> Examples:
     """Return the examples that `examples.source` selects.
 
@@ -77,14 +123,14 @@ def prepare_examples(
         The run.
     vocabulary, corpus
         As returned by `embedder.text.vocabulary.encode_corpus`.
-    threads
-        How many threads share the work.
-    folder
-        Folder for counts, or for the parts of a split text.
+    place
+        Where to store counts, or the parts of a split text.
     shared
         The corpus in the cache, to look up and store counts.
     join
         Joins phrases in further files.
+    saved
+        The column of each word in a run to resume (see `Columns.of_words`).
 
     Raises
     ------
@@ -92,20 +138,21 @@ def prepare_examples(
         If there is nothing to train on, or to validate on.
     """
     if config.examples.source == "windows":
-        return _window_examples(config, vocabulary, corpus, threads, folder, join)
-    return _counted_examples(config, vocabulary, corpus, threads, folder, shared)
+        return _window_examples(config, vocabulary, corpus, place, join)
+    return _counted_examples(config, vocabulary, corpus, place, shared, saved)
 
 
 def _counted_examples(
     config: Config,
     vocabulary: Vocabulary,
     corpus: EncodedCorpus,
-    threads: int,
-    folder: Path,
+    place: Place,
     shared: SharedCorpus | None,
+    saved: Array | None,
 ) -> Examples:
     """Return the examples from co-occurrence counts."""
-    options = CountingOptions(config.examples, threads, config.training.memory_limit)
+    V, limit = len(vocabulary), config.training.memory_limit
+    options = CountingOptions(config.examples, place.threads, limit)
 
     def count_into(validation: bool, target: Path) -> Cooccurrences:
         wanted = token_sample(config, vocabulary, validation)
@@ -113,30 +160,78 @@ def _counted_examples(
 
     def count(validation: bool) -> Cooccurrences:
         if shared is None:
-            return count_into(validation, folder)
+            return count_into(validation, place.folder)
         return shared.counts(config, validation, partial(count_into, validation))
 
     counts = count(validation=False)
-    rows = CountedRows(counts)
-    words = context_words(len(vocabulary), config.examples)
-    examples = examples_of_counts(
+    totals = counts.row_totals()
+    words = context_words(V, config.examples)
+    start = SpectralStart(
         config,
-        vocabulary,
-        rows,
-        counts.column_totals(len(words)),
-        lambda: positive_pmi_matrix(counts, words, rows.totals, threads),
-        CountedRows(count(validation=True)) if config.validation.fraction > 0 else None,
+        V,
+        lambda: positive_pmi_matrix(
+            counts, words, totals, PmiOptions(place.folder, place.threads, limit)
+        ),
     )
-    return examples._replace(counted=rows)
+    kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
+    columns, words = _choose_columns(config, words, start, kept, place.threads, saved)
+    surprises = columns.surprises(kept)
+
+    def rows_of(counts: Cooccurrences, name: str) -> CountedRows:
+        if not columns.are_grouped:
+            return CountedRows(counts)
+        path = place.folder / name
+        return CountedRows(*group_counts(counts, columns, surprises, path, place.threads, limit))
+
+    rows = rows_of(counts, "grouped")
+    held_out = None
+    if config.validation.fraction > 0:
+        held_out = rows_of(count(validation=True), "validation-grouped")
+    if columns.are_grouped and shared is None:  # no longer needed
+        for file in (*place.folder.glob("cells.*"), *place.folder.glob("validation.*")):
+            file.unlink()
+    outputs = Outputs(columns, words, rows.counts.column_totals(columns.total))
+    return examples_of_counts(config, outputs, rows, start, held_out)._replace(counted=rows)
+
+
+def _choose_columns(
+    config: Config,
+    words: Array,
+    start: SpectralStart,
+    kept: Array,
+    threads: int,
+    saved: Array | None,
+) -> tuple[Columns, Array]:
+    """Return the columns of the counts, and the word of each.
+
+    Parameters
+    ----------
+    config
+        The run.
+    words : (V + 2 N,)
+        The word of every context.
+    start
+        Factorises the counts, if any words are grouped.
+    kept : (V,)
+        How often each word is expected in the sampled text.
+    threads
+        How many threads share the work.
+    saved
+        The columns of a run to resume; the words of classes, needed for a start only, are then −1.
+    """
+    V, near = len(kept), count_near(config, len(kept))
+    own, classes = own_contexts(config, V), context_classes(config, V)
+    if classes == 0:
+        return one_column_per_word(V, near), words
+    if saved is not None:
+        columns = Columns(saved, near)
+        return columns, np.full(columns.total, -1)
+    _, right = start.factors()
+    return choose_columns(ColumnSizes(own, classes, near), right, kept, threads)
 
 
 def examples_of_counts(
-    config: Config,
-    vocabulary: Vocabulary,
-    rows: Rows,
-    context_totals: Array,
-    make_pmi: Callable[[], Callable[[Array], Array]],
-    held_out: Rows | None,
+    config: Config, outputs: Outputs, rows: Rows, spectral: SpectralStart, held_out: Rows | None
 ) -> Examples:
     """Return the examples from counts in this process or on a cluster.
 
@@ -144,14 +239,12 @@ def examples_of_counts(
     ----------
     config
         The run.
-    vocabulary
-        V words.
+    outputs
+        The columns of the counts.
     rows
         The rows of the counts.
-    context_totals : (C,)
-        The sum of each column.
-    make_pmi
-        Returns a function that multiplies by the counts' positive PMI matrix, for a spectral start.
+    spectral
+        Factorises the counts.
     held_out
         The rows of the held-out counts.
     """
@@ -160,29 +253,29 @@ def examples_of_counts(
     def start(composition: Composition) -> Parameters:
         network = config.network
         rng = np.random.default_rng(config.training.seed)
-        words = context_words(len(vocabulary), config.examples)
         factors = None
         if network.initialisation == "spectral":
-            rank = max(network.dimension, network.hidden)
-            factors = factorise(make_pmi(), len(vocabulary), rank, rng)
-        return initial_parameters(network, Start(context_totals, words, composition, factors), rng)
+            factors, rng = spectral.factors(), spectral.rng
+        spectral.release()
+        start = Start(outputs.totals, outputs.words, composition, factors)
+        return initial_parameters(network, start, rng)
 
     validation: HeldOut | None = None
     if held_out is not None:
         validation = partial(cooccurrence_loss, rows=held_out, batch=stream.batch_size)
-    return Examples(stream, start, stream.sampler.mean_of(rows.cells), validation)
+    targets = stream.sampler.mean_of(rows.cells)
+    return Examples(stream, start, targets, validation, columns=outputs.columns)
 
 
 def _window_examples(
     config: Config,
     vocabulary: Vocabulary,
     corpus: EncodedCorpus,
-    threads: int,
-    folder: Path,
+    place: Place,
     join: Join | None,
 ) -> Examples:
     """Return the examples from windows of the text."""
-    split = split_text(corpus.ids, vocabulary, config, folder, join)
+    split = split_text(corpus.ids, vocabulary, config, place.folder, join)
     parts = {"validation": split.validation, "test": split.test}
     held_out = {name: ids for name, ids in parts.items() if ids is not None}
 
@@ -193,7 +286,7 @@ def _window_examples(
     with_ngram = config.evaluation.ngram and "validation" in held_out
     return Examples(
         WindowStream(split.training, vocabulary, config),
-        partial(_start_from_windows, config, vocabulary, split.training, threads, folder),
+        partial(_start_from_windows, config, vocabulary, split.training, place),
         1.0,
         losses.get("validation"),
         losses.get("test"),
@@ -210,8 +303,7 @@ def _start_from_windows(
     config: Config,
     vocabulary: Vocabulary,
     training: Array,
-    threads: int,
-    folder: Path,
+    place: Place,
     composition: Composition,
 ) -> Parameters:
     """Return the parameters before training; a spectral start counts the training text first."""
@@ -222,10 +314,13 @@ def _start_from_windows(
     if network.initialisation == "spectral":
         keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
         examples = config.examples.model_copy(update={"near": 0})
-        options = CountingOptions(examples, threads, config.training.memory_limit)
+        limit = config.training.memory_limit
+        options = CountingOptions(examples, place.threads, limit)
         wanted = TokenSample(keep, config.training.seed)
-        counts = count_cooccurrences(training, wanted, options, folder)
-        factors = factorise_pmi(counts, words, max(network.dimension, network.hidden), rng, threads)
+        counts = count_cooccurrences(training, wanted, options, place.folder)
+        rank = max(network.dimension, network.hidden)
+        matrix = PmiOptions(place.folder, place.threads, limit)
+        factors = factorise_pmi(counts, words, rank, rng, matrix)
     K = vectors_per_input(config.examples, network)
     start = Start(vocabulary.counts, words, composition, factors, K)
     parameters = initial_parameters(network, start, rng)

@@ -8,7 +8,7 @@ import numpy as np
 
 from embedder.config import Config
 from embedder.examples.cache import Cache, address
-from embedder.examples.cooccurrence import Cooccurrences
+from embedder.examples.cells import Cooccurrences
 from embedder.text.phrases import Phrases
 from embedder.text.sources import Source, find_sources
 from embedder.text.vocabulary import EncodedCorpus, Vocabulary
@@ -56,7 +56,9 @@ class SharedCorpus(NamedTuple):
         """
         settings = {
             "corpus": self.folder.name,
-            "examples": config.examples.model_dump(mode="json"),
+            "examples": config.examples.model_dump(
+                mode="json", exclude={"contexts", "context_classes"}
+            ),
             "subsample": config.vocabulary.subsample,
             "seed": config.training.seed,
             "held out": config.validation.fraction,

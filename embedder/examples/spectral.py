@@ -6,11 +6,18 @@ and Goldberg 2014) therefore approximate the solution before the first step.
 """
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array, offsets_from_lengths
-from embedder.examples.cooccurrence import Cooccurrences
+from embedder.arrays import Array
+from embedder.config import Config
+from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, write_rows
+
+if TYPE_CHECKING:
+    from embedder.kernels.counts import RowBuffers
 
 _EXTRA_COLUMNS = 20
 _POWER_ITERATIONS = 2
@@ -18,7 +25,7 @@ _ROWS_PER_PRODUCT = 1 << 14
 
 
 def factorise_pmi(
-    counts: Cooccurrences, words: Array, rank: int, rng: np.random.Generator, threads: int
+    counts: Cooccurrences, words: Array, rank: int, rng: np.random.Generator, matrix: "PmiOptions"
 ) -> tuple[Array, Array]:
     """Return L and R, nearly the best factors of this rank with L Rᵀ ≈ the positive PMI matrix.
 
@@ -36,19 +43,35 @@ def factorise_pmi(
         Columns of L and R; those beyond the vocabulary's size are zero.
     rng
         Draws the test matrix.
-    threads
-        Number of threads for the sparse products.
+    matrix
+        How to compute and store the matrix.
 
     Returns
     -------
     (V, rank) float32, (V, rank) float32
     """
     totals = counts.row_totals()
-    return factorise(positive_pmi_matrix(counts, words, totals, threads), len(totals), rank, rng)
+    return factorise(positive_pmi_matrix(counts, words, totals, matrix), len(totals), rank, rng)
+
+
+class PmiOptions(NamedTuple):
+    """How the positive PMI matrix is computed and stored.
+
+    ``folder``
+        Folder for its cells, which are memory-mapped; their files are removed once mapped.
+    ``threads``
+        How many threads share the work; the result does not depend on it.
+    ``memory_limit``
+        Maximum bytes of cells not yet on disk; None for no limit.
+    """
+
+    folder: Path
+    threads: int
+    memory_limit: int | None = None
 
 
 def positive_pmi_matrix(
-    counts: Cooccurrences, words: Array, totals: Array, threads: int
+    counts: Cooccurrences, words: Array, totals: Array, options: PmiOptions
 ) -> Callable[[Array], Array]:
     """Return a function that multiplies by the positive PMI matrix (V × V), or some of its columns.
 
@@ -60,22 +83,74 @@ def positive_pmi_matrix(
         The word of every context in `counts`.
     totals : (V,) float64
         n_w of the whole C.
-    threads
-        Number of threads for the sparse products.
+    options
+        How to compute and store the matrix.
     """
-    from embedder.kernels.sparse import positive_pmi, sparse_times_dense
+    from embedder.kernels.counts import positive_pmi_rows
+    from embedder.kernels.sparse import sparse_times_dense
 
-    counts = _fold(counts, words, threads)
-    log_shares = np.log(np.maximum(totals, 1e-300) / totals.sum())
-    values = np.empty(len(counts.columns), np.float32)
-    positive_pmi(*counts, log_shares, totals.sum(), threads, values)
+    shares = np.log(np.maximum(totals, 1e-300) / totals.sum()), totals.sum()
+    threads = options.threads
+
+    def fill(first: int, last: int, rows: "RowBuffers") -> None:
+        own = counts._replace(offsets=counts.offsets[first : last + 1])
+        positive_pmi_rows(tuple(own), words, shares, first, threads, rows)
+
+    slabs = cut_rows(counts.offsets, cells_per_slab(options.memory_limit))
+    with TemporaryDirectory(
+        prefix="pmi-", dir=options.folder, ignore_cleanup_errors=True
+    ) as folder:
+        offsets, columns, values = write_rows(counts.offsets, slabs, fill, Path(folder) / "cells")
 
     def multiply(dense: Array) -> Array:
         out = np.empty_like(dense)
-        sparse_times_dense(counts.offsets, counts.columns, values, dense, threads, out)
+        sparse_times_dense(offsets, columns, values, dense, threads, out)
         return out
 
     return multiply
+
+
+class SpectralStart:
+    """The factors of the counts' positive PMI matrix, computed when they are first needed.
+
+    Parameters
+    ----------
+    config
+        The run: the sizes of the network, and the seed.
+    vocabulary
+        V.
+    make_pmi
+        Returns a function that multiplies by the matrix.
+    """
+
+    def __init__(
+        self, config: Config, vocabulary: int, make_pmi: Callable[[], Callable[[Array], Array]]
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._rank = max(config.network.dimension, config.network.hidden)
+        self._make_pmi = make_pmi
+        self._found: tuple[Array, Array] | None = None
+        self.rng = np.random.default_rng(config.training.seed)
+
+    def factors(self) -> tuple[Array, Array]:
+        """Return the factors, as `factorise_pmi` does."""
+        if self._found is None:
+            self._found = factorise(self._make_pmi(), self._vocabulary, self._rank, self.rng)
+        return self._found
+
+    def release(self) -> None:
+        """Release the memory of the factors."""
+        self._found = None
+
+
+def bytes_per_word(rank: int) -> int:
+    """Return the memory that factorising takes at most, for each word, in bytes.
+
+    Four arrays of float32 are in use at a time: the product of a basis with the matrix, the basis,
+    its orthonormal version, and the one before; or, later, the factors and the directions behind
+    them.
+    """
+    return 4 * 4 * (rank + _EXTRA_COLUMNS)
 
 
 def factorise(
@@ -121,18 +196,3 @@ def _orthonormal(basis: Array) -> Array:
         scales[kept] = eigenvalues[kept] ** -0.5
         basis = basis @ (eigenvectors * scales).astype(basis.dtype)
     return basis
-
-
-def _fold(counts: Cooccurrences, words: Array, threads: int) -> Cooccurrences:
-    """Return the counts summed by the words of their contexts; columns are not sorted."""
-    from embedder.kernels.counts import close_gaps, fold_rows
-
-    offsets, columns, weights = counts
-    vocabulary = len(offsets) - 1
-    if np.array_equal(words, np.arange(vocabulary)):
-        return counts
-    folded = np.empty_like(columns), np.empty_like(weights)
-    used = np.empty(vocabulary, np.int64)
-    fold_rows(offsets, columns, weights, words, threads, *folded, used)
-    cells = close_gaps(*folded, offsets, used)
-    return Cooccurrences(offsets_from_lengths(used), *(a[:cells] for a in folded))

@@ -232,35 +232,83 @@ def close_gaps(columns, weights, room, used):
 
 
 @njit(parallel=True, cache=True)
-def fold_rows(offsets, columns, weights, words, threads, folded_columns, folded_weights, used):
-    """Sum each row's cells over the contexts of the same word.
+def group_rows(counts, groups, surprises, threads, rows, constants):
+    """Sum each row's cells over the contexts of the same group.
 
     Parameters
     ----------
-    offsets, columns, weights
-        The counts.
+    counts
+        Offsets, columns and weights of consecutive rows.
+    groups : (C,) int32
+        The new column of every context.
+    surprises : (C,) float64
+        A number per context.
+    threads : int
+    rows : RowBuffers
+        Receives the new rows; each has room for as many cells as it had.
+    constants : (rows,) float64
+        Receives Σ_c C[w, c] surprises[c].
+    """
+    offsets, columns, weights = counts
+    room, new_columns, new_weights, used = rows
+    width = groups.max() + 1
+    for thread in prange(threads):
+        sums = np.zeros(width, np.float64)
+        touched = np.zeros(width // 64 + 1, np.uint64)
+        for row in range(thread, len(used), threads):
+            constant = 0.0
+            for k in range(offsets[row], offsets[row + 1]):
+                context = columns[k]
+                group = groups[context]
+                sums[group] += weights[k]
+                touched[group >> 6] |= np.uint64(1) << np.uint64(group & 63)
+                constant += weights[k] * surprises[context]
+            end = _write_row(sums, touched, new_columns, new_weights, room[row])
+            used[row] = end - room[row]
+            constants[row] = constant
+
+
+@njit(parallel=True, error_model="numpy", cache=True)
+def positive_pmi_rows(counts, words, shares, first, threads, rows):
+    """Compute max(0, log(C[w, c] N / (n_w n_c))), summed over the contexts c of the same word.
+
+    Parameters
+    ----------
+    counts
+        Offsets, columns and weights of consecutive rows.
     words : (C,) int64
         The word of every context.
+    shares
+        log(n_w / N) for every word, (V,) float64, and N.
+    first : int
+        The first of the rows.
     threads : int
-    folded_columns : (cells,) int32, folded_weights : (cells,) float32
-        Receive each row, starting at ``offsets[row]``.
-    used : (V,) int64
-        Receives the number of cells of each row.
+    rows : RowBuffers
+        Receives the positive cells, not sorted; each row has room for as many as it had.
     """
-    vocabulary = len(used)
+    offsets, columns, weights = counts
+    log_shares, total = shares
+    room, out_columns, out_values, used = rows
     for thread in prange(threads):
-        sums = np.zeros(vocabulary, np.float64)
-        for row in range(thread, vocabulary, threads):
-            start = offsets[row]
-            cell = start
+        sums = np.zeros(len(log_shares), np.float64)
+        for row in range(thread, len(used), threads):
+            start = room[row]
+            end = start
             # Counts are positive, so that a sum of zero marks a word not yet seen in the row.
-            for k in range(start, offsets[row + 1]):
+            for k in range(offsets[row], offsets[row + 1]):
                 word = words[columns[k]]
                 if sums[word] == 0.0:
-                    folded_columns[cell] = word
-                    cell += 1
+                    out_columns[end] = word
+                    end += 1
                 sums[word] += weights[k]
-            for k in range(start, cell):
-                folded_weights[k] = sums[folded_columns[k]]
-                sums[folded_columns[k]] = 0.0
-            used[row] = cell - start
+            positive = start
+            for k in range(start, end):
+                word = out_columns[k]
+                weight = np.float32(sums[word])
+                sums[word] = 0.0
+                pmi = np.log(weight / total) - log_shares[first + row] - log_shares[word]
+                if pmi > 0.0:
+                    out_columns[positive] = word
+                    out_values[positive] = pmi
+                    positive += 1
+            used[row] = positive - start

@@ -114,29 +114,32 @@ def add_triples(keys, table):
 
 
 @njit(cache=True, nogil=True)
-def count_pairs(ids, connects, part, parts, state, sequences, table):
-    """Count each pair of adjacent words in a sentence.
+def list_pairs(ids, connects, parts, state, sequences, pairs, owners):
+    """List the pairs of adjacent words in sentences, and which part of the work each belongs to.
 
     Parameters
     ----------
     ids : (n,) int32
-        Words, `SENTENCE_END` between sentences.
+        Words, `SENTENCE_END` between sentences: a piece of a text.
     connects : (W,) bool
         Which words are connectors: they may occur between the two and are never one of them.
-    part, parts
-        Count only the pairs whose hash falls into this part.
+    parts : int
+        The number of parts; equal pairs belong to the same.
     state : (3,) int64
         The position to continue from, the word before it (−1 for none), and the sequence of
-        connectors since; updated to where counting stopped.
-    sequences, table : Triples
-        Receive new sequences, and pairs with their counts.
+        connectors since; updated to where listing stopped.
+    sequences : Triples
+        Receives new sequences.
+    pairs : (n, 3) int32, owners : (n,) int64
+        Receive the pairs, and the number of each one's part.
 
     Returns
     -------
-    bool
-        Whether all ids were processed; otherwise, one of the tables is full.
+    int
+        The number of pairs. If not all ids were processed, `sequences` is full.
     """
     position, before, between = state[0], state[1], state[2]
+    found = 0
     while position < len(ids):
         word = ids[position]
         if word == SENTENCE_END:
@@ -149,16 +152,28 @@ def count_pairs(ids, connects, part, parts, state, sequences, table):
                 between = place + 1
         else:
             if before >= 0:
+                pairs[found, 0] = before
+                pairs[found, 1] = between
+                pairs[found, 2] = word
                 code = _hash(before, between, word)
-                if (code >> np.uint64(40)) % np.uint64(parts) == np.uint64(part):
-                    place = _insert(table, code, before, between, word)
-                    if place < 0:
-                        break
-                    table.values[place] += 1
+                owners[found] = (code >> np.uint64(40)) % np.uint64(parts)
+                found += 1
             before, between = word, 0
         position += 1
     state[0], state[1], state[2] = position, before, between
-    return position == len(ids)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def count_triples(keys, start, table):
+    """Count triples (n, 3) from a number on; return the number of the first one without room."""
+    for i in range(start, len(keys)):
+        a, between, b = keys[i]
+        place = _insert(table, _hash(a, between, b), a, between, b)
+        if place < 0:
+            return i
+        table.values[place] += 1
+    return len(keys)
 
 
 @njit(cache=True, nogil=True)
@@ -172,7 +187,7 @@ def join_pairs(ids, connects, sequences, table):
     ids : (n,) int32
         Words, `SENTENCE_END` between sentences.
     connects : (W,) bool
-        As for `count_pairs`.
+        As for `list_pairs`.
     sequences, table : Triples
         The phrases' sequences, and the phrases; their values are the words that replace them.
 

@@ -3,8 +3,12 @@
 Rows are assigned to threads in turn, because frequent words come first and have the longest rows.
 """
 
-import numpy as np
 from numba import njit, prange
+
+from embedder.kernels.prefetch import prefetch_row
+
+_CELLS_AHEAD = 8
+"""How far ahead to prefetch rows of the dense matrix, which are scattered."""
 
 
 @njit(parallel=True, fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
@@ -24,31 +28,11 @@ def sparse_times_dense(offsets, columns, values, dense, threads, out):
         for row in range(thread, rows, threads):
             total = out[row]
             total[:] = 0
-            for k in range(offsets[row], offsets[row + 1]):
+            end = offsets[row + 1]
+            for k in range(offsets[row], end):
+                if k + _CELLS_AHEAD < end:
+                    prefetch_row(dense, columns[k + _CELLS_AHEAD])
                 value = values[k]
                 source = dense[columns[k]]
                 for j in range(len(total)):
                     total[j] += value * source[j]
-
-
-@njit(parallel=True, error_model="numpy", cache=True)
-def positive_pmi(offsets, columns, weights, log_shares, total, threads, out):
-    """Compute max(0, log(C[w, c] N / (n_w n_c))) for every cell.
-
-    Parameters
-    ----------
-    offsets, columns, weights
-        The counts C.
-    log_shares : (V,) float64
-        log(n_w / N).
-    total : float
-        N.
-    threads : int
-    out : (cells,) float32
-    """
-    rows = len(offsets) - 1
-    for thread in prange(threads):
-        for row in range(thread, rows, threads):
-            for k in range(offsets[row], offsets[row + 1]):
-                pmi = np.log(weights[k] / total) - log_shares[row] - log_shares[columns[k]]
-                out[k] = max(pmi, 0.0)

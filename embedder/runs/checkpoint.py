@@ -27,18 +27,28 @@ from embedder.version import __version__
 
 _FORMAT = "embedder-1"
 _DIGEST = "sha256"
+_COLUMNS = "columns"
 
 
 class SavedState(NamedTuple):
-    """The content of a checkpoint."""
+    """The content of a checkpoint.
+
+    ``columns``
+        As for `Model`.
+    """
 
     parameters: Parameters
     optimizer: dict[str, Array]
     metadata: dict[str, Any]
+    columns: Array | None = None
 
 
 class Model(NamedTuple):
-    """A trained run, loaded from its folder."""
+    """A trained run, loaded from its folder.
+
+    ``columns``
+        The row of W2 for each word in any position, (V,) int32; None if word i has row i.
+    """
 
     config: Config
     vocabulary: Vocabulary
@@ -47,14 +57,24 @@ class Model(NamedTuple):
     parts: WordParts
     composition: Composition
     phrases: Phrases
+    columns: Array | None = None
 
 
-def save_model(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> None:
-    """Write the parameters and metadata (JSON values) to `path` atomically."""
-    _save(path, dict(parameters._asdict()), metadata)
+def save_model(
+    path: Path, parameters: Parameters, metadata: dict[str, Any], columns: Array | None = None
+) -> None:
+    """Write the parameters, metadata (JSON values) and columns to `path` atomically."""
+    _save(path, _arrays(parameters, columns), metadata)
 
 
-def save_model_with_fallback(path: Path, parameters: Parameters, metadata: dict[str, Any]) -> Path:
+def _arrays(parameters: Parameters, columns: Array | None) -> dict[str, Array]:
+    own = {} if columns is None else {_COLUMNS: columns}
+    return dict(parameters._asdict()) | own
+
+
+def save_model_with_fallback(
+    path: Path, parameters: Parameters, metadata: dict[str, Any], columns: Array | None = None
+) -> Path:
     """Write a model; if that fails, write it to the system's temporary folder.
 
     The result of a long training run is thus saved even if the disk has filled up meanwhile.
@@ -65,11 +85,11 @@ def save_model_with_fallback(path: Path, parameters: Parameters, metadata: dict[
         If the model cannot be written to `path`; the message states where it was saved instead.
     """
     try:
-        save_model(path, parameters, metadata)
+        save_model(path, parameters, metadata, columns)
     except RunError as error:
         fallback = Path(tempfile.mkdtemp(prefix="embedder-")) / path.name
         try:
-            save_model(fallback, parameters, metadata)
+            save_model(fallback, parameters, metadata, columns)
         except RunError:
             raise error from None
         raise RunError(
@@ -100,7 +120,7 @@ def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
             f"step {state.metadata['step']:,}: a parameter is not finite, so nothing is saved; "
             + divergence_advice(folder)
         )
-    arrays = dict(state.parameters._asdict())
+    arrays = _arrays(state.parameters, state.columns)
     arrays |= {f"optimizer.{name}": array for name, array in state.optimizer.items()}
     _save(folder.checkpoint(state.metadata["step"]), arrays, state.metadata)
     folder.remove_checkpoints(but=keep)
@@ -143,7 +163,7 @@ def load_checkpoint(folder: RunFolder) -> tuple[SavedState, list[str]]:
             for name, array in arrays.items()
             if name.startswith("optimizer.")
         }
-        return SavedState(parameters, optimizer, metadata), errors
+        return SavedState(parameters, optimizer, metadata, arrays.get(_COLUMNS)), errors
     if errors:
         raise RunError(errors[0])
     if folder.model.exists():
@@ -192,15 +212,20 @@ def load_model(path: Path) -> Model:
     composition = compose_words(config, vocabulary, parts)
     if metadata.pop("composition", None) != composition.digest():
         raise RunError(f"{folder.parts}: changed or damaged since {file.name} was written.")
-    rows = composition.height
-    if len(parameters.E) != rows or len(parameters.W2) < len(vocabulary):
+    rows, columns = composition.height, arrays.get(_COLUMNS)
+    outputs = len(vocabulary) if columns is None else int(columns.max(initial=-1)) + 1
+    if (
+        len(parameters.E) != rows
+        or len(parameters.W2) < outputs
+        or (columns is not None and columns.shape != (len(vocabulary),))
+    ):
         raise RunError(
             f"{file}: E has {len(parameters.E):,} rows and W2 {len(parameters.W2):,}, but the "
-            f"words of {folder.vocabulary.name} require {rows:,} and {len(vocabulary):,}; the "
+            f"words of {folder.vocabulary.name} require {rows:,} and {outputs:,}; the "
             "files are not from the same run."
         )
     phrases = folder.read_phrases()
-    return Model(config, vocabulary, parameters, metadata, parts, composition, phrases)
+    return Model(config, vocabulary, parameters, metadata, parts, composition, phrases, columns)
 
 
 def _save(path: Path, arrays: dict[str, Array], metadata: dict[str, Any]) -> None:

@@ -9,16 +9,18 @@ p the shares of all tokens, its score is:
 
 Connectors such as "of" may occur between the two words; they never begin or end a phrase. Each pass
 joins pairs of the words produced by the previous pass, so two passes find phrases of up to four
-words. The text is read from disk as word numbers, and pairs are counted one partition at a time to
-bound memory.
+words. The text is read from disk as word numbers. To bound memory, pairs are written to files by
+their hashes, and counted one file at a time, so that time grows with the text and not with its
+square.
 """
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -30,8 +32,14 @@ from embedder.storage import read_utf8, write_atomically
 from embedder.text.corpus import read_text
 from embedder.text.vocabulary import WordCounts, count_words, map_numbers
 
+if TYPE_CHECKING:
+    from embedder.kernels.phrases import Triples
+
 _PAIRS_PER_PARTITION = 1 << 25
 _BYTES_PER_PAIR = 50
+_IDS_PER_PIECE = 1 << 20
+_MAX_PARTITIONS = 512
+"""Files open at a time: enough for 17 billion tokens with the default memory."""
 _HEADER = "pass\tscore\tcount\tphrase\twords"
 
 
@@ -241,31 +249,26 @@ def find_phrases(
     config
         Scoring, threshold, minimum count and connectors.
     pairs_per_partition
-        Pairs counted at a time; the text is scanned once per partition.
+        Pairs counted at a time.
     """
-    from embedder.kernels.phrases import count_pairs, grown, new_triples
-
     ids = map_numbers(path)
     names = words.words()
     is_connector = np.zeros(len(names), np.bool_)
     connectors = set(config.connectors)
     is_connector[[i for i, name in enumerate(names) if name in connectors]] = True
-    partitions = max(1, -(-len(ids) // pairs_per_partition))
-    sequences = new_triples()
+    partitions = min(max(1, -(-len(ids) // pairs_per_partition)), _MAX_PARTITIONS)
     distinct = int((words.counts[~is_connector] > 0).sum())
     candidates: list[tuple[Array, Array]] = []
-    for partition in range(partitions):
-        table = new_triples()
-        state = np.array([0, -1, 0])
-        while not count_pairs(ids, is_connector, partition, partitions, state, sequences, table):
-            if table.used[0] == len(table.keys):
-                table = grown(table)
-            else:
-                sequences = grown(sequences)
-        found = int(table.used[0])
-        distinct += found
-        frequent = np.flatnonzero(table.values[:found] >= config.min_count)
-        candidates.append((table.keys[frequent], table.values[frequent]))
+    with tempfile.TemporaryDirectory(prefix="pairs-", dir=path.parent) as folder:
+        paths = [Path(folder) / f"{number}.int32" for number in range(partitions)]
+        sequences = _write_pairs(ids, is_connector, paths)
+        for own in paths:
+            table = _count_pairs(map_numbers(own).reshape(-1, 3))
+            found = int(table.used[0])
+            distinct += found
+            frequent = np.flatnonzero(table.values[:found] >= config.min_count)
+            candidates.append((table.keys[frequent], table.values[frequent]))
+            own.unlink()
     keys = np.concatenate([own for own, _ in candidates])
     counts = np.concatenate([own for _, own in candidates])
     scores = _scores(config, words.counts, distinct, keys, counts)
@@ -281,6 +284,41 @@ def find_phrases(
         joined = config.joiner.join(own_words)
         phrases.append(Phrase(own_words, joined, float(scores[i]), int(counts[i])))
     return sorted(phrases, key=lambda phrase: (-phrase.score, -phrase.times, phrase.words))
+
+
+def _write_pairs(ids: Array, is_connector: Array, paths: Sequence[Path]) -> "Triples":
+    """Write the pairs of adjacent words to files, each pair to its own; return the sequences."""
+    from embedder.kernels.phrases import grown, list_pairs, new_triples
+
+    sequences = new_triples()
+    state = np.array([0, -1, 0])
+    pairs, owners = np.empty((_IDS_PER_PIECE, 3), np.int32), np.empty(_IDS_PER_PIECE, np.int64)
+    parts = np.arange(len(paths) + 1)
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(path.open("wb")) for path in paths]
+        for start in range(0, len(ids), _IDS_PER_PIECE):
+            piece = np.asarray(ids[start : start + _IDS_PER_PIECE])
+            state[0] = 0
+            while state[0] < len(piece):
+                found = list_pairs(piece, is_connector, len(paths), state, sequences, pairs, owners)
+                order = np.argsort(owners[:found], kind="stable")
+                cuts = np.searchsorted(owners[order], parts)
+                for file, low, high in zip(files, cuts[:-1], cuts[1:], strict=True):
+                    file.write(pairs[order[low:high]].data)
+                if state[0] < len(piece):
+                    sequences = grown(sequences)
+    return sequences
+
+
+def _count_pairs(pairs: Array) -> "Triples":
+    """Return the distinct ones of pairs (n, 3), with their counts."""
+    from embedder.kernels.phrases import count_triples, grown, new_triples
+
+    table = new_triples()
+    counted = 0
+    while (counted := count_triples(pairs, counted, table)) < len(pairs):
+        table = grown(table)
+    return table
 
 
 def _scores(

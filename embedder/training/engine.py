@@ -37,8 +37,14 @@ class Engine(Protocol):
     def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
         """Read the corpus; return the vocabulary and the number of tokens."""
 
-    def examples(self) -> Examples:
-        """Return the training examples; the first call counts the text if necessary."""
+    def examples(self, saved: Array | None = None) -> Examples:
+        """Return the training examples; the first call counts the text if necessary.
+
+        Parameters
+        ----------
+        saved
+            The column of each word in a run to resume, if words are grouped.
+        """
 
     def loss(self, parameters: Parameters, batch_size: int) -> Loss:
         """Return the output layer's loss, for this process's rows of W2 and b2."""

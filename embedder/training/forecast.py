@@ -9,15 +9,13 @@ import psutil
 
 from embedder.arrays import offsets_from_lengths
 from embedder.config import Config
+from embedder.config_automatic import context_classes, joint_rows, own_contexts
 from embedder.errors import RunError
 from embedder.examples.batches import target_rows
-from embedder.examples.cooccurrence import (
-    BYTES_PER_CELL,
-    CELLS_PER_SLAB,
-    Cooccurrences,
-    context_words,
-)
+from embedder.examples.cells import BYTES_PER_CELL, CELLS_PER_SLAB, Cooccurrences
+from embedder.examples.columns import count_near
 from embedder.examples.prepare import Examples
+from embedder.examples.spectral import bytes_per_word
 from embedder.examples.windows import vectors_per_input, window_width
 from embedder.network.composition import Composition, OwnRows, SharedRows
 from embedder.network.losses import make_loss
@@ -44,6 +42,8 @@ class Needs(NamedTuple):
     ``counting``
         Positions of words and cells not yet on disk, freed before training; for windows, the
         tokens being shuffled.
+    ``start``
+        The factors of a spectral start and of classes of contexts, freed before training.
     ``ids``, ``cells``
         On disk, memory-mapped: the encoded corpus, and an upper bound for the counts.
     """
@@ -51,6 +51,7 @@ class Needs(NamedTuple):
     parameters: int
     batch: int
     counting: int
+    start: int
     ids: int
     cells: int
 
@@ -61,16 +62,15 @@ class Needs(NamedTuple):
             on_disk += f", counts at most {_size(self.cells)}"
         return (
             f"memory: parameters and optimizer {_size(self.parameters)}, "
-            f"batch {_size(self.batch)}, counting and shuffling {_size(self.counting)}; "
+            f"batch {_size(self.batch)}, before training {_size(max(self.counting, self.start))}; "
             f"on disk: {on_disk}"
         )
 
 
 def count_contexts(config: Config, vocabulary: int) -> int:
-    """Return C, the rows of W2: words and, when training on counts, position-specific contexts."""
-    if config.examples.source == "windows":
-        return vocabulary
-    return len(context_words(vocabulary, config.examples))
+    """Return C, the rows of W2: words, classes of words, and position-specific contexts."""
+    own = own_contexts(config, vocabulary)
+    return own + context_classes(config, vocabulary) + 2 * count_near(config, vocabulary)
 
 
 def estimate_needs(
@@ -100,7 +100,10 @@ def estimate_needs(
     features = H + length if network.direct else H
     C = count_contexts(config, vocabulary)
     B = training.batch_size if windows else min(training.batch_size, vocabulary)
-    parameters = composition.height * D + length * H + H + C * features + C
+    others = length * H + H + C * features + C
+    rows = composition.height
+    trained = joint_rows(config, vocabulary) if config.fits_rows else rows
+    moments = _MOMENTS[training.optimizer]
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
         config.loss.name, 2 * config.loss.samples
     )
@@ -111,16 +114,20 @@ def estimate_needs(
         shuffled = 2 * held  # tokens and their order
         if network.input == "word":  # fewer tokens at a time, but a pair for every neighbour
             shuffled = 4 * held
-    counted = not windows or network.initialisation == "spectral"
-    cells = min(2 * config.examples.window * tokens, vocabulary * C) if counted else 0
+    spectral = network.initialisation == "spectral"
+    grouped = context_classes(config, vocabulary) > 0
+    counted = not windows or spectral
+    contexts = vocabulary + 2 * count_near(config, vocabulary)
+    cells = min(2 * config.examples.window * tokens, vocabulary * contexts) if counted else 0
     positions = 4 * tokens if counted else 0
     slab = BYTES_PER_CELL * min(CELLS_PER_SLAB, cells)
     if training.memory_limit is not None:
         positions, slab = (min(size, training.memory_limit // 2) for size in (positions, slab))
     return Needs(
-        parameters=_FLOAT * parameters * (1 + _MOMENTS[training.optimizer]),
+        parameters=_FLOAT * (rows * D + others + (trained * D + others) * moments),
         batch=_FLOAT * batch,
-        counting=_FLOAT * shuffled + positions + slab + 8 * C * threads * counted,
+        counting=_FLOAT * shuffled + positions + slab + 8 * contexts * threads * counted,
+        start=vocabulary * bytes_per_word(max(D, H)) if spectral or grouped else 0,
         ids=_FLOAT * 2 * tokens,
         cells=BYTES_PER_CELL * cells,
     )
@@ -140,6 +147,11 @@ def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
     else:
         room = memory_limit
         available = f"training.memory_limit is {_size(room)}"
+    if needs.start > room:
+        raise RunError(
+            f"The spectral start needs {_size(needs.start)} of memory, but {available}; lower "
+            "vocabulary.max_size, network.dimension or network.hidden."
+        )
     if needs.parameters + needs.batch > room:
         raise RunError(
             f"Training needs {_size(needs.parameters + needs.batch)} of memory (parameters and "

@@ -6,7 +6,7 @@ from typing import Any
 from embedder.arrays import Array
 from embedder.config import Config
 from embedder.examples.cache import Cache
-from embedder.examples.prepare import Examples, prepare_examples
+from embedder.examples.prepare import Examples, Place, prepare_examples
 from embedder.examples.sharing import SharedCorpus, share_corpus
 from embedder.network.losses import Loss, make_loss
 from embedder.network.parameters import Parameters
@@ -55,16 +55,16 @@ class LocalEngine:
         self._vocabulary, self._corpus, self.phrases = found
         return self._vocabulary, self._corpus.tokens
 
-    def examples(self) -> Examples:
+    def examples(self, saved: Array | None = None) -> Examples:
         """See `Engine`."""
         return prepare_examples(
             self._config,
             self._vocabulary,
             self._corpus,
-            self.threads,
-            self._work,
+            Place(self._work, self.threads),
             self._shared,
             self.phrases.join_file,
+            saved,
         )
 
     def loss(self, parameters: Parameters, batch_size: int) -> Loss:

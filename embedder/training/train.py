@@ -20,7 +20,6 @@ from embedder.runs.run_folder import WORK_PREFIX, RunFolder
 from embedder.storage import describe_write_error
 from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts, load_word_parts
-from embedder.training.closing_fit import cost_in_passes
 from embedder.training.engine import Engine, WorkerLost
 from embedder.training.forecast import (
     count_contexts,
@@ -29,6 +28,7 @@ from embedder.training.forecast import (
     refuse_too_large,
 )
 from embedder.training.local import LocalEngine
+from embedder.training.row_fit import cost_in_passes
 from embedder.training.tracking import Listener, trackers
 from embedder.training.trainer import Trainer, timed
 
@@ -108,7 +108,7 @@ class _Training(NamedTuple):
     def _make_trainer(self, saved: SavedState | None) -> Trainer:
         vocabulary, _, composition = self.text
         with timed(self.seconds, "counting"):
-            examples = self.engine.examples()
+            examples = self.engine.examples(saved.columns if saved else None)
         return Trainer(
             self.config, vocabulary, examples, self.engine, self.seconds, composition, saved
         )
@@ -169,7 +169,7 @@ def train(
             trainer, parameters = training.run(saved, quiet, listeners)
             metadata = trainer.metadata() | engine.statistics()
         metadata |= {"seconds": seconds, "tokens": text.tokens}
-        save_model_with_fallback(folder.model, parameters, metadata)
+        save_model_with_fallback(folder.model, parameters, metadata, trainer.columns)
         folder.remove_checkpoints()
         folder.best.unlink(missing_ok=True)
     return Result(folder.path, seconds)
@@ -194,7 +194,7 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         examples = engine.examples()
         contexts = count_contexts(config, len(text.vocabulary)) // engine.processes
         words = f"{len(text.vocabulary):,} words, {text.tokens:,} tokens"
-        passes = config.training.passes + cost_in_passes(config.training)
+        passes = config.training.passes + cost_in_passes(config, len(text.vocabulary))
         return f"{words}\n" + describe_time(
             config, examples, contexts, engine.threads, passes, text.composition
         )

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from embedder.config import Config
+from embedder.config_automatic import joint_rows
 from embedder.errors import CorpusError, RunError
 from embedder.examples.batches import Batch
 from embedder.examples.prepare import Examples
@@ -26,10 +27,10 @@ from embedder.runs.checkpoint import (
 )
 from embedder.runs.run_folder import RunFolder
 from embedder.text.vocabulary import Vocabulary
-from embedder.training.closing_fit import ClosingFit, cost_in_passes
 from embedder.training.engine import Engine
 from embedder.training.forecast import describe_time
 from embedder.training.metrics import Metrics
+from embedder.training.row_fit import RowFit, cost_in_passes
 from embedder.training.signals import deferred_signals
 from embedder.training.tracking import Listener
 
@@ -99,6 +100,9 @@ class Trainer:
         self._config = config
         self._composition = composition
         self._composition_digest = composition.digest()
+        columns = examples.columns
+        self.columns = columns.of_words if columns is not None and columns.are_grouped else None
+        """The column of each word, (V,) int32, if words are grouped."""
         self._examples = examples
         self._engine = engine
         self._seconds = seconds
@@ -124,9 +128,16 @@ class Trainer:
         self.network = Network(
             config.network, parameters, batch, engine.threads, loss, training.seed, composition
         )
-        self.optimizer = Optimizer(parameters, training, config.examples.source)
+        # Only rows that are trained jointly need moments.
+        joint = parameters._replace(E=parameters.E[: self._joint_rows(parameters)])
+        self.optimizer = Optimizer(joint, training, config.examples.source)
         if saved:
             self._restore(saved._replace(optimizer=arrays))
+
+    def _joint_rows(self, parameters: Parameters) -> int:
+        """Return the number of rows of E that are trained jointly with the other layers."""
+        rows = len(parameters.E)
+        return joint_rows(self._config, rows) if self._config.fits_rows else rows
 
     def metadata(self) -> dict[str, Any]:
         """Return the metadata to save with the arrays."""
@@ -155,7 +166,7 @@ class Trainer:
         stages = ("reading", "counting", "initialisation")
         before = sum(self._seconds.get(stage, 0.0) for stage in stages)
         trained = self._trained_seconds()
-        reserved = cost_in_passes(self._config.training) / self.passes if self.passes else 0.0
+        reserved = self._cost_of_fit() / self.passes if self.passes else 0.0
         return (before + trained * (1 + reserved)) / (60 * limit)
 
     def state(self) -> SavedState:
@@ -164,7 +175,7 @@ class Trainer:
             self.network.parameters._asdict() | self.optimizer.state()
         )
         parameters = Parameters(*(arrays.pop(name) for name in Parameters._fields))
-        return SavedState(parameters, arrays, self.metadata())
+        return SavedState(parameters, arrays, self.metadata(), self.columns)
 
     def gathered_parameters(self) -> Parameters:
         """Return the parameters, including rows of the output layer from other processes."""
@@ -198,7 +209,7 @@ class Trainer:
         loss = self.network.step(batch.inputs, batch.targets, self.optimizer, self.number, rate)
         self.number += 1
         self.passes = batch.passes
-        return loss, float(batch.targets.totals.sum(dtype=np.float64))
+        return loss + batch.constant, float(batch.targets.totals.sum(dtype=np.float64))
 
     def run(self, folder: RunFolder, quiet: bool, listeners: Sequence[Listener] = ()) -> None:
         """Train to the end; write metrics and checkpoints.
@@ -282,31 +293,32 @@ class Trainer:
                 array[...] = best[name]
             self._held_out["validation_loss"] = self._best.loss
 
+    def _cost_of_fit(self) -> float:
+        return cost_in_passes(self._config, self._composition.words)
+
     def _fit_rows(self, folder: RunFolder, quiet: bool) -> None:
         """Fit the rows of E with the other layers frozen, if configured."""
-        training, rows = self._config.training, self._examples.counted
-        if not training.closing_steps or rows is None or self._fitted is None:
+        rows = self._examples.counted
+        if rows is None or self._fitted is None or not self._config.fits_rows:
             return
-        E = self.network.parameters.E
-        threads = self.network.threads
-        fit = ClosingFit(self._config.network, self.network.parameters, rows, training, threads)
+        network = self.network
+        fit = RowFit(self._config, network.parameters, rows, network.threads)
+        ranges = fit.ranges(self._fitted)
+        if not ranges:
+            return
+        words = ranges[-1][1]
         bar = tqdm(
-            total=len(E),
-            initial=self._fitted,
-            desc="closing fit",
-            unit=" words",
-            disable=quiet or None,
+            total=words, initial=ranges[0][0], desc="rows", unit=" words", disable=quiet or None
         )
         with deferred_signals() as signals, bar:
-            while self._fitted < len(E):
-                first = self._fitted
-                self._fitted = min(len(E), first + fit.rows_at_once)
-                fit.fit(first, self._fitted)
-                bar.update(self._fitted - first)
-                if self._fitted < len(E):
+            for first, last in ranges:
+                fit.fit(first, last)
+                self._fitted = last
+                bar.update(last - first)
+                if last < words:
                     self._checkpoint(folder, end_of_pass=False, stop=bool(signals))
         if self._examples.validation is not None:
-            self._held_out["validation_loss"] = self._examples.validation(self.network)
+            self._held_out["validation_loss"] = self._examples.validation(network)
 
     def _finish(self) -> None:
         """Test on held-out text."""
@@ -322,7 +334,7 @@ class Trainer:
             self._examples,
             len(self.network.parameters.W2),
             self.network.threads,
-            self._config.training.passes - self.passes + cost_in_passes(self._config.training),
+            self._config.training.passes - self.passes + self._cost_of_fit(),
             self._composition,
         )
 
@@ -340,7 +352,7 @@ class Trainer:
         if loss < self._best.loss:
             self._best = _Best(loss, 0)
             if self._config.validation.patience:
-                save_model(folder.best, self.gathered_parameters(), self.metadata())
+                save_model(folder.best, self.gathered_parameters(), self.metadata(), self.columns)
         else:
             self._best = _Best(self._best.loss, self._best.validations_since + 1)
         return loss
@@ -354,7 +366,7 @@ class Trainer:
 
     def _describe_position(self) -> str:
         if self._fitted is not None:
-            return f"closing fit, word {self._fitted:,}"
+            return f"fit of rows, word {self._fitted:,}"
         return (
             f"pass {int(self.passes) + 1} of {self._config.training.passes}, step {self.number:,}"
         )

@@ -41,31 +41,56 @@ class HiddenLayer(NamedTuple):
         return np.asarray(slope * (x @ self.W1 + self.b1))
 
 
-def word_vectors(parameters: Parameters, activation: str, kind: VectorKind) -> Array:
+def word_vectors(
+    parameters: Parameters, activation: str, kind: VectorKind, columns: Array | None = None
+) -> Array:
     """Return one vector per word.
 
     ``input`` (V, D): rows of E. ``hidden`` (V, H): a(x W1 + b1) − c. ``output`` (V, H): rows of W2.
     ``sum`` (V, H): normalised hidden vectors plus the mean of the normalised output vectors, the
     latter rotated to align with the hidden ones. With position-specific contexts, words have
     several output vectors; ``output`` is then the sum of all of them, each normalised, the others
-    rotated to align with the first.
+    rotated to align with the first. Words that share an output with others of their class have its
+    vector as ``output``, but their ``sum`` is without it: measured, it tells them apart less well.
+
+    Parameters
+    ----------
+    parameters
+        With one row of E per word.
+    activation
+        Of the hidden layer.
+    kind
+        Which vectors.
+    columns : (V,) int32
+        The row of W2 for each word in any position; by default, word i has row i.
     """
     E, W1, b1, W2, _ = parameters
     if kind == "input":
         return E
-    outputs = _split_outputs(W2[:, : len(b1)], len(E))
+    if columns is None:
+        columns = np.arange(len(E))
+    first, *others = _split_outputs(W2[:, : len(b1)], int(columns.max()) + 1)
     if kind == "output":
-        first, *others = outputs
-        return _sum_aligned(first, others, 1.0) if others else np.ascontiguousarray(first)
+        of_words = first[columns]
+        return _sum_aligned(of_words, others, 1.0) if others else of_words
     hidden = activate(E @ W1 + b1, activation)
-    return hidden if kind == "hidden" else _sum_aligned(hidden, outputs, 1 / len(outputs))
+    if kind == "hidden":
+        return hidden
+    own = first[: _count_own(columns)]
+    return _sum_aligned(hidden, [own, *others], 1 / (1 + len(others)))
 
 
-def _split_outputs(W2: Array, vocabulary: int) -> list[Array]:
+def _split_outputs(W2: Array, positionless: int) -> list[Array]:
     """Return the rows for words in any position, and any for those just before and just after."""
-    near = (len(W2) - vocabulary) // 2
-    cuts = [vocabulary, vocabulary + near] if near else []
+    near = (len(W2) - positionless) // 2
+    cuts = [positionless, positionless + near] if near else []
     return list(np.split(W2, cuts))
+
+
+def _count_own(columns: Array) -> int:
+    """Return how many of the first words have a column to themselves."""
+    shared = np.bincount(columns)[columns] > 1
+    return int(shared.argmax()) if shared.any() else len(columns)
 
 
 def _sum_aligned(base: Array, others: list[Array], factor: float) -> Array:
@@ -111,7 +136,7 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
     if model.config.loss.name == "class-softmax":  # the rows after the words are classes
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
     composed = parameters._replace(E=model.composition.vectors(parameters.E))
-    matrix = word_vectors(composed, network.activation, kind)
+    matrix = word_vectors(composed, network.activation, kind, model.columns)
     return WordVectors(model.vocabulary, matrix, (), _subwords(model, kind))
 
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from embedder.config_sections import ExamplesConfig
 from embedder.errors import CorpusError
-from embedder.examples import cooccurrence
+from embedder.examples import cells
+from embedder.examples.cells import Cooccurrences
 from embedder.examples.cooccurrence import (
-    Cooccurrences,
     CountingOptions,
     TokenSample,
     context_words,
@@ -81,7 +81,7 @@ def long_text(rng):
 def test_slabs_do_not_change_the_counts(tmp_path, rng, monkeypatch):
     sentences = long_text(rng)
     whole = dense(count(sentences, tmp_path))
-    monkeypatch.setattr(cooccurrence, "CELLS_PER_SLAB", 7)
+    monkeypatch.setattr(cells, "CELLS_PER_SLAB", 7)
     np.testing.assert_array_equal(dense(count(sentences, tmp_path)), whole)
 
 

@@ -2,9 +2,10 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.examples.cooccurrence import Cooccurrences
-from embedder.examples.spectral import factorise_pmi
-from embedder.kernels.sparse import positive_pmi, sparse_times_dense
+from embedder.examples import cells
+from embedder.examples.cells import Cooccurrences
+from embedder.examples.spectral import PmiOptions, factorise_pmi, positive_pmi_matrix
+from embedder.kernels.sparse import sparse_times_dense
 
 
 def symmetric_counts(rng, V):
@@ -32,20 +33,23 @@ def test_the_sparse_product_agrees_with_numpy(rng, threads, k):
     np.testing.assert_allclose(out, dense @ x, rtol=1e-4, atol=1e-3)
 
 
-def test_positive_pmi_agrees_with_numpy(rng):
+@pytest.mark.parametrize("slab", [1, 7, 1000])
+def test_the_matrix_is_the_positive_pmi(rng, tmp_path, monkeypatch, slab):
+    monkeypatch.setattr(cells, "CELLS_PER_SLAB", slab)
     dense = symmetric_counts(rng, 29)
     counts = compressed(dense)
-    totals = counts.row_totals()
-    out = np.empty(len(counts.columns), np.float32)
-    positive_pmi(*counts, np.log(totals / totals.sum()), totals.sum(), 2, out)
-    expected = naive.positive_pmi(dense)
-    np.testing.assert_allclose(out, expected[np.nonzero(dense)], rtol=1e-4, atol=1e-6)
+    options = PmiOptions(tmp_path, 2)
+    multiply = positive_pmi_matrix(counts, np.arange(29), counts.row_totals(), options)
+    found = multiply(np.eye(29, dtype=np.float32))
+    np.testing.assert_allclose(found, naive.positive_pmi(dense), rtol=1e-4, atol=1e-6)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("rank", [1, 4, 60])
-def test_the_factors_are_nearly_optimal_for_their_rank(rng, rank):
+def test_the_factors_are_nearly_optimal_for_their_rank(rng, tmp_path, rank):
     dense = symmetric_counts(rng, 50)
-    left, right = factorise_pmi(compressed(dense), np.arange(50), rank, rng, 2)
+    options = PmiOptions(tmp_path, 2)
+    left, right = factorise_pmi(compressed(dense), np.arange(50), rank, rng, options)
     assert left.shape == right.shape == (50, rank)
     pmi = naive.positive_pmi(dense)
     best = np.linalg.svd(pmi, compute_uv=False)
@@ -53,13 +57,14 @@ def test_the_factors_are_nearly_optimal_for_their_rank(rng, rank):
     assert error <= 1.02 * np.sqrt((best[rank:] ** 2).sum()) + 1e-3
 
 
-def test_position_specific_contexts_are_summed_by_word(rng):
+def test_position_specific_contexts_are_summed_by_word(rng, tmp_path):
     dense = symmetric_counts(rng, 50)
     before, after = np.floor(dense[:, :20] / 3), np.floor(dense[:, :20] / 4)
     rest = dense.copy()
     rest[:, :20] -= before + after
     split = np.hstack([rest, before, after])
     words = np.r_[np.arange(50), np.arange(20), np.arange(20)]
-    whole = factorise_pmi(compressed(dense), np.arange(50), 4, np.random.default_rng(1), 2)
-    found = factorise_pmi(compressed(split), words, 4, np.random.default_rng(1), 2)
+    options = PmiOptions(tmp_path, 2)
+    whole = factorise_pmi(compressed(dense), np.arange(50), 4, np.random.default_rng(1), options)
+    found = factorise_pmi(compressed(split), words, 4, np.random.default_rng(1), options)
     np.testing.assert_allclose(found[0] @ found[1].T, whole[0] @ whole[1].T, rtol=1e-3, atol=1e-3)

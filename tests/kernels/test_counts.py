@@ -10,8 +10,9 @@ from embedder.kernels.counts import (
     close_gaps,
     count_rows,
     count_tokens,
-    fold_rows,
+    group_rows,
     index_positions,
+    positive_pmi_rows,
     sample_tokens,
     uniform,
 )
@@ -188,39 +189,86 @@ def test_rows_are_moved_together(rng, used):
     assert [columns[:cells].tolist(), weights[:cells].tolist()] == expected
 
 
-def fold(counts, words, threads):
-    """What `fold_rows` leaves in each row, dense."""
-    offsets, columns, weights = counts
-    folded = np.full_like(columns, -9), np.full_like(weights, np.nan)
-    used = np.full(len(offsets) - 1, -9)
-    fold_rows(offsets, columns, weights, words, threads, *folded, used)
-    dense = np.zeros((len(used), len(used)))
-    for row, n in enumerate(used):
-        own = slice(offsets[row], offsets[row] + n)
-        assert len(set(folded[0][own])) == n
-        dense[row, folded[0][own]] = folded[1][own]
-    return dense, (*folded, used)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 7])
-@pytest.mark.parametrize(("V", "apart"), [(1, 0), (1, 1), (8, 3), (33, 33), (64, 10)])
-def test_contexts_of_one_word_are_added_up(rng, V, apart, threads):
-    words = np.r_[np.arange(V), np.arange(apart), np.arange(apart)]
-    dense = rng.random((V, len(words))) * (rng.random((V, len(words))) < 0.4)
+def random_counts(rng, V, contexts, density=0.4):
+    """Dense, with an empty row, and as compressed rows."""
+    dense = rng.random((V, contexts)) * (rng.random((V, contexts)) < density)
     dense[V // 2] = 0
     rows, columns = np.nonzero(dense)
     offsets = offsets_from_lengths(np.bincount(rows, minlength=V))
-    counts = offsets, columns.astype(np.int32), dense[rows, columns]
-    expected = naive.fold(dense, words)
-    found, (*_, used) = fold(counts, words, threads)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-    assert used.tolist() == (expected > 0).sum(1).tolist()
+    return dense, (offsets, columns.astype(np.int32), dense[rows, columns])
 
 
-def test_folded_rows_have_the_same_bits_for_any_number_of_threads(rng):
-    offsets = np.arange(31) * 20
-    counts = offsets, rng.integers(0, 90, 600).astype(np.int32), rng.random(600)
-    runs = [fold(counts, np.arange(90) % 30, threads)[1] for threads in (1, 2, 7)]
-    for other in runs[1:]:
-        for one, two in zip(runs[0], other, strict=True):
-            np.testing.assert_array_equal(one, two)
+def buffers(counts, first, last):
+    offsets, columns, weights = counts
+    room = offsets[first : last + 1] - offsets[first]
+    used = np.full(last - first, -9)
+    own = np.full(room[-1], -9, np.int32), np.full(room[-1], np.nan)
+    return (offsets[first : last + 1], columns, weights), RowBuffers(room, *own, used)
+
+
+def dense_rows(rows, width):
+    """What is in each row of buffers, dense; no column occurs twice."""
+    out = np.zeros((len(rows.used), width))
+    for row, n in enumerate(rows.used):
+        own = slice(rows.room[row], rows.room[row] + n)
+        assert len(set(rows.columns[own])) == n
+        out[row, rows.columns[own]] = rows.weights[own]
+    return out
+
+
+PARTS = [(0.0, 1.0), (0.2, 0.7)]  # all rows, or some
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(("V", "groups"), [(1, 1), (8, 3), (70, 64), (130, 65), (130, 130)])
+def test_contexts_of_one_group_are_added_up(rng, V, groups, part, threads):
+    dense, counts = random_counts(rng, V, V)
+    group_of = np.r_[np.arange(groups), rng.integers(0, groups, V - groups)].astype(np.int32)
+    surprises = rng.random(V)
+    first, last = (round(V * share) for share in part)
+    own, rows = buffers(counts, first, last)
+    constants = np.full(last - first, np.nan)
+    group_rows(own, group_of, surprises, threads, rows, constants)
+    expected = naive.group(dense, group_of)[first:last]
+    np.testing.assert_allclose(dense_rows(rows, groups), expected, rtol=1e-12)
+    np.testing.assert_allclose(constants, (dense @ surprises)[first:last], rtol=1e-12)
+    for row, n in enumerate(rows.used):
+        assert (np.diff(rows.columns[rows.room[row] :][:n]) > 0).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(("V", "apart"), [(1, 0), (1, 1), (8, 3), (33, 33), (64, 10)])
+def test_positive_pmi_is_that_of_contexts_added_up_by_word(rng, V, apart, part, threads):
+    words = np.r_[np.arange(V), np.arange(apart), np.arange(apart)]
+    dense, counts = random_counts(rng, V, len(words))
+    folded = naive.fold(dense, words)
+    totals = np.maximum(folded.sum(1), 1e-300)
+    expected = naive.positive_pmi(folded, totals)
+    shares = np.log(totals / totals.sum()), totals.sum()
+    first, last = (round(V * share) for share in part)
+    own, rows = buffers(counts, first, last)
+    positive_pmi_rows(own, words, shares, first, threads, rows)
+    found = dense_rows(rows, V)
+    np.testing.assert_allclose(found, expected[first:last], rtol=1e-5, atol=1e-6)
+    assert rows.used.tolist() == (found > 0).sum(1).tolist()
+
+
+def test_new_rows_have_the_same_bits_for_any_number_of_threads(rng):
+    _, counts = random_counts(rng, 30, 90)
+    totals = np.ones(30)
+    for number in range(2):
+        runs = []
+        for threads in (1, 2, 7):
+            own, rows = buffers(counts, 0, 30)
+            constants = np.empty(30)
+            if number:
+                group_of = (np.arange(90) % 13).astype(np.int32)
+                group_rows(own, group_of, np.ones(90), threads, rows, constants)
+            else:
+                positive_pmi_rows(own, np.arange(90) % 30, (-totals, 30.0), 0, threads, rows)
+            runs.append(rows)
+        for other in runs[1:]:
+            for one, two in zip(runs[0], other, strict=True):
+                np.testing.assert_array_equal(one, two)

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import naive
 import numpy as np
 import pytest
@@ -6,10 +8,11 @@ from embedder.kernels.phrases import (
     Triples,
     add_triples,
     count_ids,
-    count_pairs,
+    count_triples,
     find,
     grown,
     join_pairs,
+    list_pairs,
     new_triples,
     place_of,
 )
@@ -109,52 +112,74 @@ def inner_words(sequences, number):
     return words
 
 
-def count(ids, connectors, part=0, parts=1, room=1024):
-    """{(first, between…, second): times} of a part, and how often the count had to go on."""
+def list_all(ids, connectors, parts=1, room=1024, piece=10**6):
+    """[((first, between…, second), part)], and how often the table had to grow."""
     state, stops = np.array([0, -1, 0]), 0
-    sequences, table = new_triples(room), new_triples(room)
-    while not count_pairs(ids, connects(connectors), part, parts, state, sequences, table):
-        assert state[0] < len(ids)
-        full = [len(t.keys) == t.used[0] for t in (sequences, table)]
-        assert any(full)
-        sequences, table = (
-            grown(t) if own else t for t, own in zip((sequences, table), full, strict=True)
-        )
-        stops += 1
-    assert state[0] == len(ids)
-    found = contents(table)
-    return {(a, *inner_words(sequences, s), b): n for (a, s, b), n in found.items()}, stops
+    sequences, found = new_triples(room), []
+    for start in range(0, len(ids), piece):
+        own = ids[start : start + piece]
+        state[0] = 0
+        while state[0] < len(own):
+            pairs, owners = np.full((len(own), 3), -9, np.int32), np.full(len(own), -9)
+            n = list_pairs(own, connects(connectors), parts, state, sequences, pairs, owners)
+            found += zip(pairs[:n].tolist(), owners[:n].tolist(), strict=True)
+            if state[0] < len(own):
+                assert len(sequences.keys) == sequences.used[0]
+                sequences, stops = grown(sequences), stops + 1
+    named = [((a, *inner_words(sequences, s), b), part) for (a, s, b), part in found]
+    return named, stops
+
+
+def count(ids, connectors, **options):
+    """{(first, between…, second): times}."""
+    return Counter(pair for pair, _ in list_all(ids, connectors, **options)[0])
 
 
 @pytest.mark.parametrize("connectors", CONNECTORS)
 def test_pairs_are_those_of_a_plain_loop(rng, connectors):
     sentences = random_sentences(rng)
-    found, _ = count(stream(sentences), connectors)
+    found = count(stream(sentences), connectors)
     assert found == naive.count_pairs(sentences, connectors)
     assert max(map(len, found)) > 2 or not connectors
 
 
 @pytest.mark.parametrize("sentence", [[], [3], [5], [5, 3], [3, 5], [5, 3, 3, 5], [5, 5, 5]])
 def test_pairs_of_short_texts_are_counted_without_a_sentence_end(sentence):
-    found, _ = count(np.array(sentence, np.int32), [3])
+    found = count(np.array(sentence, np.int32), [3])
     assert found == naive.count_pairs([sentence], [3])
 
 
 @pytest.mark.parametrize("parts", [2, 3, 7])
-def test_parts_have_every_pair_once(rng, parts):
-    ids = stream(random_sentences(rng))
-    whole, _ = count(ids, [0, 3])
-    found = [count(ids, [0, 3], part, parts)[0] for part in range(parts)]
-    assert all(found)
-    assert sum(map(len, found)) == len(whole)
-    assert {pair: n for part in found for pair, n in part.items()} == whole
+def test_equal_pairs_belong_to_one_part_and_every_part_has_some(rng, parts):
+    found, _ = list_all(stream(random_sentences(rng)), [0, 3], parts)
+    assert {part for _, part in found} == set(range(parts))
+    assert len(set(found)) == len({pair for pair, _ in found})
 
 
-def test_a_count_that_stops_at_a_full_table_goes_on_where_it_stopped(rng):
+@pytest.mark.parametrize("piece", [1, 2, 7, 100])
+def test_pairs_are_the_same_whatever_the_pieces(rng, piece):
     ids = stream(random_sentences(rng))
-    found, stops = count(ids, [0, 3, 7], room=1)
-    assert found == count(ids, [0, 3, 7])[0]
-    assert stops > 5
+    assert list_all(ids, [0, 3, 7], piece=piece) == list_all(ids, [0, 3, 7])
+
+
+def test_a_list_that_stops_at_a_full_table_goes_on_where_it_stopped(rng):
+    ids = stream(random_sentences(rng))
+    found, stops = list_all(ids, [0, 3, 7], room=1)
+    assert found == list_all(ids, [0, 3, 7])[0]
+    assert stops > 3
+
+
+def test_triples_are_counted_until_the_table_is_full(rng):
+    keys = random_triples(rng, 300, 4)
+    expected = Counter(map(tuple, keys.tolist()))
+    table, counted, stops = new_triples(1), 0, 0
+    while (counted := count_triples(keys, counted, table)) < len(keys):
+        assert table.used[0] == len(table.keys)
+        table, stops = grown(table), stops + 1
+    assert contents(table) == expected
+    assert list(contents(table)) == list(expected)
+    assert stops >= 6
+    assert count_triples(keys[:0], 0, table) == 0
 
 
 @pytest.mark.parametrize("phrases", [0, 1, 20, 200])

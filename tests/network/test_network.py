@@ -5,7 +5,7 @@ from scipy.linalg import orthogonal_procrustes
 
 from embedder.config_sections import NetworkConfig, TrainingConfig
 from embedder.examples.batches import one_hot, target_rows
-from embedder.examples.cooccurrence import Cooccurrences
+from embedder.examples.cells import Cooccurrences
 from embedder.kernels.softmax import Targets
 from embedder.network.composition import OwnRows
 from embedder.network.network import Network

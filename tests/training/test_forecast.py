@@ -45,7 +45,7 @@ def test_the_estimate_matches_the_allocation(make_toy_config, monkeypatch):
 def test_a_run_that_does_not_fit_in_memory_is_rejected_before_it_starts(make_toy_config):
     with pytest.raises(RunError, match=r"memory_limit is 100 KiB; lower vocabulary.max_size"):
         train(make_toy_config(training={"memory_limit": 102_400}), quiet=True)
-    needs = Needs(parameters=1, batch=1, counting=2**60, ids=1, cells=1)
+    needs = Needs(parameters=1, batch=1, counting=2**60, start=1, ids=1, cells=1)
     with pytest.raises(RunError, match=r"set training.memory_limit"):
         refuse_too_large(needs, None)
     refuse_too_large(needs, 100)

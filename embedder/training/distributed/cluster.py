@@ -22,8 +22,8 @@ from embedder.config import Config
 from embedder.config_sections import ClusterConfig
 from embedder.errors import EmbedderError, RunError
 from embedder.examples.batches import CountedRows
-from embedder.examples.cooccurrence import Cooccurrences
-from embedder.examples.spectral import positive_pmi_matrix
+from embedder.examples.cells import Cooccurrences
+from embedder.examples.spectral import PmiOptions, positive_pmi_matrix
 from embedder.training.distributed import counting
 from embedder.training.distributed.exchange import Exchange
 from embedder.training.distributed.output import TRAINING, Slice
@@ -253,7 +253,8 @@ class Worker:
     def prepare_multiplication(self, own: Slice, context_words: Array, totals: Array) -> None:
         """Compute a slice's columns of the positive PMI matrix."""
         counts = self._counts[TRAINING]
-        own.multiply = positive_pmi_matrix(counts, context_words, totals, self._threads)
+        options = PmiOptions(Path(self._folder.name), self._threads)
+        own.multiply = positive_pmi_matrix(counts, context_words, totals, options)
         own.vocabulary = len(totals)
 
     def serve(

@@ -19,12 +19,8 @@ import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
-from embedder.examples.cooccurrence import (
-    Cooccurrences,
-    CountingOptions,
-    count_sample,
-    token_sample,
-)
+from embedder.examples.cells import Cooccurrences
+from embedder.examples.cooccurrence import CountingOptions, count_sample, token_sample
 from embedder.kernels import pieces as kernels
 from embedder.kernels.counts import sample_tokens
 from embedder.kernels.threads import kernel_threads

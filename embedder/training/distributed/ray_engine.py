@@ -15,8 +15,16 @@ from tqdm import tqdm
 from embedder.arrays import Array
 from embedder.config import Config
 from embedder.errors import CorpusError
+from embedder.examples.columns import count_near, one_column_per_word
 from embedder.examples.cooccurrence import context_words, no_pairs_error
-from embedder.examples.prepare import Examples, examples_of_counts, prepare_examples
+from embedder.examples.prepare import (
+    Examples,
+    Outputs,
+    Place,
+    examples_of_counts,
+    prepare_examples,
+)
+from embedder.examples.spectral import SpectralStart
 from embedder.network.losses import Loss
 from embedder.network.parameters import Parameters
 from embedder.text.phrases import PhraseJoiner, Phrases
@@ -152,7 +160,7 @@ class RayEngine:
                 "use less text."
             )
 
-    def examples(self) -> Examples:
+    def examples(self, saved: Array | None = None) -> Examples:
         """See `Engine`."""
         assert self._text is not None, "call read first"
         config, text = self._config, self._text
@@ -209,9 +217,10 @@ class RayEngine:
         words = context_words(V, config.examples)
         group.connect(batch_size, (words, rows.totals) if spectral else None)
         held_out = loaded[HELD_OUT][0] if len(loaded) > 1 else None
-        return examples_of_counts(
-            config, text.vocabulary, rows, context_totals, lambda: group.multiply, held_out
-        )
+        columns = one_column_per_word(V, count_near(config, V))
+        start = SpectralStart(config, V, lambda: group.multiply)
+        outputs = Outputs(columns, words, context_totals)
+        return examples_of_counts(config, outputs, rows, start, held_out)
 
     def _window_examples(self, text: _Text, group: Group) -> Examples:
         path = text.work / "ids.int32"
@@ -220,8 +229,10 @@ class RayEngine:
                 for ids in text.ids:
                     file.write(fetch(ids).data)
         corpus = EncodedCorpus(np.memmap(path, np.int32, "r+"), text.tokens)
-        arguments = self._config, text.vocabulary, corpus, self.threads, text.work
-        examples = prepare_examples(*arguments, join=self.phrases.join_file)
+        place = Place(text.work, self.threads)
+        examples = prepare_examples(
+            self._config, text.vocabulary, corpus, place, join=self.phrases.join_file
+        )
         group.connect(examples.stream.batch_size)
         return examples
 

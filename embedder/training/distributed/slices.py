@@ -13,7 +13,8 @@ import numpy as np
 
 from embedder.arrays import Array, cut_evenly
 from embedder.config_sections import ExamplesConfig
-from embedder.examples.cooccurrence import Cooccurrences, context_words
+from embedder.examples.cells import Cooccurrences
+from embedder.examples.cooccurrence import context_words
 from embedder.kernels.softmax import Targets
 
 
@@ -116,6 +117,7 @@ class SlicedRows:
         self._which = which
         self.totals = totals
         self.cells = cells
+        self.constants = np.zeros(len(totals))
 
     def targets(self, rows: Array, scales: Array) -> Any:
         """Return references to rows (B,) int64, each scaled by a factor (B,) float64."""

@@ -42,7 +42,7 @@ def test_words_of_other_workers_are_not_targets():
 
 
 def test_targets_are_selected_rows_of_the_counts(rng):
-    from embedder.examples.cooccurrence import Cooccurrences
+    from embedder.examples.cells import Cooccurrences
 
     counts = Cooccurrences(
         np.array([0, 2, 2, 5]), np.array([0, 3, 1, 2, 3], np.int32), np.ones(5, np.float32)

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from embedder.config_sections import NetworkConfig, TrainingConfig
+from embedder.config_automatic import closing_steps, joint_rows
+from embedder.config_files import make_config
 from embedder.errors import ConfigError
 from embedder.examples.batches import CountedRows
-from embedder.examples.cooccurrence import Cooccurrences
-from embedder.kernels import frozen
+from embedder.examples.cells import Cooccurrences
 from embedder.kernels.threads import kernel_threads
 from embedder.network.parameters import Parameters
-from embedder.runs.checkpoint import load_model
+from embedder.runs.checkpoint import load_checkpoint, load_model
 from embedder.runs.run_folder import RunFolder
-from embedder.training import closing_fit
-from embedder.training.closing_fit import ClosingFit, cost_in_passes
+from embedder.training import row_fit
+from embedder.training.row_fit import TOLERANCE, RowFit, cost_in_passes
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
 
@@ -43,12 +43,18 @@ def parameters_of(rng, width=H, dtype=np.float32):
     return Parameters(*(rng.normal(size=shape).astype(dtype) for shape in shapes))
 
 
-def fit(parameters, counts, steps, prior=20.0, threads=1, **network):
+def config_of(network=None, **training):
+    tree = {"corpus": {"files": ["a"]}, "network": network or {}, "training": training}
+    return make_config(tree, "test")
+
+
+def fit(parameters, counts, steps, prior=20.0, threads=1, joint=V, **network):
     found = parameters._replace(E=parameters.E.copy())
-    training = TrainingConfig(closing_steps=steps, prior_strength=prior)
-    rows = CountedRows(counts)
+    config = config_of(network, closing_steps=steps, prior_strength=prior, joint_rows=joint)
     with kernel_threads(threads):
-        ClosingFit(NetworkConfig(**network), found, rows, training, threads).fit(0, V)
+        rows = RowFit(config, found, CountedRows(counts), threads)
+        for first, last in rows.ranges(0):
+            rows.fit(first, last)
     return found.E
 
 
@@ -112,7 +118,47 @@ def test_the_number_of_threads_changes_no_bit(rng, counts):
     np.testing.assert_array_equal(one, two)
 
 
+def test_rows_that_were_not_trained_jointly_converge(rng, counts):
+    parameters = parameters_of(rng)
+    parameters.W2[:] *= 0.3
+    cells, dense = counts
+    E = fit(parameters, cells, 0, joint=10)
+    np.testing.assert_array_equal(E[:10], parameters.E[:10])
+    many = fit(parameters, cells, 100)
+    start, end, best = (
+        objective(rows, parameters, dense, 20.0)[0][10:-1] for rows in (parameters.E, E, many)
+    )
+    totals = dense.sum(1)[10:-1]
+    assert ((start - best) / totals).max() > 0.1
+    # One step more would lower the loss by less than the tolerance; convergence is linear.
+    assert ((end - best) / totals).max() < 5 * TOLERANCE
+
+
+def test_a_converged_row_is_evaluated_no_more(rng, counts, monkeypatch):
+    parameters = parameters_of(rng)
+    parameters.W2[:] *= 0.3
+    config = config_of(closing_steps=0, joint_rows=1)
+    evaluations = []
+    for tolerance in (np.inf, 0.1, 1e-3):
+        monkeypatch.setattr(row_fit, "TOLERANCE", tolerance)
+        with kernel_threads(1):
+            rows = RowFit(config, parameters, CountedRows(counts[0]), 1)
+            evaluations.append(rows.fit(1, V))
+    assert evaluations[0] == V - 2  # the start needs none, and the last word has no neighbour
+    assert evaluations[0] < evaluations[1] < evaluations[2] < 12 * V
+
+
+def test_a_row_does_not_depend_on_the_others(rng, counts):
+    parameters = parameters_of(rng, dtype=np.float64)
+    cells, _ = counts
+    whole = fit(parameters, cells, 3)
+    few = Cooccurrences(cells.offsets[:6], cells.columns, cells.weights)
+    part = fit(parameters._replace(E=parameters.E[:5]), few, 3, joint=5)
+    np.testing.assert_allclose(part, whole[:5], rtol=1e-9)
+
+
 CLOSING = {"passes": 2, "closing_steps": 3}
+TAIL = {"passes": 2, "joint_rows": 30, "closing_steps": 1}
 
 
 def loaded(config):
@@ -120,7 +166,9 @@ def loaded(config):
 
 
 def test_a_run_fits_rows_of_e_and_nothing_else(make_toy_config):
-    plain = make_toy_config("plain", training={"passes": 2}, validation={"fraction": 0.1})
+    plain = make_toy_config(
+        "plain", training={"passes": 2, "closing_steps": 0}, validation={"fraction": 0.1}
+    )
     fitted = make_toy_config("fitted", training=CLOSING, validation={"fraction": 0.1})
     train(plain, quiet=True)
     train(fitted, quiet=True)
@@ -133,32 +181,48 @@ def test_a_run_fits_rows_of_e_and_nothing_else(make_toy_config):
     assert after.metadata["validation_loss"] < before.metadata["validation_loss"]
 
 
-def test_an_interrupted_fit_resumes_bit_identically(make_toy_config, monkeypatch):
-    monkeypatch.setattr(frozen, "WORDS_PER_BLOCK", 16)
-    monkeypatch.setattr(closing_fit, "_BLOCKS_PER_THREAD", 1)
-    whole = make_toy_config("whole", training=CLOSING)
+def test_rows_of_rare_words_are_fitted_after_the_passes(make_toy_config, monkeypatch):
+    options = {"training": {"joint_rows": 150}, "validation": {"fraction": 0.1}}
+    fitted = make_toy_config("fitted", **options)
+    train(fitted, quiet=True)
+    unfitted = make_toy_config("unfitted", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(RowFit, "fit", lambda self, first, last: 0)
+        train(unfitted, quiet=True)
+    part, start = loaded(fitted), loaded(unfitted)
+    assert (part.parameters.E[150:] != start.parameters.E[150:]).any(axis=1).all()
+    assert part.metadata["validation_loss"] < start.metadata["validation_loss"] - 0.1
+
+
+@pytest.mark.parametrize("training", [CLOSING, TAIL])
+def test_an_interrupted_fit_resumes_bit_identically(make_toy_config, monkeypatch, training):
+    monkeypatch.setattr(row_fit, "_ROWS_AT_ONCE", 16)
+    whole = make_toy_config("whole", training=training)
     train(whole, quiet=True)
-    config = make_toy_config("stopped", training=CLOSING)
-    original, calls = ClosingFit.fit, []
+    config = make_toy_config("stopped", training=training)
+    original, calls = RowFit.fit, []
 
     def interrupt(self, first, last):
         calls.append(first)
-        if len(calls) == 2:
+        if len(calls) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        original(self, first, last)
+        return original(self, first, last)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ClosingFit, "fit", interrupt)
-        with pytest.raises(Interrupted, match="closing fit, word"):
+        patch.setattr(RowFit, "fit", interrupt)
+        with pytest.raises(Interrupted, match="fit of rows, word"):
             train(config, quiet=True)
-        assert len(calls) == 2
-        assert RunFolder(Path(config.output)).checkpoints()
+        assert len(calls) == 3
+        state, _ = load_checkpoint(RunFolder(Path(config.output)))
+        joint = training.get("joint_rows", len(state.parameters.E))
+        assert len(state.optimizer["first.E"]) == joint
         train(config, resume=True, quiet=True)
     assert calls == sorted(set(calls))
     for one, other in zip(loaded(whole).parameters, loaded(config).parameters, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("key", ["closing_steps", "joint_rows"])
 @pytest.mark.parametrize(
     "sections",
     [
@@ -167,12 +231,21 @@ def test_an_interrupted_fit_resumes_bit_identically(make_toy_config, monkeypatch
         {"training": {"engine": "ray"}},
     ],
 )
-def test_a_fit_that_is_impossible_is_refused(make_toy_config, sections):
-    training = sections.pop("training", {}) | {"closing_steps": 1}
-    with pytest.raises(ConfigError, match=r"training\.closing_steps: expected"):
-        make_toy_config(training=training, **sections)
+def test_a_fit_that_is_impossible_is_refused_and_automatically_left_out(
+    make_toy_config, sections, key
+):
+    own = sections.get("training", {})
+    others = {name: section for name, section in sections.items() if name != "training"}
+    with pytest.raises(ConfigError, match=rf"training\.{key}: expected"):
+        make_toy_config(training=own | {key: 1}, **others)
+    config = make_toy_config(training=own, **others)
+    assert closing_steps(config) == 0
+    assert joint_rows(config, 100_000) == 100_000
+    assert cost_in_passes(config, 100_000) == 0
 
 
 def test_the_cost_is_that_of_the_evaluations():
-    assert cost_in_passes(TrainingConfig(closing_steps=0)) == 0
-    assert cost_in_passes(TrainingConfig(closing_steps=2)) == 2
+    assert cost_in_passes(config_of(closing_steps=0), 100) == 0
+    assert cost_in_passes(config_of(closing_steps=2), 100) == 2
+    few = cost_in_passes(config_of(closing_steps=2, joint_rows=100), 300)
+    assert few == pytest.approx(2 + 2 * row_fit._EXPECTED_EVALUATIONS * 2 / 3)

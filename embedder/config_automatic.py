@@ -1,0 +1,42 @@
+"""What `auto` stands for in a configuration, once the size of the vocabulary is known."""
+
+from embedder.config import Config
+
+SMALL_VOCABULARY = 30_000
+"""Up to here, all words have outputs of their own and are trained jointly."""
+_OWN_CONTEXTS = 12_000
+_CONTEXT_CLASSES = 4_000
+_CLOSING_STEPS = 2
+
+
+def own_contexts(config: Config, vocabulary: int) -> int:
+    """Return M, the number of words in any position that are outputs of their own."""
+    wanted = config.examples.contexts
+    if config.examples.source != "cooccurrence" or config.training.engine != "local":
+        return vocabulary
+    if wanted == "auto":
+        return vocabulary if vocabulary <= SMALL_VOCABULARY else _OWN_CONTEXTS
+    return min(wanted, vocabulary)
+
+
+def context_classes(config: Config, vocabulary: int) -> int:
+    """Return K, the number of classes of all other words."""
+    rest = vocabulary - own_contexts(config, vocabulary)
+    wanted = config.examples.context_classes
+    return min(rest, _CONTEXT_CLASSES if wanted == "auto" else wanted)
+
+
+def joint_rows(config: Config, vocabulary: int) -> int:
+    """Return R, the number of words whose rows of E are trained jointly with the other layers."""
+    wanted = config.training.joint_rows
+    if not config.fits_rows:
+        return vocabulary
+    return min(SMALL_VOCABULARY if wanted == "auto" else wanted, vocabulary)
+
+
+def closing_steps(config: Config) -> int:
+    """Return the number of steps by which the jointly trained rows are fitted in the end."""
+    wanted = config.training.closing_steps
+    if wanted == "auto":
+        return _CLOSING_STEPS if config.fits_rows else 0
+    return wanted

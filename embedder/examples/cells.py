@@ -1,0 +1,132 @@
+"""Counts in compressed sparse rows, written to disk in slabs of rows and memory-mapped.
+
+A slab is a range of rows that fits in memory. Its cells are computed into buffers with room for all
+of them, then written without gaps. Memory therefore depends on the size of a slab only.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from embedder.arrays import Array, offsets_from_lengths
+
+if TYPE_CHECKING:
+    from embedder.kernels.counts import RowBuffers
+
+CELLS_PER_SLAB = 1 << 25
+"""Maximum number of cells computed between two writes to disk: 256 MB."""
+BYTES_PER_CELL = 8
+_CELLS_PER_SUM = 1 << 20
+
+
+class Cooccurrences(NamedTuple):
+    """Counts in compressed sparse rows: one row per word, one column per context.
+
+    ``offsets (V + 1,) int64``
+    ``columns (cells,) int32``
+        Context numbers, ascending within a row.
+    ``weights (cells,) float32``
+    """
+
+    offsets: Array
+    columns: Array
+    weights: Array
+
+    def row_totals(self) -> Array:
+        """Return n_w = Σ_c C[w, c], (V,) float64."""
+        return np.array(
+            [
+                self.weights[start:end].sum(dtype=np.float64)
+                for start, end in zip(self.offsets[:-1], self.offsets[1:], strict=True)
+            ]
+        )
+
+    def column_totals(self, contexts: int) -> Array:
+        """Return Σ_w C[w, c] for every context, (C,) float64."""
+        totals = np.zeros(contexts)
+        # In pieces, because bincount makes int64 and float64 copies of its arguments.
+        for start in range(0, len(self.columns), _CELLS_PER_SUM):
+            piece = slice(start, start + _CELLS_PER_SUM)
+            totals += np.bincount(self.columns[piece], self.weights[piece], contexts)
+        return totals
+
+
+def cells_per_slab(memory_limit: int | None) -> int:
+    """Return the maximum number of cells of a slab, half of a memory limit in bytes at most."""
+    if memory_limit is None:
+        return CELLS_PER_SLAB
+    return min(CELLS_PER_SLAB, memory_limit // 2 // BYTES_PER_CELL)
+
+
+def cut_rows(offsets: Array, most: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of rows, first and last + 1, that have at most so many cells, or one row.
+
+    Parameters
+    ----------
+    offsets : (V + 1,) int64
+        Offsets of the rows' cells.
+    most
+        The maximum number of cells of a range.
+    """
+    rows = len(offsets) - 1
+    first = 0
+    while first < rows:
+        last = int(np.searchsorted(offsets, offsets[first] + most, side="right")) - 1
+        last = max(first + 1, last)
+        yield first, last
+        first = last
+
+
+def write_rows(
+    room: Array,
+    slabs: Iterable[tuple[int, int]],
+    fill: "Callable[[int, int, RowBuffers], None]",
+    path: Path,
+    dtype: type = np.float32,
+) -> Cooccurrences:
+    """Write rows of cells to disk, a slab at a time; return them, memory-mapped.
+
+    Parameters
+    ----------
+    room : (V + 1,) int64
+        Offsets of the rows if each has the maximum number of cells.
+    slabs
+        Consecutive ranges of rows, from `cut_rows`.
+    fill
+        Sets the cells of rows first … last − 1.
+    path
+        The path of the files, without their suffixes.
+    dtype
+        The dtype of the weights.
+    """
+    from embedder.kernels.counts import RowBuffers, close_gaps
+
+    used = np.zeros(len(room) - 1, np.int64)
+    paths = path.with_suffix(".columns"), path.with_suffix(".weights")
+    with paths[0].open("wb") as columns_file, paths[1].open("wb") as weights_file:
+        for first, last in slabs:
+            own_room = room[first : last + 1] - room[first]
+            rows = RowBuffers(
+                own_room,
+                np.empty(own_room[-1], np.int32),
+                np.empty(own_room[-1], dtype),
+                used[first:last],
+            )
+            fill(first, last, rows)
+            cells = close_gaps(rows.columns, rows.weights, own_room, rows.used)
+            columns_file.write(rows.columns[:cells].data)
+            weights_file.write(rows.weights[:cells].data)
+    return _map_cells(offsets_from_lengths(used), paths, dtype)
+
+
+def _map_cells(offsets: Array, paths: tuple[Path, Path], dtype: type) -> Cooccurrences:
+    """Return the counts whose columns and weights are in two files, memory-mapped."""
+    if offsets[-1] == 0:  # an empty file cannot be mapped
+        return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, dtype))
+    return Cooccurrences(
+        offsets,
+        np.asarray(np.memmap(paths[0], np.int32, mode="r")),
+        np.asarray(np.memmap(paths[1], dtype, mode="r")),
+    )

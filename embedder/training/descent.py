@@ -1,0 +1,90 @@
+"""The descent of many functions at once, each of one row, that share a curvature.
+
+The function of row x of word w is J_w(x) = n_w L_w(x) + λ/2 |x|². The caller evaluates L_w and its
+gradient; the descent keeps the best x of each row and proposes the next,
+
+    x ← x − η (n_w P + λ I)⁻¹ ∂J_w/∂x
+
+by one eigendecomposition of P. Each row has an η of its own: after a step that lowered J_w, the one
+for which the step would have explained how the gradient turned (Barzilai and Borwein 1988, in the
+metric of n_w P + λ I). A step that does not lower J_w is undone and shortened, so no J_w rises.
+"""
+
+import numpy as np
+
+from embedder.arrays import Array
+
+_FIRST_RATE = 0.7
+_SHORTEST, _LONGEST = 0.05, 2.0
+_SHRINK = 0.4
+"""Factor on η after a step that was undone."""
+
+
+class Descent:
+    """The best of each row, and the next to try.
+
+    Parameters
+    ----------
+    x : (n, D)
+        Where the rows start.
+    totals : (n,) float64
+        n_w.
+    prior
+        λ.
+    curvature
+        Eigenvalues (D,) and eigenvectors (D, D) of P.
+    """
+
+    def __init__(
+        self, x: Array, totals: Array, prior: float, curvature: tuple[Array, Array]
+    ) -> None:
+        self.best, self.next = x.copy(), x.copy()
+        self._gradients = np.zeros(x.shape)
+        self._totals, self._prior = totals, prior
+        self._eigenvalues, self._eigenvectors = curvature
+        self._values = np.full(len(x), np.inf)
+        self._rates = np.full(len(x), _FIRST_RATE)
+
+    def accept(self, rows: Array, losses: Array, d_x: Array) -> Array:
+        """Keep what lowers J_w; return by how much, infinity for the start and for a worse step.
+
+        Parameters
+        ----------
+        rows : (m,) int64
+            The rows that were evaluated.
+        losses : (m,) float64, d_x : (m, D)
+            L_w and its gradient at `next`.
+        """
+        x, totals = self.next[rows].astype(np.float64), self._totals[rows]
+        values = totals * losses + self._prior / 2 * (x**2).sum(axis=1)
+        gains = self._values[rows] - values
+        lower = gains > 0
+        gradients = totals[:, None] * d_x + self._prior * x
+        stepped = lower & np.isfinite(gains)
+        own = rows[stepped]
+        moved = x[stepped] - self.best[own]
+        self._rates[own] = self._new_rates(own, moved, gradients[stepped] - self._gradients[own])
+        self._rates[rows[~lower]] *= _SHRINK
+        better = rows[lower]
+        self.best[better] = self.next[better]
+        self._values[better] = values[lower]
+        self._gradients[better] = gradients[lower]
+        gains[~lower] = np.inf
+        return np.asarray(gains)
+
+    def _new_rates(self, rows: Array, moved: Array, turned: Array) -> Array:
+        """Return η after steps by which x moved and the gradient of J_w turned, (m, D) each."""
+        by_metric = self._damped(rows) * (moved @ self._eigenvectors) ** 2
+        explained = np.maximum((moved * turned).sum(axis=1), 1e-300)
+        return np.asarray((by_metric.sum(axis=1) / explained).clip(_SHORTEST, _LONGEST))
+
+    def _damped(self, rows: Array) -> Array:
+        """Return the eigenvalues of n_w P + λ I, (m, D)."""
+        return np.asarray(self._totals[rows, None] * self._eigenvalues + self._prior)
+
+    def propose(self, rows: Array) -> None:
+        """Set the next of these rows."""
+        turned = self._gradients[rows] @ self._eigenvectors / self._damped(rows)
+        self.next[rows] = self.best[rows] - self._rates[rows, None] * (
+            turned @ self._eigenvectors.T
+        )
