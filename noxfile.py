@@ -169,9 +169,12 @@ def peers(session: nox.Session) -> None:
     session.install("-e", ".[dev,peers]")  # as in `extras`
     session.run("pytest", "-k", "gensim or model2vec")
     session.run("python", "scripts/make_toy_world.py")
-    arguments = ["data/toy-world.txt", "--config", "configs/toy.yaml", "--passes", "20"]
-    arguments += ["--analogies", "data/toy-analogies.txt", "--epochs", "1"]
-    session.run("python", "scripts/compare.py", *arguments, "--systems", "embedder", "gensim")
+    arguments = ["data/toy-world.txt", "--config", "configs/toy.yaml"]
+    arguments += ["--analogies", "data/toy-analogies.txt", "--json", "runs/compare.json"]
+    systems = "embedder:20", "gensim CBOW:1"
+    session.run("python", "scripts/compare.py", *arguments, "--systems", *systems)
+    arguments = ["runs/compare.json", "--titles", "toy world", "--plot", "runs/compare.png"]
+    session.run("python", "scripts/plot_comparison.py", *arguments)
 
 
 @nox.session(venv_backend="none")

@@ -50,7 +50,7 @@ SHAPES = [
     (V, H, B) for V in (10_000, 30_000, 100_000, 400_000) for H in (100, 300) for B in (256, 1024)
 ]
 QUICK_SHAPES = [(30_000, H, 1024) for H in (100, 300)]
-WINDOWS_SHAPE = (30_000, 100, 1024)
+WINDOWS_SHAPES = [(30_000, 100, 1024), (400_000, 100, 1024)]
 WINDOW = 10
 SCALING_SHAPE = (30_000, 300, 1024)
 
@@ -205,9 +205,9 @@ def measure_steps(shapes: list[tuple[int, int, int]], peak: float) -> list[dict[
     return results
 
 
-def measure_windows(peak: float) -> list[dict[str, Any]]:
+def measure_windows(shape: tuple[int, int, int], peak: float) -> list[dict[str, Any]]:
     """Print and return the step's rates on windows of ten words, by loss."""
-    V, H, B = WINDOWS_SHAPE
+    V, H, B = shape
     threads = available_threads()
     print(f"\nwindows of {WINDOW} words (V = {V:,}, H = {H}, B = {B}): examples/s, of peak")
     results = []
@@ -231,9 +231,10 @@ def measure_windows(peak: float) -> list[dict[str, Any]]:
         with kernel_threads(threads):
             seconds = median_seconds(step)
         of_peak = 6 * V * H * B / seconds / 1e9 / peak
-        results.append({"loss": name, "examples_per_second": B / seconds, "of_peak": of_peak})
+        rate = B / seconds
+        results.append({"V": V, "loss": name, "examples_per_second": rate, "of_peak": of_peak})
         share = f"{of_peak:5.2f}" if name == "softmax" else ""
-        print(f"  {name:18} {B / seconds:10,.0f} {share}", flush=True)
+        print(f"  {name:18} {rate:10,.0f} {share}", flush=True)
     return results
 
 
@@ -389,7 +390,11 @@ def main() -> None:
         "threads": threads,
         "matrix_product_gflops": peak,
         "steps": measure_steps(QUICK_SHAPES if options.quick else SHAPES, peak),
-        "windows": measure_windows(peak),
+        "windows": [
+            row
+            for shape in WINDOWS_SHAPES[: 1 if options.quick else None]
+            for row in measure_windows(shape, peak)
+        ],
         "scaling": measure_scaling(),
         "search": measure_search(
             2_000 if options.quick else 19_544, 100_000 if options.quick else 1_000_000, peak

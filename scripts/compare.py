@@ -1,18 +1,21 @@
-"""Train this package and its peers on the same text; compare vectors and wall-clock time.
+"""Train this package and its peers on the same text; compare vectors, time and memory.
 
-    python scripts/compare.py TEXT --analogies FILE --similarity FILE FILE --plot compare.png
+    python scripts/compare.py TEXT --analogies FILE --similarity FILE FILE --json compare.json
+    python scripts/plot_comparison.py compare.json --plot compare.png
 
 The peers are gensim's Word2Vec and fastText (skip-gram and CBOW, `pip install '.[benchmark]'`). All
 share dimension, window, minimum count and number of threads; the peers use five negatives, and
 fastText no subwords. Every training run is a separate process, timed from start to exit: imports,
 reading, training, saving. TEXT is plain text, one sentence per line, words separated by spaces, so
 that each peer can read it in its fastest way. Scores come from this package's own evaluation, on
-the most frequent words of each vocabulary.
+the most frequent words of each vocabulary; differences from the reference system come with 95 %
+intervals of the paired bootstrap.
 """
 
 import argparse
 import json
 import multiprocessing
+import resource
 import sys
 import tempfile
 import time
@@ -24,8 +27,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embedder.evaluation.analogies import evaluate_analogies
-from embedder.evaluation.questions import read_analogies
-from embedder.evaluation.similarity import evaluate_similarity, read_similarities
+from embedder.evaluation.similarity import evaluate_similarity
+from embedder.evaluation.suite import Tasks, compare, read_tasks
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.from_run import load_vectors
 from embedder.vectors.word_vectors import WordVectors
@@ -33,6 +36,7 @@ from embedder.vectors.word_vectors import WordVectors
 SUBSAMPLE = 1e-4
 """The subsampling threshold of the peers; on books, better than 1e-3 for each of them."""
 NEGATIVES = 5
+_WARM_UP_BYTES = 20_000_000
 
 
 class Setting(NamedTuple):
@@ -43,16 +47,14 @@ class Setting(NamedTuple):
     window: int
     min_count: int
     threads: int
-    words: int
+    words: int | None
 
 
 class System(NamedTuple):
     """A system: how to train for a number of epochs into a folder, and how to read the vectors."""
 
-    name: str
     train: Callable[[Setting, int, Path], None]
     load: Callable[[Path], WordVectors]
-    epochs: list[int]
 
 
 def train_embedder(config: Path, setting: Setting, passes: int, folder: Path) -> None:
@@ -63,7 +65,7 @@ def train_embedder(config: Path, setting: Setting, passes: int, folder: Path) ->
         "embedder", "train", str(config), f"corpus.files={setting.text}",
         f"network.dimension={setting.dimension}", f"network.hidden={setting.dimension}",
         f"examples.window={setting.window}", f"vocabulary.min_count={setting.min_count}",
-        f"vocabulary.max_size={setting.words}", f"training.threads={setting.threads}",
+        f"vocabulary.max_size={setting.words or 'null'}", f"training.threads={setting.threads}",
         f"training.passes={passes}", "--output", str(folder / "run"), "--quiet",
     ]  # fmt: skip
     main()
@@ -119,54 +121,65 @@ def load_fasttext(folder: Path) -> WordVectors:
     )
 
 
-def timed_training(
+def measured_training(
     train: Callable[[Setting, int, Path], None], setting: Setting, epochs: int, folder: Path
-) -> float:
-    """Return the seconds that a process takes to train and save."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=train, args=(setting, epochs, folder)
-    )
+) -> tuple[float, float]:
+    """Return the seconds that a process takes to train and save, and its peak memory in GiB."""
+    context = multiprocessing.get_context("spawn")
+    peak = context.Value("d", 0.0)
+    process = context.Process(target=_train, args=(train, setting, epochs, folder, peak))
     started = time.perf_counter()
     process.start()
     process.join()
     seconds = time.perf_counter() - started
     if process.exitcode:
         raise SystemExit(f"A training run failed with exit code {process.exitcode}.")
-    return seconds
+    return seconds, peak.value
 
 
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Plot analogy accuracy against wall-clock time."""
-    import matplotlib as mpl
+def _train(
+    train: Callable[[Setting, int, Path], None],
+    setting: Setting,
+    epochs: int,
+    folder: Path,
+    peak: Any,
+) -> None:
+    try:
+        train(setting, epochs, folder)
+    finally:
+        peak.value = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    peers = iter(("tab:blue", "tab:orange", "tab:green", "tab:purple"))
-    for name in dict.fromkeys(row["system"] for row in rows):
-        own = [row for row in rows if row["system"] == name]
-        ours = name == "embedder"
-        axes.plot(
-            [row["seconds"] for row in own],
-            [row["analogies"] for row in own],
-            "o-",
-            linewidth=2.5 if ours else 1.2,
-            color="tab:red" if ours else next(peers),
-            label=name,
-            zorder=3 if ours else 2,
-        )
-    axes.set(xscale="log", xlabel="wall-clock seconds, whole process", ylabel="analogy accuracy")
-    ticks = [s for s in (5, 10, 20, 50, 100, 200, 500) if s <= max(r["seconds"] for r in rows)]
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.xaxis.set_minor_formatter(lambda *_: "")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=150)
+def score(
+    vectors: WordVectors, reference: WordVectors | None, tasks: Tasks, words: list[int]
+) -> dict[str, Any]:
+    """Return the scores by task, and the intervals of the differences from a reference."""
+    analogies, similarity = tasks._replace(similarity={}), tasks._replace(sections=[])
+    scores: dict[str, Any] = {}
+    intervals: dict[str, Any] = {}
+    for limit in words:
+        name = f"analogies, {limit:,} words"
+        total = evaluate_analogies(vectors, tasks.sections, "3CosAdd", limit).total()
+        scores[name] = total.accuracy
+        if reference is not None:
+            found = compare(reference, vectors, analogies, "3CosAdd", limit)["analogies"]
+            intervals[name] = found and found.interval
+    for name, pairs in tasks.similarity.items():
+        scores[name] = evaluate_similarity(vectors, pairs, words[-1]).spearman
+    if reference is not None:
+        for name, found in compare(reference, vectors, similarity, "3CosAdd", words[-1]).items():
+            intervals[name] = found and found.interval
+    return {"scores": scores, "intervals": intervals}
+
+
+def _wanted(text: str) -> tuple[str, list[int]]:
+    """Return a system's name and its numbers of epochs, given "NAME:EPOCHS,…"."""
+    name, _, epochs = text.rpartition(":")
+    return name, [int(number) for number in epochs.split(",")]
 
 
 def main() -> None:
-    """Train, evaluate, print a table, and write the requested files."""
+    """Train, evaluate, print a table, and write the requested file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -178,61 +191,85 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=5)
     parser.add_argument("--min-count", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--max-words", type=int, help="words that embedder trains; by default all")
     parser.add_argument(
         "--words",
         type=int,
-        default=30_000,
-        help="words that embedder trains and that are evaluated",
+        nargs="+",
+        default=[30_000, 100_000],
+        help="of how many of the most frequent words analogies are; the last is for similarity too",
     )
     parser.add_argument(
-        "--passes", type=int, nargs="+", default=[1, 2, 5, 10, 20], help="of embedder"
+        "--systems",
+        nargs="+",
+        type=_wanted,
+        metavar="NAME:EPOCHS,…",
+        default=[_wanted(f"{name}:5") for name in SYSTEMS if name != "embedder"]
+        + [_wanted("embedder:2,5,10,20")],
+        help="which systems to train, and for how many epochs or passes: " + ", ".join(SYSTEMS),
     )
-    parser.add_argument("--epochs", type=int, nargs="+", default=[1, 2, 5], help="of the peers")
-    parser.add_argument("--systems", nargs="*", help="only those whose name contains one of these")
+    parser.add_argument(
+        "--reference",
+        default="gensim CBOW",
+        help="the system, with its last number of epochs, that the others are compared with",
+    )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
 
     setting = Setting(options.text.resolve(), options.dimension, options.window,
-                      options.min_count, options.threads, options.words)  # fmt: skip
-    systems = [
-        System("embedder", partial(train_embedder, options.config), load_embedder, options.passes),
-        System("gensim CBOW", partial(train_gensim, False), load_gensim, options.epochs),
-        System("gensim skip-gram", partial(train_gensim, True), load_gensim, options.epochs),
-        System("fastText CBOW", partial(train_fasttext, "cbow"), load_fasttext, options.epochs),
-        System("fastText skip-gram", partial(train_fasttext, "skipgram"), load_fasttext,
-               options.epochs),
-    ]  # fmt: skip
-    if options.systems:
-        systems = [s for s in systems if any(part in s.name for part in options.systems)]
-    sections = read_analogies(options.analogies)
-    judgements = {path.stem: read_similarities(path) for path in options.similarity}
-    header = ["system", "epochs", "seconds", "analogies", *judgements]
+                      options.min_count, options.threads, options.max_words)  # fmt: skip
+    systems = SYSTEMS | {"embedder": System(partial(train_embedder, options.config), load_embedder)}
+    tasks = read_tasks([options.analogies], options.similarity)
+    header = ["system", "epochs", "seconds", "GiB", *(f"analogies, {n:,}" for n in options.words),
+              *tasks.similarity]  # fmt: skip
     print(f"| {' | '.join(header)} |\n|{' --- |' * len(header)}")
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name:  # compile the kernels before timing
-        timed_training(systems[0].train, setting, 1, Path(name))
-    for system in systems:
-        for epochs in system.epochs:
-            with tempfile.TemporaryDirectory() as name:
-                seconds = timed_training(system.train, setting, epochs, Path(name))
-                vectors = system.load(Path(name))
-            total = evaluate_analogies(vectors, sections, "3CosAdd", options.words).total()
-            row: dict[str, Any] = {
-                "system": system.name, "epochs": epochs, "seconds": seconds,
-                "analogies": total.accuracy, "questions": total.questions,
-            }  # fmt: skip
-            for stem, pairs in judgements.items():
-                row[stem] = evaluate_similarity(vectors, pairs, options.words).spearman
-            rows.append(row)
-            scores = [f"{row[name]:.3f}" for name in ("analogies", *judgements)]
-            print(
-                f"| {system.name} | {epochs} | {seconds:.1f} | {' | '.join(scores)} |", flush=True
-            )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    if options.plot:
-        plot(rows, options.plot)
+    if any(name == "embedder" for name, _ in options.systems):
+        warm_up(systems["embedder"], setting)
+    reference = None
+    # The reference first, so that the others can be compared with it.
+    for name, wanted in sorted(options.systems, key=lambda own: own[0] != options.reference):
+        for epochs in wanted:
+            with tempfile.TemporaryDirectory() as folder:
+                seconds, peak = measured_training(systems[name].train, setting, epochs,
+                                                  Path(folder))  # fmt: skip
+                vectors = systems[name].load(Path(folder))
+            found = score(vectors, reference, tasks, options.words)
+            if name == options.reference:
+                reference = vectors if epochs == wanted[-1] else None
+            rows.append({"system": name, "epochs": epochs, "seconds": seconds, "GiB": peak,
+                         "text": options.text.name, **found})  # fmt: skip
+            print(row_of(rows[-1]), flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def warm_up(system: System, setting: Setting) -> None:
+    """Compile the kernels before timing, on the beginning of the text."""
+    with tempfile.TemporaryDirectory() as name:
+        text = Path(name) / "text.txt"
+        with setting.text.open("rb") as file:
+            text.write_bytes(file.read(_WARM_UP_BYTES))
+        measured_training(system.train, setting._replace(text=text), 1, Path(name))
+
+
+def row_of(row: dict[str, Any]) -> str:
+    """Return a row of the table; intervals of the differences are in brackets."""
+    cells = [row["system"], str(row["epochs"]), f"{row['seconds']:.0f}", f"{row['GiB']:.1f}"]
+    for name, value in row["scores"].items():
+        interval = row["intervals"].get(name)
+        ends = f" ({interval[0]:+.3f} – {interval[1]:+.3f})" if interval else ""
+        cells.append(f"{value:.3f}{ends}")
+    return f"| {' | '.join(cells)} |"
+
+
+SYSTEMS = {
+    "embedder": System(partial(train_embedder, Path("configs/books.yaml")), load_embedder),
+    "gensim CBOW": System(partial(train_gensim, False), load_gensim),
+    "gensim skip-gram": System(partial(train_gensim, True), load_gensim),
+    "fastText CBOW": System(partial(train_fasttext, "cbow"), load_fasttext),
+    "fastText skip-gram": System(partial(train_fasttext, "skipgram"), load_fasttext),
+}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from compare import NEGATIVES, SUBSAMPLE, Setting, timed_training
+from compare import NEGATIVES, SUBSAMPLE, Setting, measured_training
 
 from embedder.arrays import Array
 from embedder.evaluation.analogies import evaluate_analogies
@@ -194,17 +194,17 @@ def main() -> None:
                     options.words) for text in texts
         ]  # fmt: skip
         # Compile the kernels before timing.
-        timed_training(systems[0].train, settings[0], 1, _new(work, "warm"))
+        measured_training(systems[0].train, settings[0], 1, _new(work, "warm"))
         for number, (name, train, load, epochs, composes) in enumerate(systems):
             folder = _new(work, f"{number}-whole")
             row: dict[str, Any] = {"system": name, "epochs": epochs}
-            row["seconds"] = timed_training(train, settings[0], epochs, folder)
+            row["seconds"], _ = measured_training(train, settings[0], epochs, folder)
             whole = load(folder)
             row["gram"] = gram_accuracy(whole.vectors, sections, options.words)
             ranks_text = "– | –"
             if composes:
                 folder = _new(work, f"{number}-without")
-                timed_training(train, settings[1], epochs, folder)
+                measured_training(train, settings[1], epochs, folder)
                 ranks = ranks_of_true_neighbors(whole, load(folder), words)
                 row["mean_rank"], row["median_rank"] = ranks.mean(), float(np.median(ranks))
                 ranks_text = f"{row['mean_rank']:.1f} | {row['median_rank']:.0f}"

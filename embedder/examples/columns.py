@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from embedder.kernels.counts import RowBuffers
 
 _ROUNDS = 8
+_VECTORS_PER_CLASS = 50
+"""Of how many words the means of classes are computed; all words are assigned to a class."""
 
 
 class Columns(NamedTuple):
@@ -133,16 +135,19 @@ def _cluster(vectors: Array, weights: Array, classes: int, threads: int) -> tupl
     from embedder.kernels.clusters import nearest_centroids
 
     n = len(vectors)
+    classes = min(classes, n)
     # Evenly spaced by frequency: deterministic, and as good as any random choice.
-    centroids = vectors[np.linspace(0, n - 1, min(classes, n)).astype(np.int64)]
+    centroids = vectors[np.linspace(0, n - 1, classes).astype(np.int64)]
+    sample = np.linspace(0, n - 1, min(n, _VECTORS_PER_CLASS * classes)).astype(np.int64)
+    own = vectors[sample]
+    weighted = own * weights[sample, None].astype(np.float32)
     found, similarities = np.empty(n, np.int64), np.empty(n, np.float32)
-    weighted = vectors * weights[:, None].astype(np.float32)
-    for number in range(_ROUNDS):
-        nearest_centroids(vectors, centroids, threads, found, similarities)
-        if number + 1 < _ROUNDS:
-            sums = _sum_by_class(weighted, found, len(centroids))
-            filled = (sums != 0).any(axis=1)
-            centroids[filled] = unit_rows(sums[filled])
+    for _ in range(_ROUNDS - 1):
+        nearest_centroids(own, centroids, threads, found[: len(own)], similarities[: len(own)])
+        sums = _sum_by_class(weighted, found[: len(own)], classes)
+        filled = (sums != 0).any(axis=1)
+        centroids[filled] = unit_rows(sums[filled])
+    nearest_centroids(vectors, centroids, threads, found, similarities)
     order = np.lexsort((-similarities, found))  # by class, the most central member first
     _, firsts, numbers = np.unique(found[order], return_index=True, return_inverse=True)
     renumbered = np.empty(n, np.int64)

@@ -73,6 +73,19 @@ def count_contexts(config: Config, vocabulary: int) -> int:
     return own + context_classes(config, vocabulary) + 2 * count_near(config, vocabulary)
 
 
+def describe_sizes(config: Config, vocabulary: int) -> str:
+    """Return one line for users on what is trained for a vocabulary, and how."""
+    own, classes = own_contexts(config, vocabulary), context_classes(config, vocabulary)
+    near, joint = count_near(config, vocabulary), joint_rows(config, vocabulary)
+    outputs = f"{own:,}"
+    if classes:
+        outputs += f", {classes:,} classes of the others"
+    if near:
+        outputs += f", {near:,} just before and {near:,} just after"
+    rows = f"; {joint:,} trained jointly, {vocabulary - joint:,} fitted afterwards"
+    return f"words: {vocabulary:,}, outputs: {outputs}" + (rows if joint < vocabulary else "")
+
+
 def estimate_needs(
     config: Config, composition: Composition, tokens: int, threads: int, processes: int = 1
 ) -> Needs:

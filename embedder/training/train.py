@@ -23,6 +23,7 @@ from embedder.text.word_parts import WordParts, load_word_parts
 from embedder.training.engine import Engine, WorkerLost
 from embedder.training.forecast import (
     count_contexts,
+    describe_sizes,
     describe_time,
     estimate_needs,
     refuse_too_large,
@@ -241,6 +242,7 @@ def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: b
     needs = estimate_needs(config, composition, tokens, engine.threads, engine.processes)
     refuse_too_large(needs, config.training.memory_limit)
     if not quiet:
+        tqdm.write(describe_sizes(config, len(vocabulary)), file=sys.stderr)
         tqdm.write(needs.describe(), file=sys.stderr)
     return _Text(vocabulary, tokens, composition)
 

@@ -55,6 +55,38 @@ def test_class_softmax_agrees_with_numpy(rng, classes, threads):
     assert -likelihoods.sum() == pytest.approx(expected[0], rel=1e-12)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["class-softmax", "sampled-softmax", "negative-sampling", "nce"])
+def test_losses_agree_with_numpy_at_400_000_words(rng, name):
+    words, width, examples = 400_000, 4, 5
+    counts = np.maximum(1, 1e7 / np.arange(1, words + 1)).astype(np.int64)
+    config = LossConfig(name=name, samples=64)
+    shapes = [(1, 2), (2, width), (width,), (words, width), (words,)]
+    parameters = Parameters(*(rng.normal(size=shape) for shape in shapes))
+    parameters = with_class_rows(config, counts, parameters)
+    parameters.W2[:] = rng.normal(size=parameters.W2.shape)
+    features = rng.normal(size=(examples, width))
+    own = np.array([0, 1, 77_777, words - 2, words - 1], np.int32)
+    targets = one_hot(own, np.float64)
+    loss = make_loss(config, counts, parameters, examples, 2, 3)
+    recorder = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
+    value, d_features = loss.step(features, targets, recorder.context(0, 0.0))
+    W, b = parameters.W2, parameters.b2
+    if name == "class-softmax":
+        starts = class_starts(counts, len(W) - words)
+        expected = naive.class_softmax(features, W, b, own, np.ones(examples), starts)
+    else:
+        q = proposal_probabilities(config, counts)
+        drawn = loss.draw(0)
+        ones = np.ones(examples)
+        expected = naive.sampled(name, features, W, b, own, ones, drawn, q, config.negatives)
+    assert value == pytest.approx(expected[0], rel=1e-9)
+    np.testing.assert_allclose(d_features, expected[1], rtol=1e-8, atol=1e-10)
+    touched = np.flatnonzero(np.abs(expected[2]).sum(1))
+    np.testing.assert_allclose(recorder.first["W2"][touched], expected[2][touched], rtol=1e-8,
+                               atol=1e-10)  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["softmax", "class-softmax"])
 def test_probabilities_of_all_words_sum_to_one(rng, name):
     parameters, features, *_ = example(rng, LossConfig(name=name))

@@ -6,7 +6,13 @@ from embedder.config_files import make_config
 from embedder.errors import ConfigError, RunError
 from embedder.network.composition import OwnRows
 from embedder.runs.checkpoint import load_model
-from embedder.training.forecast import Needs, estimate_needs, refuse_too_large, time_step
+from embedder.training.forecast import (
+    Needs,
+    describe_sizes,
+    estimate_needs,
+    refuse_too_large,
+    time_step,
+)
 from embedder.training.train import train
 from embedder.training.trainer import Trainer
 
@@ -66,6 +72,19 @@ def test_a_run_reports_its_expected_duration(make_toy_config, capsys):
     train(make_toy_config(training={"passes": 1}))
     output = capsys.readouterr().err
     assert re.search(r"time: about [\d.]+ s per pass \(\d+ steps\), [\d.]+ s of training", output)
+
+
+def test_a_run_says_what_it_trains(make_toy_config, capsys):
+    train(make_toy_config(training={"passes": 1}))
+    assert re.search(r"words: (\d+), outputs: \1, \1 just before and \1 just after\n",
+                     capsys.readouterr().err)  # fmt: skip
+    config = make_toy_config("none")
+    assert describe_sizes(config, 1_234_567) == (
+        "words: 1,234,567, outputs: 12,000, 4,000 classes of the others, 10,000 just before and "
+        "10,000 just after; 30,000 trained jointly, 1,204,567 fitted afterwards"
+    )
+    windows = make_toy_config("windows", examples={"source": "windows"})
+    assert describe_sizes(windows, 50_000) == "words: 50,000, outputs: 50,000"
 
 
 def test_memory_limits_are_accepted_with_or_without_a_unit():
