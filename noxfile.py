@@ -166,7 +166,7 @@ def extras(session: nox.Session, extra: str) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """Compare with gensim and model2vec: formats, evaluation, phrases, and a training."""
-    session.install("-e", ".[dev,peers]")  # as in `extras`
+    session.install("-e", ".[dev,peers]", "matplotlib>=3.8")  # editable as in `extras`
     session.run("pytest", "-k", "gensim or model2vec")
     session.run("python", "scripts/make_toy_world.py")
     arguments = ["data/toy-world.txt", "--config", "configs/toy.yaml"]

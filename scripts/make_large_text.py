@@ -11,19 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
+from embedder.arrays import Array
+
 WORDS_PER_SENTENCE = 20
 SENTENCES_PER_BLOCK = 50_000
 TOPICS = 500
 
 
-def draw_sentences(rng: np.random.Generator, words: int, sentences: int) -> np.ndarray:
+def draw_sentences(rng: np.random.Generator, words: int, sentences: int) -> Array:
     """Return word ids (sentences, WORDS_PER_SENTENCE), 0 the most frequent."""
     shape = sentences, WORDS_PER_SENTENCE
     # The inverse of the logarithm of ranks: p(rank) ∝ 1/rank.
     ids = np.minimum(np.exp(rng.random(shape) * np.log(words)), words - 1).astype(np.int64)
     topics = rng.integers(0, TOPICS, (sentences, 1))
     on_topic = (rng.random(shape) < 0.5) & (ids >= TOPICS)
-    return np.where(on_topic, np.minimum(ids - ids % TOPICS + topics, words - 1), ids)
+    of_topic = np.minimum(ids - ids % TOPICS + topics, words - 1)
+    return np.asarray(np.where(on_topic, of_topic, ids))
 
 
 def main() -> None:

@@ -24,6 +24,8 @@ def draw(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
         own = sorted(
             (row["seconds"], row["scores"][measure]) for row in rows if row["system"] == name
         )
+        if not own:
+            continue
         ours = name == "embedder"
         axes.plot(
             [seconds for seconds, _ in own],
@@ -39,6 +41,7 @@ def draw(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
     axes.set(xscale="log", xlabel="wall-clock seconds, whole process", title=title)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.xaxis.set_minor_formatter(lambda *_: "")
+    axes.set_ylim(0, 1.1 * max(row["scores"][measure] for row in rows))
     axes.grid(alpha=0.3)
 
 
@@ -64,7 +67,7 @@ def main() -> None:
     for own, path, title in zip(axes[0], options.results, options.titles, strict=True):
         draw(own, json.loads(path.read_text(encoding="utf-8")), title)
     axes[0][0].set_ylabel("analogy accuracy")
-    axes[0][0].legend()
+    axes[0][0].legend(loc="lower right")
     figure.savefig(options.plot, dpi=150)
 
 

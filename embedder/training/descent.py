@@ -45,8 +45,8 @@ class Descent:
         self._values = np.full(len(x), np.inf)
         self._rates = np.full(len(x), _FIRST_RATE)
 
-    def accept(self, rows: Array, losses: Array, d_x: Array) -> Array:
-        """Keep what lowers J_w; return by how much, infinity for the start and for a worse step.
+    def accept(self, rows: Array, losses: Array, d_x: Array) -> None:
+        """Keep what lowers J_w.
 
         Parameters
         ----------
@@ -57,10 +57,9 @@ class Descent:
         """
         x, totals = self.next[rows].astype(np.float64), self._totals[rows]
         values = totals * losses + self._prior / 2 * (x**2).sum(axis=1)
-        gains = self._values[rows] - values
-        lower = gains > 0
+        lower = values < self._values[rows]
         gradients = totals[:, None] * d_x + self._prior * x
-        stepped = lower & np.isfinite(gains)
+        stepped = lower & np.isfinite(self._values[rows])
         own = rows[stepped]
         moved = x[stepped] - self.best[own]
         self._rates[own] = self._new_rates(own, moved, gradients[stepped] - self._gradients[own])
@@ -69,8 +68,6 @@ class Descent:
         self.best[better] = self.next[better]
         self._values[better] = values[lower]
         self._gradients[better] = gradients[lower]
-        gains[~lower] = np.inf
-        return np.asarray(gains)
 
     def _new_rates(self, rows: Array, moved: Array, turned: Array) -> Array:
         """Return η after steps by which x moved and the gradient of J_w turned, (m, D) each."""
@@ -82,9 +79,14 @@ class Descent:
         """Return the eigenvalues of n_w P + λ I, (m, D)."""
         return np.asarray(self._totals[rows, None] * self._eigenvalues + self._prior)
 
-    def propose(self, rows: Array) -> None:
-        """Set the next of these rows."""
-        turned = self._gradients[rows] @ self._eigenvectors / self._damped(rows)
-        self.next[rows] = self.best[rows] - self._rates[rows, None] * (
-            turned @ self._eigenvectors.T
-        )
+    def propose(self, rows: Array) -> Array:
+        """Set the next of these rows; return by how much it should lower J_w, (m,) float64.
+
+        With the curvature C for which η is right, (n_w P + λ I) / η, the quadratic model of J_w
+        promises ½ gᵀ C⁻¹ g.
+        """
+        turned = self._gradients[rows] @ self._eigenvectors
+        steps = turned / self._damped(rows)
+        steps *= self._rates[rows, None]
+        self.next[rows] = self.best[rows] - steps @ self._eigenvectors.T
+        return np.asarray((turned * steps).sum(axis=1) / 2)

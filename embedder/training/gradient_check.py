@@ -23,6 +23,8 @@ from embedder.network.parameters import Parameters, Start, initial_parameters
 
 _VOCABULARY = 41
 _BATCH = 5
+_CLASSES = 8
+"""Number of classes of contexts, with `examples.contexts`."""
 _SHARED = 7
 """Number of rows that words share, with subwords."""
 _STEP = 1e-5
@@ -53,12 +55,14 @@ def check_gradients(config: Config) -> list[Comparison]:
     ----------
     config
         Section `network` determines sizes, activation and direct connections; the seed determines
-        the random numbers. With subwords, words share rows at random.
+        the random numbers. With subwords, words share rows at random; with `examples.contexts`,
+        half of the words are grouped into classes, and the loss is that of all words.
     """
     rng = np.random.default_rng(config.training.seed)
     config = config.model_copy(update={"network": config.network.model_copy(update=_EXACT)})
     composition = _random_composition(rng) if config.subwords.used else OwnRows(_VOCABULARY)
-    parameters = _random_parameters(config, rng, composition)
+    classes = _random_classes(config, rng)
+    parameters = _random_parameters(config, rng, composition, classes.shape[1])
     K = window_width(config.examples, config.network)
     if config.examples.source == "windows":
         # With gaps, and words repeated within and between windows.
@@ -69,6 +73,7 @@ def check_gradients(config: Config) -> list[Comparison]:
         inputs = rng.choice(_VOCABULARY, _BATCH, replace=False).astype(np.int32)[:, None]
         dense = rng.random((_BATCH, _VOCABULARY)) * (rng.random((_BATCH, _VOCABULARY)) < 0.4)
         dense[:, 0] += 0.1  # no empty row
+        dense = dense @ classes
         targets = _sparse(dense, rng.uniform(0.5, 2.0, _BATCH))
     counts = np.arange(_VOCABULARY, 0, -1)
     loss = make_loss(config.loss, counts, parameters, _BATCH, 2, config.training.seed)
@@ -98,10 +103,24 @@ def _random_composition(rng: np.random.Generator) -> Composition:
     return SharedRows(starts, rows, np.arange(_SHARED), [], occurrences)
 
 
+def _random_classes(config: Config, rng: np.random.Generator) -> Array:
+    """Return which column each word belongs to, (V, C) of 0 and 1.
+
+    The probability of a word is that of its column times a constant, so that the gradients of the
+    cross-entropy of words are those of the cross-entropy of columns.
+    """
+    columns = np.arange(_VOCABULARY)
+    if config.examples.contexts != "auto":
+        grouped = _VOCABULARY - _VOCABULARY // 2
+        members = np.concatenate([np.arange(_CLASSES), rng.integers(0, _CLASSES, grouped)])
+        columns[-grouped:] = _VOCABULARY // 2 + members[:grouped]
+    return np.eye(int(columns.max()) + 1)[columns]
+
+
 def _random_parameters(
-    config: Config, rng: np.random.Generator, composition: Composition
+    config: Config, rng: np.random.Generator, composition: Composition, outputs: int
 ) -> Parameters:
-    totals, words = np.arange(_VOCABULARY, 0, -1.0), np.arange(_VOCABULARY)
+    totals, words = np.arange(outputs, 0, -1.0), np.arange(outputs)
     K = vectors_per_input(config.examples, config.network)
     start = Start(totals, words, composition, vectors_per_input=K)
     shapes = initial_parameters(config.network, start, rng, np.float64)

@@ -59,6 +59,21 @@ def test_a_run_that_does_not_fit_in_memory_is_rejected_before_it_starts(make_toy
         refuse_too_large(needs._replace(parameters=2**60), None)
 
 
+def test_a_spectral_start_that_does_not_fit_is_rejected_before_counting():
+    needs = Needs(parameters=1, batch=1, counting=1, start=2**30, ids=1, cells=1)
+    with pytest.raises(RunError, match=r"The spectral start needs 1\.0 GiB .* is 1023\.0 MiB"):
+        refuse_too_large(needs, 1023 << 20)
+    refuse_too_large(needs, 1 << 30)
+
+
+def test_only_rows_trained_jointly_need_moments_and_only_outputs_are_counted(make_toy_config):
+    config = make_toy_config(network={"dimension": 100, "hidden": 100})
+    small, large = (estimate_needs(config, OwnRows(V), 10**9, 2) for V in (100_000, 1_100_000))
+    assert large.parameters - small.parameters == 1_000_000 * 100 * 4
+    assert large.batch == small.batch
+    assert large.start > 5 * small.start
+
+
 def test_the_time_of_a_step_is_measured_and_extrapolated(make_toy_config, monkeypatch):
     times = iter(range(1000))
     monkeypatch.setattr("embedder.training.forecast.time.perf_counter", lambda: next(times))

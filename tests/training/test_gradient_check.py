@@ -21,6 +21,12 @@ def test_kernels_differences_and_jacobians_agree(activation, direct):
     assert max(comparison.against_jacobians for comparison in comparisons) < 1e-12
 
 
+def test_classes_of_contexts_agree():
+    comparisons = check_gradients(config(examples={"contexts": 1000}))
+    assert {comparison.name: comparison.shape for comparison in comparisons}["W2"] == (28, 5)
+    assert all(comparison.passed for comparison in comparisons)
+
+
 @pytest.mark.parametrize(
     "loss",
     [

@@ -136,16 +136,15 @@ def test_rows_that_were_not_trained_jointly_converge(rng, counts):
 
 def test_a_converged_row_is_evaluated_no_more(rng, counts, monkeypatch):
     parameters = parameters_of(rng)
-    parameters.W2[:] *= 0.3
     config = config_of(closing_steps=0, joint_rows=1)
     evaluations = []
-    for tolerance in (np.inf, 0.1, 1e-3):
+    for tolerance in (np.inf, 3e-3, 1e-4):
         monkeypatch.setattr(row_fit, "TOLERANCE", tolerance)
         with kernel_threads(1):
             rows = RowFit(config, parameters, CountedRows(counts[0]), 1)
             evaluations.append(rows.fit(1, V))
     assert evaluations[0] == V - 2  # the start needs none, and the last word has no neighbour
-    assert evaluations[0] < evaluations[1] < evaluations[2] < 12 * V
+    assert evaluations[0] < evaluations[1] < evaluations[2] < 20 * V
 
 
 def test_a_row_does_not_depend_on_the_others(rng, counts):
