@@ -2,8 +2,9 @@
 
 from embedder.config import Config
 
-SMALL_VOCABULARY = 30_000
-"""Up to here, all words have outputs of their own and are trained jointly."""
+_FEW_WORDS = 20_000
+"""Up to here, all words have outputs of their own."""
+_JOINT_ROWS = 30_000
 _OWN_CONTEXTS = 12_000
 _CONTEXT_CLASSES = 4_000
 _CLOSING_STEPS = 2
@@ -15,7 +16,7 @@ def own_contexts(config: Config, vocabulary: int) -> int:
     if config.examples.source != "cooccurrence" or config.training.engine != "local":
         return vocabulary
     if wanted == "auto":
-        return vocabulary if vocabulary <= SMALL_VOCABULARY else _OWN_CONTEXTS
+        return vocabulary if vocabulary <= _FEW_WORDS else _OWN_CONTEXTS
     return min(wanted, vocabulary)
 
 
@@ -31,7 +32,7 @@ def joint_rows(config: Config, vocabulary: int) -> int:
     wanted = config.training.joint_rows
     if not config.fits_rows:
         return vocabulary
-    return min(SMALL_VOCABULARY if wanted == "auto" else wanted, vocabulary)
+    return min(_JOINT_ROWS if wanted == "auto" else wanted, vocabulary)
 
 
 def closing_steps(config: Config) -> int:

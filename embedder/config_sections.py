@@ -134,7 +134,7 @@ class ExamplesConfig(Section):
     with outputs of their own. For source cooccurrence."""
     contexts: Positive | Literal["auto"] = "auto"
     """Number of words, the most frequent ones, that are outputs of their own; all others are
-    outputs in classes. `auto`: all words up to 30,000, else 12,000. For source cooccurrence."""
+    outputs in classes. `auto`: all words up to 20,000, else 12,000. For source cooccurrence."""
     context_classes: Positive | Literal["auto"] = "auto"
     """Number of classes of the other words; `auto`: 4,000. For source cooccurrence."""
     near_contexts: Positive = 10_000

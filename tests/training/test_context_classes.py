@@ -180,5 +180,5 @@ def test_classes_where_they_have_no_effect_are_refused(key):
 def test_large_vocabularies_are_grouped_automatically():
     config = make_config({"corpus": {"files": ["a"]}}, "test")
     assert count_contexts(config, 1000) == 3000
-    assert count_contexts(config, 30_000) == 50_000
-    assert count_contexts(config, 30_001) == count_contexts(config, 2_000_000) == 36_000
+    assert count_contexts(config, 20_000) == 40_000
+    assert count_contexts(config, 20_001) == count_contexts(config, 2_000_000) == 36_000
