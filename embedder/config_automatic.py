@@ -27,12 +27,15 @@ def context_classes(config: Config, vocabulary: int) -> int:
     return min(rest, _CONTEXT_CLASSES if wanted == "auto" else wanted)
 
 
-def joint_rows(config: Config, vocabulary: int) -> int:
-    """Return R, the number of words whose rows of E are trained jointly with the other layers."""
+def joint_rows(config: Config, rows: int) -> int:
+    """Return R, how many rows of E are trained jointly with the other layers.
+
+    All of them where words share rows, or where rows cannot be fitted for another reason.
+    """
     wanted = config.training.joint_rows
     if not config.fits_rows:
-        return vocabulary
-    return min(_JOINT_ROWS if wanted == "auto" else wanted, vocabulary)
+        return rows
+    return min(_JOINT_ROWS if wanted == "auto" else wanted, rows)
 
 
 def closing_steps(config: Config) -> int:

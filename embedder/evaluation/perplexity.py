@@ -130,5 +130,5 @@ def _count_rows(model: Model, ids: Array, folder: Path, threads: int) -> Counted
     if model.columns is None:
         return CountedRows(found)
     columns = Columns(model.columns, count_near(config, len(counts)))
-    surprises = columns.surprises(counts * keep)
-    return CountedRows(*group_counts(found, columns, surprises, folder / "grouped", threads))
+    path = folder / "grouped"
+    return CountedRows(*group_counts(found, columns, counts * keep, path, threads))

@@ -166,12 +166,14 @@ def _sum_by_class(vectors: Array, classes: Array, count: int) -> Array:
 def group_counts(
     counts: Cooccurrences,
     columns: Columns,
-    surprises: Array,
+    words: Array,
     path: Path,
     threads: int,
     memory_limit: int | None = None,
 ) -> tuple[Cooccurrences, Array]:
     """Return the counts with the cells of each column summed, and each row's constant.
+
+    Counts whose columns are all of one context are returned as they are.
 
     Parameters
     ----------
@@ -179,8 +181,8 @@ def group_counts(
         C, with one column per context.
     columns
         The column of every context.
-    surprises : (V + 2 N,)
-        From `Columns.surprises`.
+    words : (V,)
+        n_c of every word, positive; see `Columns.surprises`.
     path
         The path of the files for the cells, without their suffixes.
     threads
@@ -196,8 +198,10 @@ def group_counts(
     """
     from embedder.kernels.counts import group_rows
 
-    groups = columns.of_contexts()
     constants = np.zeros(len(counts.offsets) - 1)
+    if not columns.are_grouped:
+        return counts, constants
+    groups, surprises = columns.of_contexts(), columns.surprises(words)
 
     def fill(first: int, last: int, rows: "RowBuffers") -> None:
         own = counts._replace(offsets=counts.offsets[first : last + 1])

@@ -164,24 +164,17 @@ def _counted_examples(
         return shared.counts(config, validation, partial(count_into, validation))
 
     counts = count(validation=False)
-    totals = counts.row_totals()
     words = context_words(V, config.examples)
+    matrix = PmiOptions(place.folder, place.threads, limit)
     start = SpectralStart(
-        config,
-        V,
-        lambda: positive_pmi_matrix(
-            counts, words, totals, PmiOptions(place.folder, place.threads, limit)
-        ),
+        config, V, lambda: positive_pmi_matrix(counts, words, counts.row_totals(), matrix)
     )
     kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
-    columns, words = _choose_columns(config, words, start, kept, place.threads, saved)
-    surprises = columns.surprises(kept)
+    columns, central = _choose_columns(config, words, start, kept, place.threads, saved)
 
     def rows_of(counts: Cooccurrences, name: str) -> CountedRows:
-        if not columns.are_grouped:
-            return CountedRows(counts)
         path = place.folder / name
-        return CountedRows(*group_counts(counts, columns, surprises, path, place.threads, limit))
+        return CountedRows(*group_counts(counts, columns, kept, path, place.threads, limit))
 
     rows = rows_of(counts, "grouped")
     held_out = None
@@ -190,7 +183,7 @@ def _counted_examples(
     if columns.are_grouped and shared is None:  # no longer needed
         for file in (*place.folder.glob("cells.*"), *place.folder.glob("validation.*")):
             file.unlink()
-    outputs = Outputs(columns, words, rows.counts.column_totals(columns.total))
+    outputs = Outputs(columns, central, rows.counts.column_totals(columns.total))
     return examples_of_counts(config, outputs, rows, start, held_out)._replace(counted=rows)
 
 

@@ -115,7 +115,7 @@ def estimate_needs(
     B = training.batch_size if windows else min(training.batch_size, vocabulary)
     others = length * H + H + C * features + C
     rows = composition.height
-    trained = joint_rows(config, vocabulary) if config.fits_rows else rows
+    trained = joint_rows(config, rows)
     moments = _MOMENTS[training.optimizer]
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
         config.loss.name, 2 * config.loss.samples

@@ -129,15 +129,11 @@ class Trainer:
             config.network, parameters, batch, engine.threads, loss, training.seed, composition
         )
         # Only rows that are trained jointly need moments.
-        joint = parameters._replace(E=parameters.E[: self._joint_rows(parameters)])
+        E = parameters.E
+        joint = parameters._replace(E=E[: joint_rows(config, len(E))])
         self.optimizer = Optimizer(joint, training, config.examples.source)
         if saved:
             self._restore(saved._replace(optimizer=arrays))
-
-    def _joint_rows(self, parameters: Parameters) -> int:
-        """Return the number of rows of E that are trained jointly with the other layers."""
-        rows = len(parameters.E)
-        return joint_rows(self._config, rows) if self._config.fits_rows else rows
 
     def metadata(self) -> dict[str, Any]:
         """Return the metadata to save with the arrays."""
