@@ -56,8 +56,8 @@ class Columns(NamedTuple):
 
     @property
     def are_grouped(self) -> bool:
-        """Whether any words share a column."""
-        return self.positionless < len(self.of_words)
+        """Whether any words share a column, or have one of another number than theirs."""
+        return not np.array_equal(self.of_words, np.arange(len(self.of_words)))
 
     def of_contexts(self) -> Array:
         """Return the column of every context, (V + 2 N,) int32."""

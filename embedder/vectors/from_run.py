@@ -76,7 +76,7 @@ def word_vectors(
     hidden = activate(E @ W1 + b1, activation)
     if kind == "hidden":
         return hidden
-    own = first[: _count_own(columns)]
+    own = first[columns[: _count_own(columns)]]
     return _sum_aligned(hidden, [own, *others], 1 / (1 + len(others)))
 
 

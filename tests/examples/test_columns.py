@@ -87,6 +87,7 @@ def test_contexts_before_and_after_keep_columns_of_their_own():
     columns = Columns(np.array([0, 1, 2, 3, 2], np.int32), 2)
     assert columns.of_contexts().tolist() == [0, 1, 2, 3, 2, 4, 5, 6, 7]
     assert not one_column_per_word(5, 2).are_grouped
+    assert Columns(np.array([0, 1, 3, 2], np.int32), 2).are_grouped  # counts must be moved
     assert one_column_per_word(5, 2).of_contexts().tolist() == list(range(9))
 
 

@@ -9,6 +9,7 @@ from embedder.config_files import make_config
 from embedder.errors import ConfigError, RunError
 from embedder.evaluation.perplexity import evaluate_perplexity
 from embedder.examples.cache import Cache
+from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import load_model
 from embedder.runs.run_folder import RunFolder
 from embedder.training.forecast import count_contexts
@@ -100,6 +101,17 @@ def test_words_of_a_class_share_output_vectors_and_their_sum_does_without(rng, g
     assert (kinds["sum"][one] != kinds["sum"][two]).any()
     hidden = kinds["hidden"] / np.linalg.norm(kinds["hidden"], axis=1, keepdims=True)
     np.testing.assert_allclose(kinds["sum"][[one, two]], hidden[[one, two]], rtol=1e-5)
+
+
+def test_words_alone_in_their_class_have_its_output_in_their_sum(rng):
+    # Words 2 and 3 are alone in classes that have each other's number; 4 and 5 share one.
+    columns = np.array([0, 1, 3, 2, 4, 4])
+    shapes = (6, 3), (3, 3), (3,), (5, 3), (5,)
+    parameters = Parameters(*(rng.normal(size=shape).astype(np.float32) for shape in shapes))
+    in_order = parameters._replace(W2=parameters.W2[[0, 1, 3, 2, 4]])
+    found = word_vectors(parameters, "sigmoid", "sum", columns)
+    expected = word_vectors(in_order, "sigmoid", "sum", np.array([0, 1, 2, 3, 4, 4]))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_the_number_of_threads_that_count_and_group_changes_no_class(grouped):
