@@ -23,7 +23,6 @@ from embedder.config_sections import (
 WINDOWS_DEFAULTS: dict[str, dict[str, Any]] = {
     "network": {"vectors": "input"},
     "training": {
-        "passes": 5,
         "batch_size": 1024,
         "learning_rate": 5e-3,
         "hidden_rate_factor": 0.01,

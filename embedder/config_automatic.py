@@ -8,6 +8,9 @@ _JOINT_ROWS = 30_000
 _OWN_CONTEXTS = 12_000
 _CONTEXT_CLASSES = 4_000
 _CLOSING_STEPS = 2
+_PASSES = 20
+_FEWEST_STEPS = 400
+_WINDOW_PASSES = 5
 
 
 def own_contexts(config: Config, vocabulary: int) -> int:
@@ -44,3 +47,15 @@ def closing_steps(config: Config) -> int:
     if wanted == "auto":
         return _CLOSING_STEPS if config.fits_rows else 0
     return wanted
+
+
+def passes(config: Config, rows: int) -> int:
+    """Return the number of passes; `rows` is the number of rows of E."""
+    training = config.training
+    if training.passes != "auto":
+        return training.passes
+    if config.examples.source == "windows":
+        return _WINDOW_PASSES
+    drawn = joint_rows(config, rows)
+    steps_per_pass = -(-drawn // min(training.batch_size, drawn))
+    return max(_PASSES, -(-_FEWEST_STEPS // steps_per_pass))

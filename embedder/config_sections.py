@@ -109,8 +109,8 @@ class VocabularyConfig(Section):
 
     min_count: Positive = 5
     """Ignore words that occur fewer times."""
-    max_size: Positive | None = None
-    """Keep at most this many words, the most frequent ones."""
+    max_size: Positive | None = 2_000_000
+    """Keep at most this many words, the most frequent ones; null keeps all."""
     subsample: Annotated[float, Field(ge=0.0)] = 1e-3
     """Threshold t of Mikolov et al. 2013: occurrences of more frequent words are dropped at random;
     0 keeps all."""
@@ -231,9 +231,10 @@ class LossConfig(Section):
 class TrainingConfig(Section):
     """How the loss is minimised."""
 
-    passes: Positive = 10
-    """Number of passes. From counts, a pass draws as many rows as there are words in the
-    vocabulary; from windows, it reads the text once."""
+    passes: Positive | Literal["auto"] = "auto"
+    """Number of passes. From counts, a pass draws as many rows as are trained jointly; from
+    windows, it reads the text once. `auto`: 20, and more for few words, so that there are enough
+    steps; 5 for windows."""
     batch_size: Positive = 256
     """B, the number of examples per step."""
     optimizer: Literal["adam", "adagrad", "sgd"] = "adam"

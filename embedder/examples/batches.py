@@ -7,7 +7,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
-from embedder.config_automatic import joint_rows
+from embedder.config_automatic import joint_rows, passes
 from embedder.examples.cells import Cooccurrences
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class RowStream:
         self.sampler = RowSampler(
             rows.totals[:joint], training.batch_size, training.row_sampling, training.seed
         )
-        self._passes = training.passes
+        self._passes = passes(config, len(rows.totals))
         self._number = 0
         self.batch_size = self.sampler.batch_size
         self.steps_per_pass = self.sampler.steps_per_pass

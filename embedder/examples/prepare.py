@@ -33,7 +33,7 @@ from embedder.examples.spectral import (
     PmiOptions,
     SpectralStart,
     factorise_pmi,
-    positive_pmi_matrix,
+    positive_pmi,
 )
 from embedder.examples.windows import WindowStream, split_text, vectors_per_input
 from embedder.network.composition import Composition
@@ -166,9 +166,7 @@ def _counted_examples(
     counts = count(validation=False)
     words = context_words(V, config.examples)
     matrix = PmiOptions(place.folder, place.threads, limit)
-    start = SpectralStart(
-        config, V, lambda: positive_pmi_matrix(counts, words, counts.row_totals(), matrix)
-    )
+    start = SpectralStart(config, lambda: positive_pmi(counts, words, matrix))
     kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
     columns, central = _choose_columns(config, words, start, kept, place.threads, saved)
 
@@ -219,8 +217,8 @@ def _choose_columns(
     if saved is not None:
         columns = Columns(saved, near)
         return columns, np.full(columns.total, -1)
-    _, right = start.factors()
-    return choose_columns(ColumnSizes(own, classes, near), right, kept, threads)
+    vectors = start.factors().left  # the signs of context vectors change no angle
+    return choose_columns(ColumnSizes(own, classes, near), vectors, kept, threads)
 
 
 def examples_of_counts(

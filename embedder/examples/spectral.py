@@ -3,6 +3,11 @@
 With b2 = log p(c) the network's logits are log p(c) + h·W2_c, and the log-distribution that it
 should learn is log p(c | w) = log p(c) + PMI(w, c). An h and W2 that factorise the PMI matrix (Levy
 and Goldberg 2014) therefore approximate the solution before the first step.
+
+Only the block of the most frequent words is factorised, U Λ Uᵀ; the others' rows are projected onto
+its directions, as new rows are in latent semantic indexing (Deerwester et al. 1990). Time and
+memory for the factorisation then do not grow with the vocabulary, and each cell of a rare word is
+read once.
 """
 
 from collections.abc import Callable
@@ -15,43 +20,34 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.config import Config
 from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, write_rows
+from embedder.network.parameters import Factors
 
 if TYPE_CHECKING:
     from embedder.kernels.counts import RowBuffers
 
+FREQUENT = 30_000
+"""How many words, the most frequent ones, are factorised."""
 _EXTRA_COLUMNS = 20
 _POWER_ITERATIONS = 2
 _ROWS_PER_PRODUCT = 1 << 14
+_SMALLEST_EIGENVALUE = 1e-6
+"""Relative to the largest; rows are not projected onto directions with smaller ones."""
 
 
-def factorise_pmi(
-    counts: Cooccurrences, words: Array, rank: int, rng: np.random.Generator, matrix: "PmiOptions"
-) -> tuple[Array, Array]:
-    """Return L and R, nearly the best factors of this rank with L Rᵀ ≈ the positive PMI matrix.
+class PositivePmi(NamedTuple):
+    """The positive PMI of all words (V) with the R most frequent ones, as products.
 
-    The matrix is symmetric, so that the randomised range finder with power iterations (Halko,
-    Martinsson and Tropp 2011, algorithm 4.4) leads to an eigenproblem of its projection. The
-    magnitude of each eigenvalue is split evenly between L and R; its sign goes to R.
-
-    Parameters
-    ----------
-    counts
-        C.
-    words : (C,) int64
-        The word of every context; the counts summed by word must be symmetric.
-    rank
-        Columns of L and R; those beyond the vocabulary's size are zero.
-    rng
-        Draws the test matrix.
-    matrix
-        How to compute and store the matrix.
-
-    Returns
-    -------
-    (V, rank) float32, (V, rank) float32
+    ``frequent``
+        R.
+    ``multiply``
+        Returns the product of the R frequent rows with a matrix (R, k).
+    ``multiply_others``
+        Returns that of the other V − R rows; None if there are none.
     """
-    totals = counts.row_totals()
-    return factorise(positive_pmi_matrix(counts, words, totals, matrix), len(totals), rank, rng)
+
+    frequent: int
+    multiply: Callable[[Array], Array]
+    multiply_others: Callable[[Array], Array] | None = None
 
 
 class PmiOptions(NamedTuple):
@@ -70,41 +66,80 @@ class PmiOptions(NamedTuple):
     memory_limit: int | None = None
 
 
-def positive_pmi_matrix(
+def factorise_pmi(
+    counts: Cooccurrences, words: Array, rank: int, rng: np.random.Generator, options: PmiOptions
+) -> Factors:
+    """Return nearly the best factors of this rank of the counts' positive PMI matrix.
+
+    Parameters
+    ----------
+    counts
+        C.
+    words : (C,) int64
+        The word of every context; the counts summed by word must be symmetric.
+    rank
+        The number of directions; those beyond the vocabulary's size are zero.
+    rng
+        Draws the test matrix.
+    options
+        How to compute and store the matrix.
+    """
+    return factorise(positive_pmi(counts, words, options), rank, rng)
+
+
+def positive_pmi(counts: Cooccurrences, words: Array, options: PmiOptions) -> PositivePmi:
+    """Return the positive PMI of all words with the most frequent ones; see `factorise_pmi`."""
+    totals = counts.row_totals()
+    V = len(totals)
+    R = min(V, FREQUENT)
+    cells = positive_pmi_cells(counts, np.where(words < R, words, -1), totals, options)
+
+    def times(first: int, last: int) -> Callable[[Array], Array]:
+        return multiplication(
+            cells._replace(offsets=cells.offsets[first : last + 1]), options.threads
+        )
+
+    return PositivePmi(R, times(0, R), times(R, V) if R < V else None)
+
+
+def positive_pmi_cells(
     counts: Cooccurrences, words: Array, totals: Array, options: PmiOptions
-) -> Callable[[Array], Array]:
-    """Return a function that multiplies by the positive PMI matrix (V × V), or some of its columns.
+) -> Cooccurrences:
+    """Return the positive cells of the PMI matrix (V × V), or of some of its columns.
 
     Parameters
     ----------
     counts
         C, or some of its columns: all contexts of some words.
     words : int64
-        The word of every context in `counts`.
+        The word of every context in `counts`, or −1 to leave it out.
     totals : (V,) float64
         n_w of the whole C.
     options
-        How to compute and store the matrix.
+        How to compute and store the cells.
     """
     from embedder.kernels.counts import positive_pmi_rows
-    from embedder.kernels.sparse import sparse_times_dense
 
     shares = np.log(np.maximum(totals, 1e-300) / totals.sum()), totals.sum()
-    threads = options.threads
 
     def fill(first: int, last: int, rows: "RowBuffers") -> None:
         own = counts._replace(offsets=counts.offsets[first : last + 1])
-        positive_pmi_rows(tuple(own), words, shares, first, threads, rows)
+        positive_pmi_rows(tuple(own), words, shares, first, options.threads, rows)
 
     slabs = cut_rows(counts.offsets, cells_per_slab(options.memory_limit))
     with TemporaryDirectory(
         prefix="pmi-", dir=options.folder, ignore_cleanup_errors=True
     ) as folder:
-        offsets, columns, values = write_rows(counts.offsets, slabs, fill, Path(folder) / "cells")
+        return write_rows(counts.offsets, slabs, fill, Path(folder) / "cells")
+
+
+def multiplication(cells: Cooccurrences, threads: int) -> Callable[[Array], Array]:
+    """Return a function that multiplies rows of cells by a dense matrix."""
+    from embedder.kernels.sparse import sparse_times_dense
 
     def multiply(dense: Array) -> Array:
-        out = np.empty_like(dense)
-        sparse_times_dense(offsets, columns, values, dense, threads, out)
+        out = np.empty((len(cells.offsets) - 1, dense.shape[1]), dense.dtype)
+        sparse_times_dense(*cells, dense, threads, out)
         return out
 
     return multiply
@@ -117,25 +152,20 @@ class SpectralStart:
     ----------
     config
         The run: the sizes of the network, and the seed.
-    vocabulary
-        V.
     make_pmi
-        Returns a function that multiplies by the matrix.
+        Returns the matrix.
     """
 
-    def __init__(
-        self, config: Config, vocabulary: int, make_pmi: Callable[[], Callable[[Array], Array]]
-    ) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, config: Config, make_pmi: Callable[[], PositivePmi]) -> None:
         self._rank = max(config.network.dimension, config.network.hidden)
         self._make_pmi = make_pmi
-        self._found: tuple[Array, Array] | None = None
+        self._found: Factors | None = None
         self.rng = np.random.default_rng(config.training.seed)
 
-    def factors(self) -> tuple[Array, Array]:
-        """Return the factors, as `factorise_pmi` does."""
+    def factors(self) -> Factors:
+        """Return the factors."""
         if self._found is None:
-            self._found = factorise(self._make_pmi(), self._vocabulary, self._rank, self.rng)
+            self._found = factorise(self._make_pmi(), self._rank, self.rng)
         return self._found
 
     def release(self) -> None:
@@ -143,38 +173,49 @@ class SpectralStart:
         self._found = None
 
 
-def bytes_per_word(rank: int) -> int:
-    """Return the memory that factorising takes at most, for each word, in bytes.
+def start_bytes(vocabulary: int, rank: int) -> int:
+    """Return the memory that a spectral start and the choice of classes take at most, in bytes.
 
-    Four arrays of float32 are in use at a time: the product of a basis with the matrix, the basis,
-    its orthonormal version, and the one before; or, later, the factors and the directions behind
-    them.
+    Four arrays of float32 are in use at a time: while the block of frequent words is factorised,
+    the product of a basis with the matrix, the basis, its orthonormal version, and the one before;
+    later, for all words, the factors, their unit vectors, and temporary copies.
     """
-    return 4 * 4 * (rank + _EXTRA_COLUMNS)
+    factorising = min(vocabulary, FREQUENT) * (rank + _EXTRA_COLUMNS)
+    return 4 * 4 * max(factorising, vocabulary * rank)
 
 
-def factorise(
-    multiply: Callable[[Array], Array], vocabulary: int, rank: int, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Return the factors of `factorise_pmi`, given a function that multiplies by the matrix."""
-    columns = min(vocabulary, rank + _EXTRA_COLUMNS)
-    basis = multiply(rng.standard_normal((vocabulary, columns), np.float32))
+def factorise(pmi: PositivePmi, rank: int, rng: np.random.Generator) -> Factors:
+    """Return nearly the best factors of the block of frequent words, and the others' projections.
+
+    The block is symmetric, so that the randomised range finder with power iterations (Halko,
+    Martinsson and Tropp 2011, algorithm 4.4) leads to an eigenproblem of its projection.
+    """
+    R, multiply, multiply_others = pmi
+    basis = multiply(rng.standard_normal((R, min(R, rank + _EXTRA_COLUMNS)), np.float32))
     for _ in range(_POWER_ITERATIONS):
         basis = multiply(_orthonormal(basis))
     basis = _orthonormal(basis)
     projection = basis.T @ multiply(basis)
     eigenvalues, eigenvectors = np.linalg.eigh((projection + projection.T) / 2)
     order = np.argsort(-np.abs(eigenvalues))[:rank]
-    roots = np.sqrt(np.abs(eigenvalues[order]))
-    left = np.zeros((vocabulary, rank), np.float32)
+    sizes = np.abs(eigenvalues[order])
+    signs = np.ones(rank, np.float32)
+    signs[: len(order)] = np.where(eigenvalues[order] < 0, -1, 1)
     directions = basis @ eigenvectors[:, order]
     # The sign of an eigenvector depends on rounding; make its largest entry positive.
     largest = np.abs(directions).argmax(axis=0)
     directions *= np.sign(directions[largest, np.arange(len(order))])
-    left[:, : len(order)] = directions * roots
-    signs = np.ones(rank, np.float32)
-    signs[: len(order)] = np.where(eigenvalues[order] < 0, -1, 1)
-    return left, left * signs
+    others = np.empty((0, len(order)), np.float32)
+    if multiply_others is not None:
+        others = multiply_others(directions)
+        scales = np.zeros(len(order), np.float32)
+        large = sizes > _SMALLEST_EIGENVALUE * sizes[0]
+        scales[large] = signs[: len(order)][large] / np.sqrt(sizes[large])
+        others *= scales
+    left = np.zeros((R + len(others), rank), np.float32)
+    left[:R, : len(order)] = directions * np.sqrt(sizes)
+    left[R:, : len(order)] = others
+    return Factors(left, signs)
 
 
 def _orthonormal(basis: Array) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
+from embedder.config_automatic import passes
 from embedder.config_sections import ExamplesConfig, NetworkConfig
 from embedder.errors import CorpusError
 from embedder.examples.batches import Batch, one_hot
@@ -186,7 +187,7 @@ class WindowStream:
         self._keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
         self._config = config
         self.batch_size = config.training.batch_size
-        self._passes = config.training.passes
+        self._passes = passes(config, len(vocabulary))
         # There are more pairs than tokens: a word has one for every neighbour.
         share = 2 * config.examples.window if config.network.input == "word" else 1
         tokens = max(1, config.examples.shuffle_tokens // share)

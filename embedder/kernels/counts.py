@@ -277,7 +277,7 @@ def positive_pmi_rows(counts, words, shares, first, threads, rows):
     counts
         Offsets, columns and weights of consecutive rows.
     words : (C,) int64
-        The word of every context.
+        The word of every context, or −1 to leave it out.
     shares
         log(n_w / N) for every word, (V,) float64, and N.
     first : int
@@ -297,6 +297,8 @@ def positive_pmi_rows(counts, words, shares, first, threads, rows):
             # Counts are positive, so that a sum of zero marks a word not yet seen in the row.
             for k in range(offsets[row], offsets[row + 1]):
                 word = words[columns[k]]
+                if word < 0:
+                    continue
                 if sums[word] == 0.0:
                     out_columns[end] = word
                     end += 1

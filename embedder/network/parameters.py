@@ -31,6 +31,19 @@ class Parameters(NamedTuple):
     b2: Array
 
 
+class Factors(NamedTuple):
+    """A symmetric matrix in factors, nearly L diag(s) Lᵀ.
+
+    ``left (V, k) float32``
+        L; columns of length √|eigenvalue|.
+    ``signs (k,) float32``
+        s, the signs of the eigenvalues.
+    """
+
+    left: Array
+    signs: Array
+
+
 class Start(NamedTuple):
     """What the initial parameters are computed from.
 
@@ -40,8 +53,8 @@ class Start(NamedTuple):
         The word of every context.
     ``composition``
         Which rows of E make up each word's vector.
-    ``factors ((V, k), (V, k))``
-        A factorisation with k ≥ max(D, H) for a spectral start; None for a random one.
+    ``factors``
+        Of the positive PMI matrix, with k ≥ max(D, H), for a spectral start; None for a random one.
     ``vectors_per_input``
         K, the number of vectors that x concatenates.
     """
@@ -49,7 +62,7 @@ class Start(NamedTuple):
     totals: Array
     words: Array
     composition: Composition
-    factors: tuple[Array, Array] | None = None
+    factors: Factors | None = None
     vectors_per_input: int = 1
 
 
@@ -82,10 +95,10 @@ def initial_parameters(
         shape = start.composition.height, D
         E: Array = rng.normal(0.0, _RANDOM_DEVIATION, shape).astype(dtype)
     else:
-        left, right = start.factors
+        left, signs = start.factors
         scale = _SPECTRAL_DEVIATION / max(float(left[:, :D].std()), 1e-30)
         E = start.composition.fit((left[:, :D] * scale).astype(dtype))
-        W2[:, :H] = right[start.words, :H] / scale
+        W2[:, :H] = left[start.words, :H] * signs[:H] / scale
         W2[:, min(D, H) : H] = 0.0  # no input reaches these hidden units yet
     totals = start.totals
     shares = np.maximum(totals, 1e-3 * totals[totals > 0].min()) / totals.sum()

@@ -9,13 +9,13 @@ import psutil
 
 from embedder.arrays import offsets_from_lengths
 from embedder.config import Config
-from embedder.config_automatic import context_classes, joint_rows, own_contexts
+from embedder.config_automatic import context_classes, joint_rows, own_contexts, passes
 from embedder.errors import RunError
 from embedder.examples.batches import target_rows
 from embedder.examples.cells import BYTES_PER_CELL, CELLS_PER_SLAB, Cooccurrences
 from embedder.examples.columns import count_near
 from embedder.examples.prepare import Examples
-from embedder.examples.spectral import bytes_per_word
+from embedder.examples.spectral import start_bytes
 from embedder.examples.windows import vectors_per_input, window_width
 from embedder.network.composition import Composition, OwnRows, SharedRows
 from embedder.network.losses import make_loss
@@ -82,8 +82,11 @@ def describe_sizes(config: Config, vocabulary: int) -> str:
         outputs += f", {classes:,} classes of the others"
     if near:
         outputs += f", {near:,} just before and {near:,} just after"
-    rows = f"; {joint:,} trained jointly, {vocabulary - joint:,} fitted afterwards"
-    return f"words: {vocabulary:,}, outputs: {outputs}" + (rows if joint < vocabulary else "")
+    rows = f"{joint:,} trained jointly, {vocabulary - joint:,} fitted afterwards; "
+    return (
+        f"words: {vocabulary:,}; outputs: {outputs}; {rows if joint < vocabulary else ''}"
+        f"passes: {passes(config, vocabulary)}"
+    )
 
 
 def estimate_needs(
@@ -140,7 +143,7 @@ def estimate_needs(
         parameters=_FLOAT * (rows * D + others + (trained * D + others) * moments),
         batch=_FLOAT * batch,
         counting=_FLOAT * shuffled + positions + slab + 8 * contexts * threads * counted,
-        start=vocabulary * bytes_per_word(max(D, H)) if spectral or grouped else 0,
+        start=start_bytes(vocabulary, max(D, H)) if spectral or grouped else 0,
         ids=_FLOAT * 2 * tokens,
         cells=BYTES_PER_CELL * cells,
     )
@@ -251,10 +254,13 @@ def describe_time(
     examples: Examples,
     contexts: int,
     threads: int,
-    passes: float,
+    to_go: float,
     composition: Composition,
 ) -> str:
-    """Return one line for users on how long this many passes will take."""
+    """Return one line for users on how long what is to go will take.
+
+    `to_go` is in passes.
+    """
     stream = examples.stream
     step = time_step(config, contexts, examples.targets, stream.batch_size, threads, composition)
     per_pass = step * stream.steps_per_pass
@@ -262,7 +268,7 @@ def describe_time(
     ends = f", at most {limit:g} min in total" if limit is not None else ""
     return (
         f"time: about {_duration(per_pass)} per pass ({stream.steps_per_pass:,} steps), "
-        f"{_duration(per_pass * passes)} of training to go{ends}"
+        f"{_duration(per_pass * to_go)} of training to go{ends}"
     )
 
 

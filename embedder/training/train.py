@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from embedder.config import Config
+from embedder.config_automatic import passes
 from embedder.errors import RunError
 from embedder.examples.cache import Cache
 from embedder.network.composition import Composition, compose_words
@@ -195,9 +196,10 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         examples = engine.examples()
         contexts = count_contexts(config, len(text.vocabulary)) // engine.processes
         words = f"{len(text.vocabulary):,} words, {text.tokens:,} tokens"
-        passes = config.training.passes + cost_in_passes(config, len(text.vocabulary))
+        V = len(text.vocabulary)
+        to_go = passes(config, V) + cost_in_passes(config, V)
         return f"{words}\n" + describe_time(
-            config, examples, contexts, engine.threads, passes, text.composition
+            config, examples, contexts, engine.threads, to_go, text.composition
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from embedder.config import Config
-from embedder.config_automatic import joint_rows
+from embedder.config_automatic import joint_rows, passes
 from embedder.errors import CorpusError, RunError
 from embedder.examples.batches import Batch
 from embedder.examples.prepare import Examples
@@ -112,6 +112,7 @@ class Trainer:
         training = config.training
         self.number = 0
         self.passes = 0.0
+        self._all_passes = passes(config, composition.words)
         self._held_out: dict[str, float] = {}
         self._best = _Best(np.inf, 0)
         self._validated_at = -1
@@ -231,7 +232,7 @@ class Trainer:
             tqdm.write(self._describe_time(), file=sys.stderr)
         metrics = Metrics(folder.metrics, stream.words, self.number, self.passes, listeners)
         bar = tqdm(
-            total=self._config.training.passes * stream.words,
+            total=self._all_passes * stream.words,
             initial=round(self.passes * stream.words),
             unit=" words",
             unit_scale=True,
@@ -264,13 +265,13 @@ class Trainer:
 
     def _show_progress(self, bar: "tqdm[Any]", loss: float) -> None:
         bar.update(round(self.passes * self._examples.stream.words) - bar.n)
-        number = min(int(self.passes) + 1, self._config.training.passes)
+        number = min(int(self.passes) + 1, self._all_passes)
         bar.set_description(f"pass {number}", refresh=False)
         bar.set_postfix_str(f"loss {loss:.4f} nats", refresh=False)
 
     def _is_done(self) -> bool:
         """Return whether all passes, the patience or the time limit is used up."""
-        if self.passes >= self._config.training.passes:
+        if self.passes >= self._all_passes:
             return True
         if self._best.is_stale(self._config.validation.patience):
             return True
@@ -330,7 +331,7 @@ class Trainer:
             self._examples,
             len(self.network.parameters.W2),
             self.network.threads,
-            self._config.training.passes - self.passes + self._cost_of_fit(),
+            self._all_passes - self.passes + self._cost_of_fit(),
             self._composition,
         )
 
@@ -363,9 +364,7 @@ class Trainer:
     def _describe_position(self) -> str:
         if self._fitted is not None:
             return f"fit of rows, word {self._fitted:,}"
-        return (
-            f"pass {int(self.passes) + 1} of {self._config.training.passes}, step {self.number:,}"
-        )
+        return f"pass {int(self.passes) + 1} of {self._all_passes}, step {self.number:,}"
 
     def _checkpoint_is_due(self, end_of_pass: bool) -> bool:
         amount, unit = self._config.training.checkpoint_interval

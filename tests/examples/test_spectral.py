@@ -2,9 +2,15 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.examples import cells
+from embedder.examples import cells, spectral
 from embedder.examples.cells import Cooccurrences
-from embedder.examples.spectral import PmiOptions, factorise_pmi, positive_pmi_matrix
+from embedder.examples.spectral import (
+    PmiOptions,
+    factorise_pmi,
+    multiplication,
+    positive_pmi,
+    positive_pmi_cells,
+)
 from embedder.kernels.sparse import sparse_times_dense
 
 
@@ -23,6 +29,10 @@ def compressed(dense):
     return Cooccurrences(offsets, columns.astype(np.int32), dense[rows, columns].astype(np.float32))
 
 
+def product(factors):
+    return factors.left * factors.signs @ factors.left.T
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("k", [1, 16, 33])
 def test_the_sparse_product_agrees_with_numpy(rng, threads, k):
@@ -39,8 +49,8 @@ def test_the_matrix_is_the_positive_pmi(rng, tmp_path, monkeypatch, slab):
     dense = symmetric_counts(rng, 29)
     counts = compressed(dense)
     options = PmiOptions(tmp_path, 2)
-    multiply = positive_pmi_matrix(counts, np.arange(29), counts.row_totals(), options)
-    found = multiply(np.eye(29, dtype=np.float32))
+    found = positive_pmi_cells(counts, np.arange(29), counts.row_totals(), options)
+    found = multiplication(found, 2)(np.eye(29, dtype=np.float32))
     np.testing.assert_allclose(found, naive.positive_pmi(dense), rtol=1e-4, atol=1e-6)
     assert not list(tmp_path.iterdir())
 
@@ -49,11 +59,12 @@ def test_the_matrix_is_the_positive_pmi(rng, tmp_path, monkeypatch, slab):
 def test_the_factors_are_nearly_optimal_for_their_rank(rng, tmp_path, rank):
     dense = symmetric_counts(rng, 50)
     options = PmiOptions(tmp_path, 2)
-    left, right = factorise_pmi(compressed(dense), np.arange(50), rank, rng, options)
-    assert left.shape == right.shape == (50, rank)
+    left, signs = factorise_pmi(compressed(dense), np.arange(50), rank, rng, options)
+    assert left.shape == (50, rank)
+    assert set(np.abs(signs)) == {1.0}
     pmi = naive.positive_pmi(dense)
     best = np.linalg.svd(pmi, compute_uv=False)
-    error = np.linalg.norm(pmi - left @ right.T)
+    error = np.linalg.norm(pmi - left * signs @ left.T)
     assert error <= 1.02 * np.sqrt((best[rank:] ** 2).sum()) + 1e-3
 
 
@@ -67,4 +78,33 @@ def test_position_specific_contexts_are_summed_by_word(rng, tmp_path):
     options = PmiOptions(tmp_path, 2)
     whole = factorise_pmi(compressed(dense), np.arange(50), 4, np.random.default_rng(1), options)
     found = factorise_pmi(compressed(split), words, 4, np.random.default_rng(1), options)
-    np.testing.assert_allclose(found[0] @ found[1].T, whole[0] @ whole[1].T, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(product(found), product(whole), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("frequent", [1, 20, 49])
+def test_rare_words_are_projected_onto_the_directions_of_frequent_ones(
+    rng, tmp_path, monkeypatch, frequent
+):
+    dense = symmetric_counts(rng, 50)
+    dense[0, 0] = 1000.0  # so that the block of one word is not zero
+    whole = naive.positive_pmi(dense)
+    monkeypatch.setattr(spectral, "FREQUENT", frequent)
+    left, signs = factorise_pmi(compressed(dense), np.arange(50), 60, rng, PmiOptions(tmp_path, 2))
+    assert left.shape == (50, 60)
+    # With all directions of the block, the rows of all words with its columns are exact.
+    values, vectors = np.linalg.eigh(whole[:frequent, :frequent])
+    kept = vectors[:, np.abs(values) > 1e-5 * np.abs(values).max()]
+    expected = whole[:, :frequent] @ kept @ kept.T
+    np.testing.assert_allclose(left * signs @ left[:frequent].T, expected, rtol=1e-3, atol=5e-3)
+
+
+def test_words_are_multiplied_in_two_parts(rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(spectral, "FREQUENT", 11)
+    dense = symmetric_counts(rng, 29)
+    counts = compressed(dense)
+    frequent, multiply, multiply_others = positive_pmi(
+        counts, np.arange(29), PmiOptions(tmp_path, 2)
+    )
+    found = np.vstack([multiply(np.eye(11, dtype="f4")), multiply_others(np.eye(11, dtype="f4"))])
+    assert frequent == 11
+    np.testing.assert_allclose(found, naive.positive_pmi(dense)[:, :11], rtol=1e-4, atol=1e-6)

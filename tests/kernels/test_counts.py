@@ -254,6 +254,11 @@ def test_positive_pmi_is_that_of_contexts_added_up_by_word(rng, V, apart, part, 
     np.testing.assert_allclose(found, expected[first:last], rtol=1e-5, atol=1e-6)
     assert rows.used.tolist() == (found > 0).sum(1).tolist()
 
+    own, rows = buffers(counts, first, last)
+    positive_pmi_rows(own, np.where(words < V // 2, words, -1), shares, first, threads, rows)
+    np.testing.assert_array_equal(dense_rows(rows, V)[:, : V // 2], found[:, : V // 2])
+    assert rows.used.tolist() == (found[:, : V // 2] > 0).sum(1).tolist()
+
 
 def test_new_rows_have_the_same_bits_for_any_number_of_threads(rng):
     _, counts = random_counts(rng, 30, 90)

@@ -10,7 +10,7 @@ from embedder.kernels.softmax import Targets
 from embedder.network.composition import OwnRows
 from embedder.network.network import Network
 from embedder.network.optimizer import Optimizer
-from embedder.network.parameters import Parameters, Start, initial_parameters
+from embedder.network.parameters import Factors, Parameters, Start, initial_parameters
 from embedder.vectors.from_run import word_vectors
 
 V, D, H = 11, 4, 6
@@ -93,13 +93,14 @@ def test_an_untrained_random_network_predicts_the_unigram_distribution(rng):
 @pytest.mark.parametrize("hidden", [3, 4, 7])
 def test_a_spectral_start_begins_at_the_factorisation(rng, activation, hidden):
     config = NetworkConfig(dimension=4, hidden=hidden, activation=activation)
-    left, right = rng.normal(size=(2, V, max(4, hidden))) * 0.1
+    left = rng.normal(size=(V, max(4, hidden))) * 0.1
+    signs = np.sign(rng.normal(size=max(4, hidden)))
     words = np.r_[np.arange(V), np.arange(3), np.arange(3)]
-    start = Start(np.ones(len(words)), words, OwnRows(V), (left, right))
+    start = Start(np.ones(len(words)), words, OwnRows(V), Factors(left, signs))
     parameters = initial_parameters(config, start, rng)
     h = naive.hidden_forward(parameters.E, parameters.W1, parameters.b1, activation)
     k = min(4, hidden)
-    expected = left[:, :k] @ right[words, :k].T
+    expected = left[:, :k] * signs[:k] @ left[words, :k].T
     # Up to the nonlinearity of the activation.
     assert np.abs(h @ parameters.W2.T - expected).max() < 0.25 * np.abs(expected).max()
 

@@ -91,15 +91,17 @@ def test_a_run_reports_its_expected_duration(make_toy_config, capsys):
 
 def test_a_run_says_what_it_trains(make_toy_config, capsys):
     train(make_toy_config(training={"passes": 1}))
-    assert re.search(r"words: (\d+), outputs: \1, \1 just before and \1 just after\n",
+    assert re.search(r"words: (\d+); outputs: \1, \1 just before and \1 just after; passes: 1\n",
                      capsys.readouterr().err)  # fmt: skip
-    config = make_toy_config("none")
+    config = make_toy_config("none", training={"passes": "auto"})
     assert describe_sizes(config, 1_234_567) == (
-        "words: 1,234,567, outputs: 12,000, 4,000 classes of the others, 10,000 just before and "
-        "10,000 just after; 30,000 trained jointly, 1,204,567 fitted afterwards"
+        "words: 1,234,567; outputs: 12,000, 4,000 classes of the others, 10,000 just before and "
+        "10,000 just after; 30,000 trained jointly, 1,204,567 fitted afterwards; passes: 20"
     )
-    windows = make_toy_config("windows", examples={"source": "windows"})
-    assert describe_sizes(windows, 50_000) == "words: 50,000, outputs: 50,000"
+    windows = make_toy_config(
+        "windows", examples={"source": "windows"}, training={"passes": "auto"}
+    )
+    assert describe_sizes(windows, 50_000) == "words: 50,000; outputs: 50,000; passes: 5"
 
 
 def test_memory_limits_are_accepted_with_or_without_a_unit():

@@ -23,7 +23,7 @@ from embedder.config_sections import ClusterConfig
 from embedder.errors import EmbedderError, RunError
 from embedder.examples.batches import CountedRows
 from embedder.examples.cells import Cooccurrences
-from embedder.examples.spectral import PmiOptions, positive_pmi_matrix
+from embedder.examples.spectral import PmiOptions, multiplication, positive_pmi_cells
 from embedder.training.distributed import counting
 from embedder.training.distributed.exchange import Exchange
 from embedder.training.distributed.output import TRAINING, Slice
@@ -254,7 +254,8 @@ class Worker:
         """Compute a slice's columns of the positive PMI matrix."""
         counts = self._counts[TRAINING]
         options = PmiOptions(Path(self._folder.name), self._threads)
-        own.multiply = positive_pmi_matrix(counts, context_words, totals, options)
+        cells = positive_pmi_cells(counts, context_words, totals, options)
+        own.multiply = multiplication(cells, self._threads)
         own.vocabulary = len(totals)
 
     def serve(

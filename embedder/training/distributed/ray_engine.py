@@ -24,7 +24,7 @@ from embedder.examples.prepare import (
     examples_of_counts,
     prepare_examples,
 )
-from embedder.examples.spectral import SpectralStart
+from embedder.examples.spectral import PositivePmi, SpectralStart
 from embedder.network.losses import Loss
 from embedder.network.parameters import Parameters
 from embedder.text.phrases import PhraseJoiner, Phrases
@@ -218,7 +218,7 @@ class RayEngine:
         group.connect(batch_size, (words, rows.totals) if spectral else None)
         held_out = loaded[HELD_OUT][0] if len(loaded) > 1 else None
         columns = one_column_per_word(V, count_near(config, V))
-        start = SpectralStart(config, V, lambda: group.multiply)
+        start = SpectralStart(config, lambda: PositivePmi(V, group.multiply))
         outputs = Outputs(columns, words, context_totals)
         return examples_of_counts(config, outputs, rows, start, held_out)
 
