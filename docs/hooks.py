@@ -1,15 +1,14 @@
 """MkDocs hook that generates the configuration reference from the configuration classes."""
 
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ByteSize
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from embedder.config import LANGUAGE_MODEL_DEFAULTS, WINDOWS_DEFAULTS, Config
+from embedder.config_files import default_of, type_of
 
 _MARKER = "<!-- configuration -->"
-_NAMES = {int: "integer", float: "number", str: "text", bool: "`true`, `false`", ByteSize: "size"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -70,27 +69,10 @@ def _text(description: str | None) -> str:
     )
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
-    if value is None:
-        return "–"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
 def _type(field: FieldInfo) -> str:
-    return _named(field.annotation)
+    return type_of(field.annotation, "`")
 
 
-def _named(annotation: Any) -> str:
-    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
-    if get_origin(annotation) is Literal:
-        return ", ".join(f"`{argument}`" for argument in arguments)
-    if get_origin(annotation) is list:
-        return f"list of {_named(arguments[0])}"
-    if get_origin(annotation) in (Union, UnionType):
-        return " or ".join(dict.fromkeys(_named(argument) for argument in arguments))
-    if arguments:
-        return _named(arguments[0])
-    return _NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+def _default(field: FieldInfo) -> str:
+    found = default_of(field)
+    return found if found == "required" or found == "–" else f"`{found}`"

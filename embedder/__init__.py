@@ -2,7 +2,7 @@
 
 import embedder
 
-vectors = embedder.train("configs/quickstart.yaml", ["training.passes=5"])
+vectors = embedder.train("my.txt", dimension=200)     # or texts, lists of tokens, columns, …
 vectors = embedder.load("runs/quickstart")      # or a file of another program
 vectors["king"], vectors.neighbors("king"), vectors.analogy("man", "king", "woman")
 embedder.save(vectors, "vectors.bin")
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from embedder.config_sections import VectorKind
     from embedder.vectors.word_vectors import WordVectors
 
-__all__ = ["EmbedderError", "WordVectors", "__version__", "load", "save", "train"]
+__all__ = ["EmbedderError", "WordVectors", "__version__", "evaluate", "load", "save", "train"]
 
 
 def load(path: str | Path, kind: "VectorKind | None" = None) -> "WordVectors":
@@ -66,33 +66,104 @@ def save(vectors: "WordVectors", path: str | Path, file_format: str | None = Non
 
 
 def train(
-    config: str | Path | dict[str, Any], overrides: Sequence[str] = (), overwrite: bool = False
+    source: Any,
+    overrides: Sequence[str] = (),
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: bool = True,
+    **settings: Any,
 ) -> "WordVectors":
-    """Train the network that a YAML file or a nested dictionary describes, and return its vectors.
+    """Train word vectors on text, and return them.
 
     Parameters
     ----------
-    config
-        The file, or its content.
+    source
+        Where the text is: a path, URL or glob, or a list of paths; an iterable of texts, or of
+        lists of tokens (strings or integers), which is read once; a column of pandas, polars, Arrow
+        or Hugging Face datasets, or a table of these with ``text_field``; or a configuration: a
+        YAML file, or a dictionary of its sections.
     overrides
-        Changes to it, such as ``["training.passes=5"]``.
+        Keys of the configuration, such as ``["training.passes=5"]``.
+    output
+        The folder in which to keep the run. By default, the one that a configuration names; without
+        one, nothing stays on disk.
     overwrite
-        Replace a run that is already in the folder that `output` names.
+        Replace a run that is already in the folder.
+    resume
+        Resume an interrupted run in the folder, with the same source.
+    progress
+        Show progress bars, in terminals and notebooks.
+    **settings
+        Keys of the configuration by their last parts: ``dimension``, ``passes``, ``window``,
+        ``min_count``, ``max_words``, ``subsample``, ``threads``, ``seed``, …; ``subwords=True`` and
+        ``phrases=True``; or whole sections, such as ``validation={"fraction": 0.02}``.
 
     Raises
     ------
     EmbedderError
         For anything that a user can fix.
+
+    Examples
+    --------
+    >>> sentences = [["the", "cat", "sat"], ["the", "dog", "sat"]] * 50
+    >>> vectors = train(sentences, dimension=8, progress=False)
+    >>> sorted(vectors.words)
+    ['cat', 'dog', 'sat', 'the']
     """
-    from embedder.config_files import load_config, make_config, with_overrides
-    from embedder.training.train import train as run_training
+    from embedder.training.from_python import place_of, train_source
     from embedder.vectors.from_run import load_vectors
 
-    if isinstance(config, dict):
-        settings = with_overrides(make_config(config, "config"), overrides, "config")
-    else:
-        settings = load_config(Path(config), overrides)
-    return load_vectors(run_training(settings, overwrite=overwrite, quiet=True).folder)
+    with place_of(source, output) as place:
+        folder = Path(place) / "run" if place is not None else output and Path(output)
+        run = train_source(
+            source, overrides, settings, (folder or None, overwrite, resume), progress
+        )
+        vectors = load_vectors(run)
+        if place is not None and vectors.predictor is not None:
+            vectors.predictor.load()  # while the run is there
+        return vectors
+
+
+def evaluate(
+    vectors: "WordVectors",
+    *,
+    analogies: str | Path | Sequence[str | Path] = (),
+    similarity: str | Path | Sequence[str | Path] = (),
+    restrict_vocab: int | None = None,
+) -> dict[str, Any]:
+    """Evaluate word vectors on analogies and on pairs of words with human scores.
+
+    Parameters
+    ----------
+    vectors
+        What to evaluate.
+    analogies
+        Files of questions, in the format of Google, MSR or BATS.
+    similarity
+        Files of lines 'word word score'.
+    restrict_vocab
+        Use only this many of the most frequent words.
+
+    Returns
+    -------
+    dict
+        As `embedder eval --json` writes it: accuracies and correlations, with numbers of questions.
+
+    Raises
+    ------
+    EmbedderError
+        If a file cannot be read.
+    """
+    from embedder.evaluation.suite import evaluate as evaluate_tasks
+    from embedder.evaluation.suite import read_tasks
+
+    files = [
+        [Path(found)] if isinstance(found, str | Path) else [Path(file) for file in found]
+        for found in (analogies, similarity)
+    ]
+    return evaluate_tasks(vectors, read_tasks(*files), restrict_vocab=restrict_vocab).figures()
 
 
 def __getattr__(name: str) -> Any:

@@ -3,14 +3,12 @@
 from embedder.config import Config
 
 _FEW_WORDS = 20_000
-"""Up to here, all words have outputs of their own."""
+"""Up to here, all words have outputs of their own, and the text is short: many passes overfit."""
 _JOINT_ROWS = 30_000
 _OWN_CONTEXTS = 12_000
 _CONTEXT_CLASSES = 4_000
 _CLOSING_STEPS = 2
-_PASSES = 20
-_FEWEST_STEPS = 400
-_WINDOW_PASSES = 5
+_PASSES, _PASSES_OF_FEW_WORDS, _PASSES_OF_WINDOWS = 20, 10, 5
 
 
 def own_contexts(config: Config, vocabulary: int) -> int:
@@ -49,13 +47,11 @@ def closing_steps(config: Config) -> int:
     return wanted
 
 
-def passes(config: Config, rows: int) -> int:
-    """Return the number of passes; `rows` is the number of rows of E."""
-    training = config.training
-    if training.passes != "auto":
-        return training.passes
+def passes(config: Config, vocabulary: int) -> int:
+    """Return the number of passes."""
+    wanted = config.training.passes
+    if wanted != "auto":
+        return wanted
     if config.examples.source == "windows":
-        return _WINDOW_PASSES
-    drawn = joint_rows(config, rows)
-    steps_per_pass = -(-drawn // min(training.batch_size, drawn))
-    return max(_PASSES, -(-_FEWEST_STEPS // steps_per_pass))
+        return _PASSES_OF_WINDOWS
+    return _PASSES_OF_FEW_WORDS if vocabulary <= _FEW_WORDS else _PASSES

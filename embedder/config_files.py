@@ -2,14 +2,17 @@
 
 import difflib
 import re
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ByteSize, ValidationError
+from pydantic.fields import FieldInfo
 
 from embedder.config import Config
 from embedder.errors import ConfigError
@@ -61,7 +64,7 @@ def load_config(path: Path, overrides: typing.Sequence[str] = ()) -> Config:
     """
     tree = read_yaml(path)
     for override in overrides:
-        _apply_override(tree, override)
+        set_key(tree, *parse_override(override))
     return make_config(tree, str(path))
 
 
@@ -69,16 +72,34 @@ def with_overrides(config: Config, overrides: typing.Sequence[str], origin: str)
     """Return a configuration with dotted `key=value` overrides; see `load_config`."""
     tree = config.model_dump()
     for override in overrides:
-        _apply_override(tree, override)
+        set_key(tree, *parse_override(override))
     return make_config(tree, origin)
 
 
-def make_config(tree: dict[str, Any], origin: str) -> Config:
-    """Validate a nested dictionary and return it as a `Config`; `origin` names it in errors."""
+def make_config(tree: dict[str, Any], origin: str, names: dict[str, str] | None = None) -> Config:
+    """Validate a nested dictionary and return it as a `Config`.
+
+    Parameters
+    ----------
+    tree
+        Its sections and keys.
+    origin
+        Names it in errors.
+    names
+        What to call keys in errors.
+
+    Raises
+    ------
+    ConfigError
+        As for `load_config`.
+    """
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {describe_errors(error)}") from None
+        message = describe_errors(error)
+        for key, name in (names or {}).items():
+            message = re.sub(rf"\b{re.escape(key)}\b", name, message)
+        raise ConfigError(f"{origin}: {message}") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -119,13 +140,14 @@ def _parse_mapping(text: str, origin: str) -> dict[str, Any]:
     return tree
 
 
-def _apply_override(tree: dict[str, Any], override: str) -> None:
+def parse_override(override: str) -> tuple[str, Any]:
+    """Return the key and the value of `KEY=VALUE`; the value is YAML."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"'{override}': expected KEY=VALUE, such as training.passes=5.")
     # In YAML, a lone "-" begins a list; here, it means standard input.
     value = text if text == "-" else _parse_mapping(f"value: {text}", f"'{override}'")["value"]
-    set_key(tree, key, value)
+    return key, value
 
 
 def set_key(tree: dict[str, Any], key: str, value: Any) -> None:
@@ -158,8 +180,9 @@ def describe_errors(error: ValidationError, model: type[BaseModel] | None = None
         The validated model, used to suggest keys; `Config` if None.
     """
     sentences = []
+    expected: dict[str, list[str]] = {}
     for entry in error.errors(include_url=False):
-        where = ".".join(str(part) for part in entry["loc"])
+        where = ".".join(map(str, _without_alternatives(entry["loc"], model or Config)))
         if entry["type"] == "extra_forbidden":
             sentences.append(f"{where}: unknown key.{_nearest_key(entry['loc'], model or Config)}")
         elif entry["type"] == "missing":
@@ -169,10 +192,27 @@ def describe_errors(error: ValidationError, model: type[BaseModel] | None = None
         elif entry["type"] == "model_type":
             sentences.append(f"{where}: expected a section with keys, got {entry['input']!r}.")
         else:
-            expected = entry["msg"].removeprefix("Input should be ")
-            expected = re.sub(r"^(greater|less) than", r"a number \1 than", expected)
-            sentences.append(f"{where}: expected {expected}, got {entry['input']!r}.")
+            wanted = entry["msg"].removeprefix("Input should be ")
+            wanted = re.sub(r"^(greater|less) than", r"a number \1 than", wanted)
+            # A value with alternatives, such as a number or `auto`, has an error for each.
+            expected.setdefault(f"{where}: expected %s, got {entry['input']!r}.", []).append(wanted)
+    sentences += [text.replace("%s", " or ".join(each), 1) for text, each in expected.items()]
     return " ".join(dict.fromkeys(sentences))
+
+
+def _without_alternatives(
+    location: tuple[int | str, ...], model: type[BaseModel]
+) -> list[int | str]:
+    """Return the keys on the way to an error, without the names of a value's possible types."""
+    kept: list[int | str] = []
+    section: Any = model
+    for part in location:
+        if section is not None or isinstance(part, int):
+            kept.append(part)
+        field = getattr(section, "model_fields", {}).get(part)
+        kind = field.annotation if field else None
+        section = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    return kept
 
 
 def _nearest_key(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
@@ -189,20 +229,109 @@ def _nearest_key(location: tuple[int | str, ...], model: type[BaseModel]) -> str
         full = ".".join([*map(str, location[:-1]), near[0]])
         return f" Did you mean '{full}'?"
     # A key at the wrong level is as common as a misspelt one.
-    everywhere = {f"{s}.{k}": k for s, k in _all_keys()} if model is Config else {}
+    everywhere = {f"{s}.{k}": k for s, k in all_keys()} if model is Config else {}
     for full, key in sorted(everywhere.items(), key=lambda entry: entry[0].count(".")):
         if key == name:
             return f" Did you mean '{full}'?"
     return f" Valid keys: {', '.join(here)}." if here else ""
 
 
-def _all_keys() -> list[tuple[str, str]]:
+_TYPES = {int: "integer", float: "number", str: "text", bool: "true, false", ByteSize: "size"}
+
+
+class Key(NamedTuple):
+    """A key of the configuration, as it is shown to users."""
+
+    name: str
+    type: str
+    default: str
+    description: str
+
+
+def describe_keys(part: str = "") -> list[Key]:
+    """Return the keys whose dotted names contain a text; the key itself if it is one."""
+    found = list(_fields_below(Config))
+    exact = [entry for entry in found if entry[0] == part]
+    return [
+        Key(name, type_of(field.annotation), default_of(field), _one_line(field.description))
+        for name, field in exact or found
+        if part in name
+    ]
+
+
+def _one_line(description: str | None) -> str:
+    return " ".join((description or "").split())
+
+
+def default_of(field: FieldInfo) -> str:
+    """Return the default of a key, as it is written in YAML; a dash for null."""
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return "–"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def type_of(annotation: Any, quote: str = "") -> str:
+    """Return what values of a type are, with a mark around literal values."""
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"{quote}{argument}{quote}" for argument in arguments)
+    if get_origin(annotation) is list:
+        return f"list of {type_of(arguments[0], quote)}"
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(dict.fromkeys(type_of(argument, quote) for argument in arguments))
+    if arguments:
+        return type_of(arguments[0], quote)
+    if annotation is bool:
+        return f"{quote}true{quote}, {quote}false{quote}"
+    return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def commented(tree: dict[str, Any]) -> str:
+    """Return a nested dictionary as YAML, with the description of each key of a configuration."""
+    descriptions = {key.name: key.description for key in describe_keys()}
+    lines: list[str] = []
+
+    def write(own: dict[str, Any], path: str) -> None:
+        indent = "  " * path.count(".") if path else ""
+        for name, value in own.items():
+            key = f"{path}{name}"
+            if key in descriptions:
+                lines.extend(textwrap.wrap(
+                    descriptions[key], 96, initial_indent=f"{indent}# ",
+                    subsequent_indent=f"{indent}# ", break_on_hyphens=False,
+                ))  # fmt: skip
+            if isinstance(value, dict) and key in ("corpus.phrases", *Config.model_fields):
+                lines.append(f"{indent}{name}:")
+                write(value, f"{key}.")
+            else:
+                text = yaml.safe_dump(
+                    {name: value}, default_flow_style=None, allow_unicode=True, width=1000
+                ).strip()
+                lines.append(indent + (text[1:-1] if text.startswith("{") else text))
+
+    write(tree, "")
+    return "\n".join(lines)
+
+
+def all_keys() -> list[tuple[str, str]]:
+    """Return the section and the name of every key."""
     return list(_keys_below(Config))
 
 
-def _keys_below(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, str]]:
+def _keys_below(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    for name, _ in _fields_below(model):
+        section, _, key = name.rpartition(".")
+        if section:
+            yield section, key
+
+
+def _fields_below(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the dotted name of every key, and its field."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys_below(field.annotation, f"{path}.{name}" if path else name)
-        elif path:
-            yield path, name
+            yield from _fields_below(field.annotation, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", field

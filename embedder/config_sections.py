@@ -89,7 +89,8 @@ class CorpusConfig(Section):
     lowercase: bool = True
     """Convert all words to lower case."""
     text_field: str | None = None
-    """The field that contains the text, for JSON lines."""
+    """The field or column that contains the text, for JSON Lines, JSON, CSV, TSV, Parquet and
+    Arrow."""
     phrases: PhrasesConfig = PhrasesConfig()
     """Pairs of words to join."""
     limit: ByteSize | None = None
@@ -111,9 +112,9 @@ class VocabularyConfig(Section):
     """Ignore words that occur fewer times."""
     max_size: Positive | None = 2_000_000
     """Keep at most this many words, the most frequent ones; null keeps all."""
-    subsample: Annotated[float, Field(ge=0.0)] = 1e-3
+    subsample: Annotated[float, Field(ge=0.0)] | Literal["auto"] = "auto"
     """Threshold t of Mikolov et al. 2013: occurrences of more frequent words are dropped at random;
-    0 keeps all."""
+    0 keeps all. `auto`: 1e-3, 3e-4 from 10 million tokens on, 1e-4 from 60 million on."""
     unknown: Annotated[str, Field(pattern=r"^\S+$")] | None = None
     """A symbol, such as <unk>, that replaces all other words; by default they are dropped."""
 
@@ -161,7 +162,8 @@ class NetworkConfig(Section):
     dimension: Positive = 100
     """D, the length of a word's input vector."""
     hidden: Positive = 100
-    """H, the number of hidden units and the length of hidden, output and sum vectors."""
+    """H, the number of hidden units and the length of hidden, output and sum vectors; by default
+    D."""
     activation: Literal["sigmoid", "tanh", "relu", "identity"] = "sigmoid"
     """Activation function of the hidden layer."""
     direct: bool = False
@@ -174,6 +176,13 @@ class NetworkConfig(Section):
     """The kind of vectors that `eval`, `neighbors` and `export` use by default."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the entries of x and h set to zero in a step (Srivastava et al. 2014)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hidden_follows_dimension(cls, tree: object) -> object:
+        if isinstance(tree, dict) and "dimension" in tree and tree.get("hidden") is None:
+            return {**tree, "hidden": tree["dimension"]}
+        return tree
 
 
 class SubwordsConfig(Section):
@@ -233,8 +242,7 @@ class TrainingConfig(Section):
 
     passes: Positive | Literal["auto"] = "auto"
     """Number of passes. From counts, a pass draws as many rows as are trained jointly; from
-    windows, it reads the text once. `auto`: 20, and more for few words, so that there are enough
-    steps; 5 for windows."""
+    windows, it reads the text once. `auto`: 20, or 10 for up to 20,000 words; 5 for windows."""
     batch_size: Positive = 256
     """B, the number of examples per step."""
     optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
@@ -334,9 +342,9 @@ class EvaluationConfig(Section):
     words: list[str] = []
     """Words whose neighbours are printed; by default a few from the vocabulary."""
     analogies: list[str] = []
-    """Files of analogy questions."""
+    """Files of analogy questions, or `package:NAME/PATH`."""
     similarity: list[str] = []
-    """Files of word pairs with human similarity scores."""
+    """Files of word pairs with human similarity scores, or `package:NAME/PATH`."""
     restrict_vocab: Positive | None = None
     """Use only this many of the most frequent words."""
     ngram: Annotated[int, Field(ge=0, le=9)] = 0

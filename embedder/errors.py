@@ -17,6 +17,12 @@ class VocabularyError(EmbedderError):
     """A vocabulary that is too small or damaged, or lacks a word."""
 
 
+class UnknownWordError(VocabularyError, KeyError):
+    """A word that is not in the vocabulary."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
+
+
 class RunError(EmbedderError):
     """A run folder that is missing, damaged, unfinished or in the way, or a failed write."""
 

@@ -70,14 +70,25 @@ DTYPE = click.option(
 )
 
 
-def config_option(name: str, key: str, description: str, **settings: Any) -> Callable[[_F], _F]:
+def config_option(*names: str, key: str, help: str, **settings: Any) -> Callable[[_F], _F]:
     """Return an option that sets a configuration key; see `given_overrides`."""
 
     def remember(ctx: click.Context, _: click.Parameter, value: Any) -> None:
         if value is not None:
             ctx.meta.setdefault(_OVERRIDES, []).append(f"{key}={json.dumps(value)}")
 
-    return click.option(name, expose_value=False, callback=remember, help=description, **settings)
+    return click.option(*names, expose_value=False, callback=remember, help=help, **settings)
+
+
+def config_switch(name: str, keys: dict[str, Any], help: str) -> Callable[[_F], _F]:
+    """Return a flag that sets configuration keys; see `given_overrides`."""
+
+    def remember(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            found = [f"{key}={json.dumps(value)}" for key, value in keys.items()]
+            ctx.meta.setdefault(_OVERRIDES, []).extend(found)
+
+    return click.option(name, is_flag=True, expose_value=False, callback=remember, help=help)
 
 
 def given_overrides() -> list[str]:

@@ -10,8 +10,8 @@ from embedder.errors import EmbedderError
 from embedder.version import __version__
 
 _TOPICS = {
-    "Train": ("train", "run", "phrases"),
-    "Explore": ("neighbors", "analogy", "report"),
+    "Train": ("train", "init", "config", "run", "phrases"),
+    "Explore": ("neighbors", "analogy", "info", "report"),
     "Measure": ("eval", "compare", "check-gradients"),
     "Convert": ("export", "convert", "index"),
     "Manage": ("cache",),

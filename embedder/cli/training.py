@@ -6,86 +6,138 @@ from typing import Any
 import click
 
 from embedder.cli.measuring import show_evaluation
-from embedder.cli.options import CONFIG, OVERRIDES, config_option, given_overrides, grouped
+from embedder.cli.options import (
+    CONFIG,
+    OVERRIDES,
+    config_option,
+    config_switch,
+    given_overrides,
+    grouped,
+)
 from embedder.cli.program import main
 from embedder.errors import EmbedderError
+from embedder.settings import SWITCHES, split_inputs
 
 _INTERRUPTED = 130
 
 
+_COUNT = click.IntRange(min=1)
+
+
 @main.command()
-@click.argument("config", type=click.Path(path_type=Path), required=False)
-@OVERRIDES
-@click.option("--output", metavar="DIR", help="Run folder, instead of `output` in CONFIG.")
+@click.argument("inputs", metavar="[TEXT... | CONFIG] [KEY=VALUE]...", nargs=-1)
+@click.option("--output", "-o", metavar="DIR", help="Run folder; by default runs/NAME of the text.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run in the folder.")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Resume an interrupted run (instead of CONFIG).",
+    help="Resume an interrupted run (instead of a text).",
+)
+@config_option(
+    "--dimension",
+    "-d",
+    key="network.dimension",
+    help="Length of the vectors; 100 by default.",
+    type=_COUNT,
+    metavar="D",
+)
+@config_option(
+    "--passes",
+    key="training.passes",
+    help="More are better, up to a point; chosen by default.",
+    type=_COUNT,
+    metavar="N",
+)
+@config_option(
+    "--window",
+    key="examples.window",
+    help="Words on each side of a word; 5 by default.",
+    type=_COUNT,
+    metavar="N",
+)
+@config_option(
+    "--min-count",
+    key="vocabulary.min_count",
+    help="Ignore rarer words; 5 by default.",
+    type=_COUNT,
+    metavar="N",
+)
+@config_option(
+    "--max-words",
+    key="vocabulary.max_size",
+    help="Keep the most frequent words only.",
+    type=click.IntRange(min=2),
+    metavar="N",
+)
+@config_switch("--subwords", SWITCHES["subwords"], "Learn n-grams too: vectors for unknown words.")
+@config_switch("--phrases", SWITCHES["phrases"], "Join frequent pairs, such as new_york.")
+@config_option(
+    "--text-field",
+    key="corpus.text_field",
+    help="The field or column with the text.",
+    metavar="NAME",
 )
 @config_option(
     "--threads",
-    "training.threads",
-    "Set training.threads.",
-    type=click.IntRange(min=1),
+    key="training.threads",
+    help="By default, all that the machine offers.",
+    type=_COUNT,
     metavar="N",
 )
 @config_option(
     "--memory-limit",
-    "training.memory_limit",
-    "Set training.memory_limit, e.g. to 2GB.",
+    key="training.memory_limit",
+    help="E.g. 2GB: counting then uses the disk.",
     metavar="SIZE",
 )
 @config_option(
     "--max-minutes",
-    "training.max_minutes",
-    "Set training.max_minutes; training stops in time, with a usable model.",
+    key="training.max_minutes",
+    help="Stop in time, with a usable model.",
     type=click.FloatRange(min=0, min_open=True),
     metavar="M",
 )
 @config_option(
     "--engine",
-    "training.engine",
-    "Set training.engine; ray trains on a cluster.",
+    key="training.engine",
+    help="ray trains on a cluster.",
     type=click.Choice(["local", "ray"]),
 )
 @config_option(
     "--address",
-    "cluster.address",
-    "Set cluster.address; by default Ray starts on this machine.",
+    key="cluster.address",
+    help="Of the cluster; by default Ray starts here.",
     metavar="HOST:PORT",
 )
 @config_option(
-    "--workers",
-    "cluster.workers",
-    "Set cluster.workers.",
-    type=click.IntRange(min=1),
-    metavar="N",
+    "--workers", key="cluster.workers", help="Processes of the cluster.", type=_COUNT, metavar="N"
 )
 @click.option(
     "--dry-run", is_flag=True, help="Read and count, report what training would take, and stop."
 )
-@click.option("--quiet", is_flag=True, help="Show no progress bar and no tables.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress bar and no tables.")
 @grouped("mode", "overwrite", "dry_run", "quiet")
 def train(
-    config: Path | None,
-    overrides: tuple[str, ...],
+    inputs: tuple[str, ...],
     output: str | None,
     resume: Path | None,
     mode: dict[str, bool],
 ) -> None:
-    """Train the network that CONFIG describes.
+    """Train word vectors on TEXT: files, folders, globs, URLs, or - for standard input.
 
-    Any key of the configuration can be overridden as a dotted KEY=VALUE.
+    Instead of a text, CONFIG describes a run in YAML (`embedder init` writes one). Any key of the
+    configuration can be set as a dotted KEY=VALUE; `embedder config` lists them all.
 
     For example:
 
-        embedder train configs/quickstart.yaml
-        embedder train configs/quickstart.yaml training.passes=5 corpus.files=my.txt
-        embedder train --resume runs/quickstart
+        embedder train my.txt
+        embedder train texts/ more/*.txt.gz --dimension 200 --output runs/mine
+        embedder train reviews.csv --text-field body vocabulary.subsample=1e-4
+        embedder train quickstart.yaml training.passes=5
+        embedder train --resume runs/my
     """
-    settings = _settings(config, overrides, output, resume, mode["overwrite"])
+    settings = _settings(inputs, output, resume, mode["overwrite"])
     quiet = mode["quiet"]
 
     from embedder.training.train import rehearse
@@ -112,27 +164,33 @@ def train(
 
 
 def _settings(
-    config: Path | None,
-    overrides: tuple[str, ...],
-    output: str | None,
-    resume: Path | None,
-    overwrite: bool,
+    inputs: tuple[str, ...], output: str | None, resume: Path | None, overwrite: bool
 ) -> Any:
     """Return the configuration of a new or resumed run, with the command line's overrides."""
-    from embedder.config_files import load_config, with_overrides
-    from embedder.runs.run_folder import RunFolder
+    from embedder.config_files import with_overrides
+    from embedder.runs.run_folder import RunFolder, unused_folder
+    from embedder.settings import config_of
+    from embedder.text.sources import name_of
 
-    if (config is None) == (resume is None):
-        raise click.UsageError("give either CONFIG or --resume RUN.")
+    files, overrides = split_inputs(inputs)
+    overrides += given_overrides()
+    if bool(files) == (resume is not None):
+        raise click.UsageError(
+            "give a text or a configuration, such as: embedder train my.txt"
+            if resume is None
+            else "--resume continues a run with its own text; omit the text."
+        )
     if resume is not None:
         if overwrite or output:
             raise click.UsageError(
                 "--resume continues in the run's own folder; omit --output and --overwrite."
             )
-        settings = with_overrides(RunFolder(resume).read_config(), given_overrides(), str(resume))
+        settings = with_overrides(RunFolder(resume).read_config(), overrides, str(resume))
         return settings.model_copy(update={"output": str(resume)})
-    assert config is not None
-    settings = load_config(config, [*overrides, *given_overrides()])
+    settings = config_of(files, overrides)
+    if output is None and "output" not in settings.model_fields_set:
+        name = name_of(files[0])
+        output = str(Path("runs") / name if overwrite else unused_folder(name))
     return settings if output is None else settings.model_copy(update={"output": output})
 
 
@@ -275,7 +333,7 @@ def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | No
     from embedder.config_files import load_config
     from embedder.reporting import tables
     from embedder.text.phrases import learn_phrases
-    from embedder.training.engine import reading_bar
+    from embedder.training.progress import reading_bar
 
     with reading_bar(quiet=False) as bar:
         found = learn_phrases(load_config(config, overrides), bar.update)

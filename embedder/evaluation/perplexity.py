@@ -59,8 +59,8 @@ class Perplexity(NamedTuple):
 def evaluate_perplexity(model: Model, file: str) -> Perplexity:
     """Score a text, read with the settings of the run's own corpus.
 
-    A file without .jsonl in its name is plain text. Unknown words are predicted as
-    `vocabulary.unknown` if the run has such a symbol; otherwise they are left out, as in training.
+    Unknown words are predicted as `vocabulary.unknown` if the run has such a symbol; otherwise they
+    are left out, as in training.
 
     Parameters
     ----------
@@ -81,10 +81,7 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
     batch = min(config.training.batch_size, len(vocabulary))
     ngram = mixture = None
     with kernel_threads(threads), tempfile.TemporaryDirectory() as folder:
-        update: dict[str, object] = {"files": [file]}
-        if Path(file).is_file() and ".jsonl" not in Path(file).suffixes:
-            update["text_field"] = None
-        blocks = read_text(config.corpus.model_copy(update=update))
+        blocks = read_text(config.corpus.model_copy(update={"files": [file]}))
         join, symbol = model.phrases.join_file, config.vocabulary.unknown
         corpus, unknown = encode_text(blocks, vocabulary, symbol, Path(folder), join=join)
         seed, parameters = config.training.seed, model.parameters

@@ -19,6 +19,7 @@ from embedder.evaluation.similarity import (
     pair_cosines,
     read_similarities,
 )
+from embedder.text.sources import package_resource
 from embedder.vectors.word_vectors import WordVectors
 
 
@@ -113,8 +114,14 @@ def configured_tasks(evaluation: EvaluationConfig) -> Tasks:
     ------
     EvaluationError
         If a file is missing or not in its format.
+    CorpusError
+        If the package of a `package:` file is not installed.
     """
-    return read_tasks(map(Path, evaluation.analogies), map(Path, evaluation.similarity))
+    return read_tasks(map(_path, evaluation.analogies), map(_path, evaluation.similarity))
+
+
+def _path(name: str) -> Path:
+    return package_resource(name) if name.startswith("package:") else Path(name)
 
 
 def evaluate(

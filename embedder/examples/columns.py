@@ -130,6 +130,11 @@ def choose_columns(
     return columns, np.concatenate([lone, own + central, near_words, near_words])
 
 
+def compared_words(grouped: int, classes: int) -> int:
+    """Return how many words are compared with all classes, to group so many words."""
+    return grouped + (_ROUNDS - 1) * min(grouped, _VECTORS_PER_CLASS * classes)
+
+
 def _cluster(vectors: Array, weights: Array, classes: int, threads: int) -> tuple[Array, Array]:
     """Return the class of each unit vector, (n,) int64, and each class's most central member."""
     from embedder.kernels.clusters import nearest_centroids

@@ -25,7 +25,7 @@ from embedder.network.parameters import Factors
 if TYPE_CHECKING:
     from embedder.kernels.counts import RowBuffers
 
-FREQUENT = 30_000
+FREQUENT = 60_000
 """How many words, the most frequent ones, are factorised."""
 _EXTRA_COLUMNS = 20
 _POWER_ITERATIONS = 2

@@ -11,6 +11,7 @@ from embedder.evaluation.bootstrap import Difference
 from embedder.evaluation.perplexity import Perplexity
 from embedder.evaluation.similarity import SimilarityResult
 from embedder.evaluation.suite import Results
+from embedder.runs.checkpoint import Model
 from embedder.text.phrases import Phrases
 from embedder.vectors.word_vectors import WordVectors
 
@@ -28,6 +29,50 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str = " 
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append((indent + "  ".join(cells)).rstrip())
     return "\n".join(lines)
+
+
+def description_of_vectors(vectors: WordVectors) -> list[tuple[str, str]]:
+    """Return names and values that describe vectors."""
+    words, length = vectors.matrix.shape
+    counts = vectors.vocabulary.counts
+    rows = [
+        ("words", f"{words:,}, such as {', '.join(vectors.words[:_WORDS_SHOWN])}"),
+        ("dimensions", f"{length:,}"),
+        ("counts", f"{counts.min():,} to {counts.max():,}"),
+        ("lengths", f"{vectors.lengths.min():.3g} to {vectors.lengths.max():.3g}"),
+    ]
+    if vectors.subwords is not None:
+        rows.append(("unknown words", "have vectors, composed of their parts"))
+    return rows
+
+
+def description_of_run(model: Model) -> list[tuple[str, str]]:
+    """Return names and values that describe a run, beside its vectors."""
+    config, metadata = model.config, model.metadata
+    network, training = config.network, config.training
+    rows = [
+        ("vectors", f"{network.vectors}; --vectors shows others"),
+        ("text", f"{', '.join(config.corpus.files)}; {metadata.get('tokens', 0):,} tokens"),
+        (
+            "network",
+            f"{network.input} → {network.activation} of {network.hidden} → {config.loss.name} over "
+            f"{len(model.parameters.W2):,} outputs",
+        ),
+        (
+            "trained",
+            f"{metadata['passes']:g} passes from {config.examples.source}, seed {training.seed}",
+        ),
+    ]
+    seconds = metadata.get("seconds")
+    if seconds:
+        stages = ", ".join(f"{stage} {own:.1f}" for stage, own in seconds.items())
+        rows.append(("seconds", f"{sum(seconds.values()):.1f} ({stages})"))
+    else:
+        rows.append(("state", "not finished; this is its newest checkpoint"))
+    for name in ("validation_loss", "test_loss"):
+        if name in metadata:
+            rows.append((name.replace("_", " "), f"{metadata[name]:.4f} nats per word"))
+    return rows
 
 
 def result_tables(results: Results, tops: Sequence[int] = (1,)) -> str:

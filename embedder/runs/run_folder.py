@@ -188,6 +188,16 @@ class RunFolder:
         return Phrases.load(self.phrases) if self.phrases.exists() else Phrases()
 
 
+def unused_folder(name: str) -> Path:
+    """Return runs/NAME, or runs/NAME-2, … if it is in use."""
+    number = 1
+    while True:
+        path = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        if not path.exists():
+            return path
+        number += 1
+
+
 def is_left_over(entry: Path) -> bool:
     """Return whether a killed process left this: a folder of temporary files, or a partial file."""
     return entry.name.startswith(WORK_PREFIX) or is_temporary(entry)

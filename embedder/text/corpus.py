@@ -7,12 +7,10 @@ no file is ever held in memory as a whole, even if it is a single endless line.
 
 import codecs
 import functools
-import json
 import queue
 import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -20,6 +18,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError
+from embedder.text import records
 from embedder.text.sources import (
     BLOCK_BYTES,
     Shard,
@@ -30,7 +29,6 @@ from embedder.text.sources import (
 )
 
 MAX_WORD_BYTES = 1 << 26
-_WHITESPACE = b" \t\n\r\v\f"
 
 
 def read_text(
@@ -54,12 +52,12 @@ def read_text(
     Raises
     ------
     CorpusError
-        For a file that cannot be read, is damaged, binary or not UTF-8, or a JSON line without
+        For a file that cannot be read, is damaged, binary or not UTF-8, or a record without
         the field; the message states the file and the line or byte.
     """
     chosen = [Shard(source) for source in find_sources(config.files)] if shards is None else shards
     read = 0
-    for source, offset, block in _in_background(_read_blocks(chosen, config.text_field)):
+    for source, offset, block in _in_background(_read_blocks(chosen, config)):
         read += len(block)
         if config.limit is not None and read > config.limit:
             raise CorpusError(
@@ -69,6 +67,32 @@ def read_text(
         if progress:
             progress(len(block))
         yield _normalise(block, config, source, offset)
+
+
+def normalised(
+    texts: Iterable[str],
+    config: CorpusConfig,
+    name: str,
+    progress: Callable[[int], object] | None = None,
+) -> Iterator[bytes]:
+    """Yield texts in memory as `read_text` yields those of files; each ends a sentence.
+
+    Parameters
+    ----------
+    texts
+        The texts.
+    config
+        The tokenizer and lower-casing.
+    name
+        What to call them in errors.
+    progress
+        Called with the number of bytes in each block.
+    """
+    source = Source(name, None)
+    for block in _blocks_of_texts(texts):
+        if progress:
+            progress(len(block))
+        yield _normalise(block, config, source, 0)
 
 
 def _normalise(block: bytes, config: CorpusConfig, source: Source, offset: int) -> bytes:
@@ -112,21 +136,19 @@ def _word_characters() -> Array:
 _Block = tuple[Source, int, bytes]
 
 
-def _read_blocks(shards: Iterable[Shard], text_field: str | None) -> Iterator[_Block]:
+def _read_blocks(shards: Iterable[Shard], config: CorpusConfig) -> Iterator[_Block]:
     """Yield (source, byte offset, block); each block ends between two words."""
     for shard in shards:
         source = shard.source
-        if text_field is None and ".jsonl" in Path(source.name).suffixes:
-            raise CorpusError(
-                f"{source.name}: a JSON Lines file; set corpus.text_field to the field that "
-                "contains the text."
-            )
         with as_corpus_errors(source), open_shard(shard) as (stream, start):
             before = _identity(source)
-            if text_field is None:
+            kind = records.kind_of(source, records.peek(stream))
+            if kind is None:
                 yield from _cut_between_words(source, stream, start)
             else:
-                yield from _texts_of_json_lines(source, stream, text_field)
+                texts = records.texts(source, kind, stream, config.text_field, config.errors)
+                for block in _blocks_of_texts(texts):
+                    yield source, 0, block
             if _identity(source) != before:
                 raise CorpusError(f"{source.name}: changed while it was being read; start again.")
 
@@ -179,34 +201,17 @@ def _refuse_binary(source: Source, data: bytes, offset: int) -> None:
         )
 
 
-def _texts_of_json_lines(source: Source, stream: IO[bytes], field: str) -> Iterator[_Block]:
-    texts: list[str] = []
+def _blocks_of_texts(texts: Iterable[str]) -> Iterator[bytes]:
+    """Yield texts as UTF-8, a line each, in blocks."""
+    waiting: list[str] = []
     size = 0
-    number = 0
-    while line := stream.readline(MAX_WORD_BYTES):
-        number += 1
-        if not line.strip(_WHITESPACE):
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{source.name}, line {number}: not JSON ({error}).") from None
-        text = record.get(field) if isinstance(record, dict) else None
-        if not isinstance(text, str):
-            raise CorpusError(
-                f"{source.name}, line {number}: no text in the field '{field}', which is set by "
-                f"corpus.text_field{_fields_of(record)}."
-            )
-        texts.append(text)
+    for text in texts:
+        waiting.append(text)
         size += len(text)
         if size >= BLOCK_BYTES:
-            yield source, 0, _join(texts)
-            texts, size = [], 0
-    yield source, 0, _join(texts)
-
-
-def _fields_of(record: object) -> str:
-    return f"; this line has: {', '.join(map(str, record))}" if isinstance(record, dict) else ""
+            yield _join(waiting)
+            waiting, size = [], 0
+    yield _join(waiting)
 
 
 def _join(texts: list[str]) -> bytes:

@@ -7,8 +7,10 @@ import bz2
 import glob
 import gzip
 import importlib.util
+import io
 import itertools
 import lzma
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -17,9 +19,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from embedder.errors import CorpusError
+from embedder.resources import PACKAGE, resource
 
 BLOCK_BYTES = 1 << 20
 _STANDARD_INPUT = "-"
+_WHOLE = {".json", ".csv", ".tsv", ".parquet", ".arrow", ".feather"}
 
 
 class Source(NamedTuple):
@@ -53,11 +57,16 @@ def find_sources(patterns: Iterable[str]) -> list[Source]:
         if pattern == _STANDARD_INPUT:
             sources.append(Source("standard input", None))
             continue
+        if pattern.startswith("python:"):
+            raise CorpusError(
+                "The text of this run came from Python objects; go on from Python, with the same "
+                "objects: embedder.train(objects, output=RUN, resume=True)."
+            )
         if "://" in pattern:
             sources.extend(_remote_sources(pattern))
             continue
         if pattern.startswith("package:"):
-            paths = [_package_resource(pattern)]
+            paths = [package_resource(pattern)]
         elif Path(pattern).exists():
             paths = _files_below(Path(pattern))
         elif glob.has_magic(pattern):
@@ -73,6 +82,16 @@ def find_sources(patterns: Iterable[str]) -> list[Source]:
             "corpus.files: '-' occurs more than once, but standard input can be read only once."
         )
     return sources
+
+
+def name_of(pattern: str) -> str:
+    """Return a name for what is made of a text: that of its file or folder, without suffixes."""
+    if pattern == _STANDARD_INPUT:
+        return "stdin"
+    path = pattern.split("://")[-1].removeprefix("package:")
+    parts = [part for part in Path(path).parts if not glob.has_magic(part)]
+    stem = (parts[-1] if parts else "").split(".")[0] if parts else ""
+    return re.sub(r"[^\w-]+", "-", stem).strip("-") or "text"
 
 
 def is_standard_input(source: Source) -> bool:
@@ -112,7 +131,8 @@ def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
     patterns
         As for `find_sources`.
     size
-        Approximate shard size in bytes. A compressed file is one shard.
+        Approximate shard size in bytes. A compressed file is one shard, and so is a table, which
+        cannot be read from the middle.
 
     Raises
     ------
@@ -125,7 +145,7 @@ def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
             raise CorpusError(
                 "corpus.files: '-' can be read by one process only; write the text to a file."
             )
-        if _opener(source) is not None:
+        if _opener(source) is not None or Path(source.name).suffix.lower() in _WHOLE:
             shards.append(Shard(source))
             continue
         with as_corpus_errors(source), open_source(source) as stream:
@@ -135,8 +155,17 @@ def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
     return shards
 
 
-def _package_resource(pattern: str) -> Path:
+def package_resource(pattern: str) -> Path:
+    """Return the file that `package:NAME/PATH` names, without importing the package.
+
+    Raises
+    ------
+    CorpusError
+        If the package is not installed or has no such file.
+    """
     package, _, inner = pattern.removeprefix("package:").partition("/")
+    if package == PACKAGE.name and (own := resource(inner)) is not None:
+        return own
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None:
         raise CorpusError(
@@ -172,19 +201,13 @@ def open_source(source: Source) -> IO[bytes]:
     opener = _opener(source)
     if opener is None and source.path is not None:
         return source.path.open("rb")
-    stream: IO[bytes] = file if opener is None else opener(file)
+    stream: IO[bytes] = io.BufferedReader(file) if opener is None else opener(file)
     return stream
 
 
 def _opener(source: Source) -> Callable[[Any], Any] | None:
     """Return the decompressor for a source's file name extension; None for plain text."""
-    openers: dict[str, Callable[[Any], Any]] = {
-        ".gz": gzip.open,
-        ".bz2": bz2.open,
-        ".xz": lzma.open,
-        ".zst": _open_zstandard,
-    }
-    return openers.get(Path(source.name).suffix.lower())
+    return COMPRESSED.get(Path(source.name).suffix.lower())
 
 
 @contextmanager
@@ -224,6 +247,9 @@ class _LimitedStream:
     def readline(self, count: int) -> bytes:
         return self._take(self._stream.readline(min(count, self._left)))
 
+    def peek(self, count: int) -> bytes:
+        return cast(Any, self._stream).peek(count)[: self._left]  # type: ignore[no-any-return]
+
     def _take(self, data: bytes) -> bytes:
         self._left -= len(data)
         return data
@@ -235,6 +261,15 @@ def _open_zstandard(path: Any) -> Any:
     else:
         from backports import zstd
     return zstd.open(path)
+
+
+COMPRESSED: dict[str, Callable[[Any], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": _open_zstandard,
+}
+"""The decompressor for each file name extension."""
 
 
 @contextmanager

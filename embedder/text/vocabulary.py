@@ -7,15 +7,17 @@ import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from embedder.arrays import Array
 from embedder.config_sections import VocabularyConfig
-from embedder.errors import RunError, VocabularyError
+from embedder.errors import RunError, UnknownWordError, VocabularyError
 from embedder.storage import read_utf8, write_atomically
 
+_THRESHOLDS = (10_000_000, 1e-3), (60_000_000, 3e-4), (float("inf"), 1e-4)
+"""Below so many occurrences of words, this threshold is best, on books."""
 MIN_VOCABULARY = 2
 _HEADER = "word\tcount\n"
 _MAX_DIGITS = 18
@@ -51,12 +53,12 @@ class Vocabulary:
 
         Raises
         ------
-        VocabularyError
+        UnknownWordError
             For an unknown word; the message suggests similar spellings.
         """
         found = self.ids.get(word)
         if found is None:
-            raise VocabularyError(f"'{word}' is not in the vocabulary{self._suggestion(word)}.")
+            raise UnknownWordError(f"'{word}' is not in the vocabulary{self._suggestion(word)}.")
         return found
 
     def _suggestion(self, word: str) -> str:
@@ -65,13 +67,16 @@ class Vocabulary:
         near = difflib.get_close_matches(word.lower(), self.words, n=3, cutoff=0.7)
         return f"; similar spellings: {', '.join(near)}" if near else f" of {len(self):,} words"
 
-    def keep_probabilities(self, threshold: float) -> Array:
+    def keep_probabilities(self, threshold: float | Literal["auto"]) -> Array:
         """Return the probability of keeping an occurrence of each word, (V,) float64.
 
         The rule of Mikolov et al. 2013 (section 2.3) in the form of word2vec.c: min(1,
         (√(f/t) + 1) · t/f), where f is the word's share of the corpus and t the threshold. A
-        threshold of 0 keeps everything.
+        threshold of 0 keeps everything; `auto` depends on the number of occurrences.
         """
+        if threshold == "auto":
+            tokens = self.counts.sum()
+            threshold = next(t for most, t in _THRESHOLDS if tokens < most)
         if threshold == 0.0:
             return np.ones(len(self))
         relative = self.counts / (self.counts.sum() * threshold)

@@ -4,12 +4,8 @@ The loop in `embedder.training.trainer` is the same for both. An engine reads an
 and distributes the rows of the output layer; the loop updates the rows that this process owns.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-
-from tqdm import tqdm
 
 from embedder.arrays import Array
 from embedder.examples.prepare import Examples
@@ -67,13 +63,3 @@ class Engine(Protocol):
 
     def statistics(self) -> dict[str, Any]:
         """Return this engine's entries for the model's metadata, if any."""
-
-
-@contextmanager
-def reading_bar(quiet: bool) -> "Iterator[tqdm[Any]]":
-    """Show a progress bar of the bytes read."""
-    bar: tqdm[Any] = tqdm(
-        desc="reading", unit="B", unit_scale=True, disable=quiet or None, leave=False
-    )
-    with bar:
-        yield bar

@@ -1,28 +1,17 @@
-"""Estimates of the memory and time that a run will need, before it starts."""
+"""Estimates of the memory that a run will need, before it starts."""
 
-import statistics
-import time
 from typing import NamedTuple
 
-import numpy as np
 import psutil
 
-from embedder.arrays import offsets_from_lengths
 from embedder.config import Config
 from embedder.config_automatic import context_classes, joint_rows, own_contexts, passes
 from embedder.errors import RunError
-from embedder.examples.batches import target_rows
-from embedder.examples.cells import BYTES_PER_CELL, CELLS_PER_SLAB, Cooccurrences
+from embedder.examples.cells import BYTES_PER_CELL, CELLS_PER_SLAB
 from embedder.examples.columns import count_near
-from embedder.examples.prepare import Examples
 from embedder.examples.spectral import start_bytes
-from embedder.examples.windows import vectors_per_input, window_width
-from embedder.network.composition import Composition, OwnRows, SharedRows
-from embedder.network.losses import make_loss
-from embedder.network.losses.classes import with_class_rows
-from embedder.network.network import Network
-from embedder.network.optimizer import Optimizer
-from embedder.network.parameters import Start, initial_parameters
+from embedder.examples.windows import vectors_per_input
+from embedder.network.composition import Composition
 
 _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
@@ -179,101 +168,6 @@ def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
             f"Counting needs {_size(needs.counting)} of memory, but {available}; set "
             "training.memory_limit to count through the disk."
         )
-
-
-def time_step(
-    config: Config,
-    contexts: int,
-    cells_per_row: float,
-    B: int,
-    threads: int,
-    composition: Composition,
-) -> float:
-    """Return an estimate of the seconds per training step.
-
-    Times a few steps of a network with the run's sizes but fewer contexts, synthetic parameters and
-    synthetic targets, and extrapolates: the cost of the softmax is proportional to the number of
-    contexts, that of the class softmax to its square root, and that of sampled losses independent
-    of it.
-
-    Parameters
-    ----------
-    config
-        The run.
-    contexts
-        C.
-    cells_per_row
-        The mean number of targets per example.
-    B
-        Examples per step.
-    threads
-        How many threads share the work.
-    composition
-        Which rows of E make up each word's vector.
-    """
-    rng = np.random.default_rng(0)
-    timed = min(contexts, max(_TIMED_CONTEXTS, B))
-    cells = max(1, round(cells_per_row * timed / contexts))
-    columns = np.sort(rng.integers(0, timed, (B, cells), np.int32)).reshape(-1)
-    counts = Cooccurrences(np.arange(B + 1) * cells, columns, np.ones(B * cells, np.float32))
-    rows = np.arange(B)
-    targets = target_rows(counts, counts.row_totals(), rows, np.ones(B))
-    K = window_width(config.examples, config.network)
-    inputs = rows[:, None] if K == 1 else rng.integers(0, timed, (B, K), np.int32)
-    vectors = vectors_per_input(config.examples, config.network)
-    ones, words = np.ones(timed), np.arange(timed)
-    like = _scaled_down(composition, timed, rng)
-    start = Start(ones, words, OwnRows(timed), vectors_per_input=vectors)
-    parameters = initial_parameters(config.network, start, rng)
-    parameters = with_class_rows(config.loss, ones, parameters)
-    loss = make_loss(config.loss, ones, parameters, B, threads, 0)
-    network = Network(config.network, parameters, B, threads, loss, composition=like)
-    optimizer = Optimizer(parameters, config.training, config.examples.source)
-    seconds = []
-    for number in range(1 + _TIMED_STEPS):  # the first compiles, and touches new memory
-        started = time.perf_counter()
-        network.step(inputs, targets, optimizer, number, 1e-3)
-        seconds.append(time.perf_counter() - started)
-    power = {"softmax": 1.0, "class-softmax": 0.5}.get(config.loss.name, 0.0)
-    return float(statistics.median(seconds[1:]) * (contexts / timed) ** power)
-
-
-def _scaled_down(composition: Composition, words: int, rng: np.random.Generator) -> Composition:
-    """Return a composition of fewer words, with as many rows each, and one row of E per word."""
-    if not isinstance(composition, SharedRows):
-        return OwnRows(words)
-    sizes = np.diff(composition.starts)[np.arange(words) % composition.words]
-    starts = offsets_from_lengths(sizes)
-    rows = rng.integers(0, words, starts[-1], np.int32)
-    rows[starts[:-1]] = np.arange(words)
-    return SharedRows(starts, rows, rows[:0], [], np.ones(words, np.int64))
-
-
-def describe_time(
-    config: Config,
-    examples: Examples,
-    contexts: int,
-    threads: int,
-    to_go: float,
-    composition: Composition,
-) -> str:
-    """Return one line for users on how long what is to go will take.
-
-    `to_go` is in passes.
-    """
-    stream = examples.stream
-    step = time_step(config, contexts, examples.targets, stream.batch_size, threads, composition)
-    per_pass = step * stream.steps_per_pass
-    limit = config.training.max_minutes
-    ends = f", at most {limit:g} min in total" if limit is not None else ""
-    return (
-        f"time: about {_duration(per_pass)} per pass ({stream.steps_per_pass:,} steps), "
-        f"{_duration(per_pass * to_go)} of training to go{ends}"
-    )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def _size(count: int) -> str:

@@ -1,5 +1,6 @@
 """The engine that trains in this process."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from embedder.network.parameters import Parameters
 from embedder.text.corpus import read_text
 from embedder.text.phrases import PhraseJoiner, Phrases
 from embedder.text.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
-from embedder.training.engine import WorkerLost, reading_bar
+from embedder.training.engine import WorkerLost
+from embedder.training.progress import reading_bar
 
 
 class LocalEngine:
@@ -25,15 +27,20 @@ class LocalEngine:
         The run.
     cache
         The cache to look up and store the encoded corpus and the counts.
+    text
+        The text, if it is not in files: blocks as `embedder.text.corpus.read_text` yields them.
     """
 
     processes = 1
 
-    def __init__(self, config: Config, cache: Cache | None = None) -> None:
+    def __init__(
+        self, config: Config, cache: Cache | None = None, text: Iterable[bytes] | None = None
+    ) -> None:
         from embedder.kernels.threads import available_threads
 
         self._config = config
         self._cache = cache
+        self._text = text
         self.threads = config.training.threads or available_threads()
         self.phrases = Phrases()
 
@@ -46,7 +53,9 @@ class LocalEngine:
 
             def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus, Phrases]:
                 join = PhraseJoiner(config.corpus, config.training.memory_limit)
-                blocks = read_text(config.corpus, bar.update)
+                blocks = self._text
+                if blocks is None:
+                    blocks = read_text(config.corpus, bar.update)
                 return *encode_corpus(blocks, config.vocabulary, folder, join), join.phrases
 
             if self._cache is not None:

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +21,11 @@ from embedder.runs.run_folder import WORK_PREFIX, RunFolder
 from embedder.storage import describe_write_error
 from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts, load_word_parts
+from embedder.training.duration import describe_time, estimate_durations
 from embedder.training.engine import Engine, WorkerLost
 from embedder.training.forecast import (
     count_contexts,
     describe_sizes,
-    describe_time,
     estimate_needs,
     refuse_too_large,
 )
@@ -36,7 +36,9 @@ from embedder.training.trainer import Trainer, timed
 
 
 @contextmanager
-def open_engine(config: Config, cache: Cache | None = None) -> Iterator[Engine]:
+def open_engine(
+    config: Config, cache: Cache | None = None, text: Iterable[bytes] | None = None
+) -> Iterator[Engine]:
     """Open the engine that the configuration selects.
 
     Parameters
@@ -45,10 +47,19 @@ def open_engine(config: Config, cache: Cache | None = None) -> Iterator[Engine]:
         The run.
     cache
         As for `LocalEngine`; a cluster does not use it.
+    text
+        As for `LocalEngine`.
+
+    Raises
+    ------
+    RunError
+        For a text that is not in files, if the engine is a cluster.
     """
     if config.training.engine == "local":
-        yield LocalEngine(config, cache)
+        yield LocalEngine(config, cache, text)
         return
+    if text is not None:
+        raise RunError("A cluster reads text from files; expected paths instead of objects.")
     from embedder.training.distributed.ray_engine import RayEngine
 
     engine = RayEngine(config)
@@ -123,6 +134,7 @@ def train(
     quiet: bool = False,
     cache: Cache | None = None,
     listeners: Sequence[Listener] = (),
+    text: Iterable[bytes] | None = None,
 ) -> Result:
     """Train as configured and write the run folder `config.output`.
 
@@ -133,12 +145,11 @@ def train(
     overwrite
         Replace an existing run.
     resume
-        Resume from the checkpoint in the folder; results are bit-identical to those of a run that
-        was never stopped.
+        Resume from the checkpoint in the folder, with the bits of a run that was never stopped.
     quiet
         Show no progress bars.
-    cache
-        The cache of encoded corpora and counts, shared with other runs.
+    cache, text
+        As for `LocalEngine`.
     listeners
         Called with each line of metrics; an exception raised by one ends the training.
 
@@ -156,21 +167,21 @@ def train(
     with _as_run_errors(folder):
         saved = _open(folder, overwrite, resume)
         with (
-            open_engine(config, cache) as engine,
+            open_engine(config, cache, text) as engine,
             kernel_threads(engine.threads),
             tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work,
         ):
             parts = folder.read_word_parts() if resume else load_word_parts(config.subwords)
             with timed(seconds, "reading"):
-                text = _read(config, engine, parts, Path(work), quiet)
+                read = _read(config, engine, parts, Path(work), quiet)
             if resume:
-                _check_same_corpus(folder, text.vocabulary)
+                _check_same_corpus(folder, read.vocabulary)
             else:
-                folder.begin(config, text.vocabulary, parts, engine.phrases)
-            training = _Training(config, folder, engine, text, seconds)
+                folder.begin(config, read.vocabulary, parts, engine.phrases)
+            training = _Training(config, folder, engine, read, seconds)
             trainer, parameters = training.run(saved, quiet, listeners)
-            metadata = trainer.metadata() | engine.statistics()
-        metadata |= {"seconds": seconds, "tokens": text.tokens}
+            own = {"seconds": seconds, "tokens": read.tokens}
+            metadata = trainer.metadata() | engine.statistics() | own
         save_model_with_fallback(folder.model, parameters, metadata, trainer.columns)
         folder.remove_checkpoints()
         folder.best.unlink(missing_ok=True)
@@ -246,6 +257,9 @@ def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: b
     if not quiet:
         tqdm.write(describe_sizes(config, len(vocabulary)), file=sys.stderr)
         tqdm.write(needs.describe(), file=sys.stderr)
+        if config.examples.source == "cooccurrence" and config.training.engine == "local":
+            durations = estimate_durations(config, vocabulary, composition, engine.threads)
+            tqdm.write(durations.describe(), file=sys.stderr)
     return _Text(vocabulary, tokens, composition)
 
 

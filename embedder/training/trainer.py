@@ -27,9 +27,10 @@ from embedder.runs.checkpoint import (
 )
 from embedder.runs.run_folder import RunFolder
 from embedder.text.vocabulary import Vocabulary
+from embedder.training.duration import describe_time
 from embedder.training.engine import Engine
-from embedder.training.forecast import describe_time
 from embedder.training.metrics import Metrics
+from embedder.training.progress import progress_bar
 from embedder.training.row_fit import RowFit, cost_in_passes
 from embedder.training.signals import deferred_signals
 from embedder.training.tracking import Listener
@@ -231,12 +232,12 @@ class Trainer:
         if not quiet:
             tqdm.write(self._describe_time(), file=sys.stderr)
         metrics = Metrics(folder.metrics, stream.words, self.number, self.passes, listeners)
-        bar = tqdm(
+        bar = progress_bar(
+            quiet,
             total=self._all_passes * stream.words,
             initial=round(self.passes * stream.words),
             unit=" words",
             unit_scale=True,
-            disable=quiet or None,
         )
         self._started = self._saved_at = time.perf_counter()
         with deferred_signals() as signals, bar:
@@ -304,9 +305,7 @@ class Trainer:
         if not ranges:
             return
         words = ranges[-1][1]
-        bar = tqdm(
-            total=words, initial=ranges[0][0], desc="rows", unit=" words", disable=quiet or None
-        )
+        bar = progress_bar(quiet, total=words, initial=ranges[0][0], desc="rows", unit=" words")
         with deferred_signals() as signals, bar:
             for first, last in ranges:
                 fit.fit(first, last)

@@ -12,6 +12,7 @@ from embedder.network.activation import SLOPES, activate
 from embedder.network.composition import SharedRows
 from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import Model, load_model
+from embedder.vectors.prediction import Predictor
 from embedder.vectors.subwords import Subwords
 from embedder.vectors.word_vectors import WordVectors
 
@@ -137,7 +138,7 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
     composed = parameters._replace(E=model.composition.vectors(parameters.E))
     matrix = word_vectors(composed, network.activation, kind, model.columns)
-    return WordVectors(model.vocabulary, matrix, (), _subwords(model, kind))
+    return WordVectors(model.vocabulary, matrix, (), _subwords(model, kind), Predictor(run))
 
 
 def _subwords(model: Model, kind: VectorKind) -> Subwords | None:

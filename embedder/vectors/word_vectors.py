@@ -1,17 +1,33 @@
-"""Trained word vectors: lookup, neighbours, analogies and export."""
+"""Trained word vectors: lookup, neighbours, analogies and export.
 
+What gensim's KeyedVectors has under the same name returns the same here; `keyed_vectors` returns a
+view with all of gensim's names.
+"""
+
+import html
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from embedder.arrays import Array, row_lengths, unit_rows
+from embedder.errors import RunError, VocabularyError
 from embedder.text.vocabulary import Vocabulary
-from embedder.vectors.search import nearest
+from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.subwords import Subwords
+
+if TYPE_CHECKING:
+    from embedder.vectors.keyed_vectors import KeyedVectors
+    from embedder.vectors.prediction import Predictor
+
+Query = str | Array
+"""A word, or a vector (D,)."""
+_ROWS_SHOWN = 10
+_NUMBERS_SHOWN = 4
+_COSMUL_EPSILON = 1e-6
 
 
 class ComposedWarning(UserWarning):
@@ -38,6 +54,8 @@ class WordVectors:
         Problems that were fixed while reading the vectors from a file.
     subwords
         The rows that the vectors are composed of; unknown words then have vectors too.
+    predictor
+        The network of the run that the vectors are from.
 
     Examples
     --------
@@ -53,6 +71,10 @@ class WordVectors:
     0.999
     >>> [near.word for near in vectors.neighbors("king", 2)]
     ['queen', 'apple']
+    >>> vectors[["king", "queen"]].shape
+    (2, 2)
+    >>> vectors.doesnt_match(["king", "queen", "apple"])
+    'apple'
     """
 
     def __init__(
@@ -61,21 +83,49 @@ class WordVectors:
         matrix: Array,
         repairs: tuple[str, ...] = (),
         subwords: Subwords | None = None,
+        predictor: "Predictor | None" = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.matrix = matrix.view()
         self.matrix.flags.writeable = False
         self.repairs = repairs
         self.subwords = subwords
+        self.predictor = predictor
 
     def __len__(self) -> int:
         return len(self.vocabulary)
 
-    def __contains__(self, word: object) -> bool:
-        return word in self.vocabulary.ids
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.vocabulary.words)
 
-    def __getitem__(self, word: str) -> Array:
-        """Return a word's vector, (D,) float32, read-only.
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and word in self.vocabulary.ids
+
+    def __repr__(self) -> str:
+        first = ", ".join(self.words[:3])
+        rows, length = self.matrix.shape
+        return f"<WordVectors: {rows:,} words × {length} dimensions; {first}, …>"
+
+    def _repr_html_(self) -> str:
+        """Return the first words as a table, for notebooks."""
+        rows = "".join(
+            f"<tr><td>{html.escape(word)}</td><td>{count:,}</td><td>{_shown(row)}</td></tr>"
+            for word, count, row in zip(
+                self.words[:_ROWS_SHOWN], self.vocabulary.counts, self.matrix, strict=False
+            )
+        )
+        return (
+            f"<p>{html.escape(repr(self))}</p><table><tr><th>word</th><th>count</th>"
+            f"<th>vector</th></tr>{rows}</table>"
+        )
+
+    @property
+    def words(self) -> list[str]:
+        """The words, most frequent first."""
+        return self.vocabulary.words
+
+    def __getitem__(self, word: str | Sequence[str]) -> Array:
+        """Return a word's vector, (D,) float32, read-only; or those of several words, (n, D).
 
         If vectors are composed of n-grams or other parts, a word outside the vocabulary has one
         too, and a `ComposedWarning` is issued.
@@ -85,6 +135,8 @@ class WordVectors:
         VocabularyError
             For an unknown word; the message suggests similar spellings.
         """
+        if not isinstance(word, str):
+            return np.stack([self[each] for each in word]) if len(word) else self.matrix[:0]
         vector = self.vector(word)
         if word not in self:
             warnings.warn(
@@ -93,6 +145,13 @@ class WordVectors:
                 stacklevel=2,
             )
         return vector
+
+    def get(self, word: str, default: Array | None = None) -> Array | None:
+        """Return a word's vector, or the default for a word without one."""
+        try:
+            return self.vector(word)
+        except VocabularyError:
+            return default
 
     def vector(self, word: str) -> Array:
         """Return the same as `vectors[word]`, without a warning.
@@ -184,6 +243,165 @@ class WordVectors:
         va, vb, vc = (self._unit_vector(word) for word in (a, b, c))
         return self._nearest((vb - va + vc)[None], [self._ids({a, b, c})], count)[0]
 
+    def most_similar(
+        self,
+        positive: "Query | Sequence[Query | tuple[Query, float]]" = (),
+        negative: "Query | Sequence[Query | tuple[Query, float]]" = (),
+        topn: int = 10,
+    ) -> list[Neighbor]:
+        """Return the words nearest to the mean of some vectors, and far from others.
+
+        The unit vectors of words, and vectors as they are, are averaged with weights 1 and −1; the
+        words given are no results.
+
+        Parameters
+        ----------
+        positive, negative
+            A word or vector, or a list of them; a pair is one with a weight, which replaces 1 or −1
+            as in gensim.
+        topn
+            How many words.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word, or if nothing is given.
+        """
+        query, given = self._mean([*_weighted(positive, 1.0), *_weighted(negative, -1.0)])
+        return self._nearest(query[None], [self._ids(given)], topn)[0]
+
+    def most_similar_cosmul(
+        self,
+        positive: "Query | Sequence[Query]" = (),
+        negative: "Query | Sequence[Query]" = (),
+        topn: int = 10,
+    ) -> list[Neighbor]:
+        """Return the words by 3CosMul: products of similarities (Levy and Goldberg 2014)."""
+        scores, given = np.ones(len(self)), set()
+        for sign, queries in ((1, positive), (-1, negative)):
+            product = np.ones(len(self))
+            for query, _ in _weighted(queries, 1.0):
+                given |= {query} if isinstance(query, str) else set()
+                product *= (1 + self._cosines(query)) / 2
+            scores = scores * product if sign > 0 else scores / (product + _COSMUL_EPSILON)
+        ids = self._ids(given)
+        order = np.argsort(-scores, kind="stable")[: topn + len(ids)]
+        found = [i for i in order if i not in ids][:topn]
+        return [Neighbor(self.words[i], float(scores[i])) for i in found]
+
+    def n_similarity(self, first: Sequence[str], second: Sequence[str]) -> float:
+        """Return the cosine similarity of the mean vectors of two lists of words."""
+        means = np.stack([self[first].mean(axis=0), self[second].mean(axis=0)])
+        one, other = unit_rows(means)
+        return float(one @ other)
+
+    def doesnt_match(self, words: Sequence[str]) -> str:
+        """Return the word that is farthest from the mean of all; unknown words are left out.
+
+        Raises
+        ------
+        VocabularyError
+            If all words are unknown.
+        """
+        known = [word for word in words if word in self]
+        if not known:
+            raise VocabularyError("None of the words is known.")
+        units = unit_rows(self[known])
+        return known[int((units @ units.mean(axis=0)).argmin())]
+
+    def distances(self, word: "Query", others: Sequence[str] = ()) -> Array:
+        """Return 1 − cosine from a word or vector to others, by default all words, float32."""
+        if not others:
+            return np.asarray(1 - self._cosines(word), np.float32)
+        units = unit_rows(self[others])
+        return np.asarray(1 - units @ self._unit(word), np.float32)
+
+    def closer_than(self, first: str, second: str) -> list[str]:
+        """Return all words that are closer to the first word than the second is."""
+        distances = self.distances(first)
+        closer = np.flatnonzero(distances < distances[self.vocabulary.id_of(second)])
+        return [self.words[i] for i in closer if self.words[i] != first]
+
+    def rank(self, first: str, second: str) -> int:
+        """Return the rank of the second word among the neighbours of the first, from 1."""
+        return len(self.closer_than(first, second)) + 1
+
+    def predict(self, words: str | Sequence[str], topn: int = 10) -> Any:
+        """Return what the network expects beside a word, with probabilities, exactly.
+
+        Parameters
+        ----------
+        words
+            A word, or several.
+        topn
+            How many expected words.
+
+        Returns
+        -------
+        list of (word, probability)
+            The words that are most probable as a neighbour in the window, whatever the position;
+            for several words, a list for each.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        RunError
+            If the vectors are not those of a run that was trained on counts.
+        """
+        if self.predictor is None:
+            raise RunError(
+                "Only a trained network predicts; these vectors are from a file, not from a run."
+            )
+        if isinstance(words, str):
+            return self.predict([words], topn)[0]
+        ids = np.array([self.vocabulary.id_of(word) for word in words], np.int64)
+        found = []
+        for row in self.predictor(ids):
+            best = np.argsort(-row, kind="stable")[:topn]
+            found.append([Neighbor(self.words[i], float(row[i])) for i in best])
+        return found
+
+    def keyed_vectors(self) -> "KeyedVectors":
+        """Return a view with the names of gensim's KeyedVectors; see its `to_gensim`."""
+        from embedder.vectors.keyed_vectors import KeyedVectors
+
+        return KeyedVectors(self)
+
+    def _mean(self, queries: "Sequence[tuple[Query, float]]") -> tuple[Array, set[str]]:
+        """Return the weighted mean of unit vectors, and the words among the queries."""
+        if not queries:
+            raise VocabularyError("expected at least one word or vector.")
+        given = {query for query, _ in queries if isinstance(query, str)}
+        total = sum(
+            weight * (self._unit(query) if isinstance(query, str) else self._checked(query))
+            for query, weight in queries
+        )
+        return np.asarray(total, np.float32), given
+
+    def _unit(self, query: "Query") -> Array:
+        vector = self.vector(query) if isinstance(query, str) else self._checked(query)
+        return np.asarray(unit_rows(vector[None])[0])
+
+    def _checked(self, query: Array) -> Array:
+        vector = np.asarray(query, np.float32)
+        if vector.shape != self.matrix.shape[1:]:
+            raise VocabularyError(
+                f"expected a word or a vector of {self.matrix.shape[1]} numbers, got an array of "
+                f"shape {vector.shape}."
+            )
+        return vector
+
+    def _cosines(self, query: "Query") -> Array:
+        """Return the cosine of every word with a query, (V,) float32."""
+        unit, found = self._unit(query), np.empty(len(self), np.float32)
+
+        def visit(start: int, block: Array) -> None:
+            found[start : start + len(block)] = block @ unit
+
+        over_blocks(self.matrix, self.lengths, visit)
+        return found
+
     def _ids(self, words: set[str]) -> set[int]:
         return {self.vocabulary.ids[word] for word in words if word in self}
 
@@ -207,3 +425,20 @@ class WordVectors:
         from embedder.vectors.formats import save
 
         save(self, path, file_format)
+
+
+def _weighted(queries: Any, weight: float) -> list[tuple[Query, float]]:
+    """Return pairs of a word or vector and its weight, by default this one."""
+    if isinstance(queries, str) or (isinstance(queries, np.ndarray) and queries.ndim == 1):
+        queries = [queries]
+    return [
+        (query[0], float(query[1]))
+        if isinstance(query, tuple) and len(query) == 2 and not isinstance(query[1], str)
+        else (query, weight)
+        for query in queries
+    ]
+
+
+def _shown(row: Array) -> str:
+    numbers = ", ".join(f"{number:.3f}" for number in row[:_NUMBERS_SHOWN])
+    return numbers + (", …" if len(row) > _NUMBERS_SHOWN else "")

@@ -302,7 +302,7 @@ def test_check_gradients_prints_a_table(invoke, config_file):
 def test_mistakes_are_reported_in_one_sentence(invoke, config_file, toy_run, write, tmp_path):
     out = ["--output", tmp_path / "new"]
     fails(invoke("train", tmp_path / "none.yaml"), "no such configuration file")
-    fails(invoke("train"), "give either CONFIG or --resume RUN")
+    fails(invoke("train"), "give a text or a configuration")
     fails(invoke("train", config_file, *out, "corpus.files=none.txt"), "none.txt: no such file")
     fails(invoke("train", config_file, *out, "trainin.passes=3"), "Did you mean 'training'?")
     fails(invoke("train", config_file, *out, "network.dimension=0"), "network.dimension")

@@ -11,7 +11,6 @@ from embedder.training.forecast import (
     describe_sizes,
     estimate_needs,
     refuse_too_large,
-    time_step,
 )
 from embedder.training.train import train
 from embedder.training.trainer import Trainer
@@ -72,21 +71,6 @@ def test_only_rows_trained_jointly_need_moments_and_only_outputs_are_counted(mak
     assert large.parameters - small.parameters == 1_000_000 * 100 * 4
     assert large.batch == small.batch
     assert large.start > 5 * small.start
-
-
-def test_the_time_of_a_step_is_measured_and_extrapolated(make_toy_config, monkeypatch):
-    times = iter(range(1000))
-    monkeypatch.setattr("embedder.training.forecast.time.perf_counter", lambda: next(times))
-    config = make_toy_config()
-    # By this clock, each timed step takes a second; at most 2**14 contexts are timed.
-    assert time_step(config, 100, 5.0, 20, 2, OwnRows(100)) == 1.0
-    assert time_step(config, 10 * 2**14, 5.0, 20, 2, OwnRows(100)) == 10.0
-
-
-def test_a_run_reports_its_expected_duration(make_toy_config, capsys):
-    train(make_toy_config(training={"passes": 1}))
-    output = capsys.readouterr().err
-    assert re.search(r"time: about [\d.]+ s per pass \(\d+ steps\), [\d.]+ s of training", output)
 
 
 def test_a_run_says_what_it_trains(make_toy_config, capsys):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from embedder.errors import VocabularyError
+from embedder.errors import RunError, VocabularyError
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.from_run import load_vectors
 from embedder.vectors.word_vectors import WordVectors
@@ -80,3 +80,42 @@ def test_gensim_reads_exported_vectors(toy_run, tmp_path, name):
     )
     assert loaded.index_to_key == vectors.vocabulary.words
     np.testing.assert_array_equal(loaded.vectors, vectors.matrix)
+
+
+def few():
+    matrix = np.array([[1, 1], [1, 0.9], [0, -1]], np.float32)
+    return WordVectors(Vocabulary(["king", "<b>", "apple"], np.array([9, 5, 2])), matrix)
+
+
+def test_vectors_behave_like_a_collection_of_words():
+    vectors = few()
+    assert list(vectors) == vectors.words == ["king", "<b>", "apple"]
+    assert "king" in vectors
+    assert ["king"] not in [vectors]
+    assert 5 not in vectors
+    np.testing.assert_array_equal(vectors[["apple", "king"]], vectors.matrix[[2, 0]])
+    assert vectors[[]].shape == (0, 2)
+    assert vectors.get("none") is None
+    assert vectors.get("none", 5) == 5
+    np.testing.assert_array_equal(vectors.get("king"), vectors["king"])
+
+
+def test_vectors_show_themselves():
+    assert repr(few()) == "<WordVectors: 3 words × 2 dimensions; king, <b>, apple, …>"
+    page = few()._repr_html_()
+    assert "<td>&lt;b&gt;</td><td>5</td><td>1.000, 0.900</td>" in page
+
+
+def test_odd_queries_are_one_sentence():
+    vectors = few()
+    with pytest.raises(VocabularyError, match="at least one word or vector"):
+        vectors.most_similar()
+    with pytest.raises(
+        VocabularyError, match=r"a vector of 2 numbers, got an array of shape \(3,\)"
+    ):
+        vectors.most_similar([np.ones(3)])
+    with pytest.raises(VocabularyError, match="None of the words is known"):
+        vectors.doesnt_match(["x", "y"])
+    with pytest.raises(RunError, match="from a file, not from a run"):
+        vectors.predict("king")
+    assert vectors.doesnt_match(["king", "<b>", "apple", "unknown"]) == "apple"

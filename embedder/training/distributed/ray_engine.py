@@ -42,7 +42,8 @@ from embedder.training.distributed.cluster import (
 from embedder.training.distributed.group import Group, share_ranges
 from embedder.training.distributed.output import HELD_OUT, TRAINING, SlicedSoftmax
 from embedder.training.distributed.slices import SlicedRows, cut_words
-from embedder.training.engine import WorkerLost, reading_bar
+from embedder.training.engine import WorkerLost
+from embedder.training.progress import reading_bar
 
 _RANGES_PER_WORKER = 8
 """More than one, so that ranges can be redistributed when workers are lost."""

@@ -1,0 +1,121 @@
+"""Commands about configurations and models: init, config, info."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embedder.cli.options import OVERRIDES, VECTORS
+from embedder.cli.program import main
+from embedder.errors import ConfigError
+
+TEMPLATES = {
+    "quickstart": ("configs/quickstart.yaml", "the King James Bible, in half a minute"),
+    "books": ("configs/books.yaml", "a text of millions of words, from its counts"),
+    "cbow": ("configs/books-cbow.yaml", "CBOW, from windows of the text"),
+    "subwords": ("configs/books-subwords.yaml", "character n-grams, for unknown words"),
+    "language-model": ("configs/language-model.yaml", "ten words predict the next"),
+    "experiment": ("configs/experiments/study.yaml", "many settings and seeds, compared"),
+}
+"""The file of each packaged configuration, and what it is for."""
+_OWN_TEXT = ("books", "cbow", "subwords")
+"""Configurations whose text does not come with a package."""
+
+
+@main.command()
+@click.argument("template", type=click.Choice(list(TEMPLATES)), default="quickstart")
+@OVERRIDES
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="The file; by default TEMPLATE.yaml."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def init(template: str, overrides: tuple[str, ...], output: Path | None, overwrite: bool) -> None:
+    """Write a configuration with comments, to edit and to train.
+
+    TEMPLATE is one of: quickstart (the default; the King James Bible), books (a text of your own,
+    from its counts), cbow, subwords, language-model, or experiment (many runs, for `embedder run`).
+
+    For example:
+
+        embedder init
+        embedder init books corpus.files=my.txt --output my.yaml
+    """
+    from embedder.config_files import commented, parse_override, read_yaml, set_key
+    from embedder.resources import resource
+    from embedder.storage import write_atomically
+
+    output = output or Path(f"{template}.yaml")
+    if output.exists() and not overwrite:
+        raise ConfigError(f"{output}: exists; choose another --output, or replace it: --overwrite.")
+    packaged, _ = TEMPLATES[template]
+    source = resource(packaged)
+    if source is None:
+        raise ConfigError(f"{packaged}: missing from this installation; install embedder again.")
+    tree = read_yaml(source)
+    if template in _OWN_TEXT:
+        tree["corpus"] = {"files": ["my.txt"]}
+    for override in overrides:
+        set_key(tree, *parse_override(override))
+    heading = source.read_text(encoding="utf-8")
+    lines = [line for line in heading.splitlines() if line.startswith("#")]
+    if template in _OWN_TEXT:
+        lines = [f"# {TEMPLATES[template][1][0].upper()}{TEMPLATES[template][1][1:]}."]
+    write_atomically(output, "\n".join([*lines, commented(tree), ""]).encode())
+    command = "run" if template == "experiment" else "train"
+    click.echo(f"Wrote {output}; edit it, then: embedder {command} {output}")
+
+
+@main.command("config")
+@click.argument("key", required=False)
+def describe_config(key: str | None) -> None:
+    """List the keys of configurations, with types, defaults and descriptions.
+
+    KEY is a section, a key, or a part of one.
+
+    For example:
+
+        embedder config
+        embedder config training
+        embedder config subsample
+    """
+    from embedder.config_files import describe_keys
+
+    found = describe_keys(key or "")
+    if not found:
+        raise ConfigError(f"{key}: no key contains this; `embedder config` lists all.")
+    whole = key is not None and len(found) <= 12
+    width = max(len(name) for name, *_ in found)
+    for name, kind, default, description in found:
+        if not whole:
+            summary = description.split(". ")[0].split("; ")[0].rstrip(".")
+            click.echo(f"{name:<{width}}  {default:<14}  {summary}")
+            continue
+        click.echo(f"{name}\n    type: {kind}\n    default: {default}")
+        click.echo(click.wrap_text(description, 88, "    ", "    "))
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@VECTORS
+def info(model: Path, kind: Any) -> None:
+    """Say what a run or a file of vectors is: words, dimensions, settings, loss.
+
+    For example:
+
+        embedder info runs/my
+        embedder info vectors.bin
+    """
+    from embedder.reporting import tables
+    from embedder.vectors.formats import load
+
+    vectors = load(model, kind)
+    rows = tables.description_of_vectors(vectors)
+    if model.is_dir() and (model / "config.yaml").exists():
+        from embedder.runs.checkpoint import load_model
+
+        rows += tables.description_of_run(load_model(model))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        click.echo(f"{name:<{width}}  {value}")
+    for repair in vectors.repairs:
+        click.echo(f"{model}: {repair}.", err=True)

@@ -1,0 +1,142 @@
+"""Settings by short names, for people who write no configuration: `--dimension`, `dimension=200`.
+
+A short name is the last part of a key, such as `dimension` for `network.dimension`, or one of the
+names below. The commands' options and the arguments of `embedder.train` share them.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedder.errors import ConfigError
+
+if TYPE_CHECKING:
+    from embedder.config import Config
+
+NAMES = {
+    "max_words": "vocabulary.max_size",
+    "min_count": "vocabulary.min_count",
+    "passes": "training.passes",
+    "epochs": "training.passes",
+    "workers": "training.threads",
+    "window": "examples.window",
+    "subsample": "vocabulary.subsample",
+    "vectors": "network.vectors",
+}
+"""Names that are no last part of a key, or that of several."""
+SWITCHES: dict[str, dict[str, Any]] = {
+    "subwords": {"subwords.max_n": 6, "network.vectors": "hidden"},
+    "phrases": {"corpus.phrases.passes": 2},
+}
+"""What the value true stands for; unknown words have hidden vectors only."""
+_OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)*=")
+_CONFIGURATIONS = (".yaml", ".yml")
+
+
+def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide what a command was given into files, and overrides such as `training.passes=5`.
+
+    An existing file may have an equals sign in its name.
+    """
+    overrides = [each for each in inputs if _OVERRIDE.match(each) and not Path(each).exists()]
+    return [each for each in inputs if each not in overrides], overrides
+
+
+def config_of(files: Sequence[str], overrides: Sequence[str]) -> "Config":
+    """Return the configuration in a YAML file, or the default one for text files.
+
+    Parameters
+    ----------
+    files
+        One YAML file; or text files, folders, globs and URLs.
+    overrides
+        Such as `training.passes=5`.
+
+    Raises
+    ------
+    ConfigError
+        If there are YAML and text files, or several YAML files; and as for `load_config`.
+    """
+    from embedder.config_files import make_config, parse_override, read_yaml, set_key
+
+    configurations = [file for file in files if file.lower().endswith(_CONFIGURATIONS)]
+    if configurations and len(files) > 1:
+        others = [file for file in files if file != configurations[0]] or files[1:]
+        raise ConfigError(
+            f"{configurations[0]}: a configuration names its text itself; omit {others[0]}, or set "
+            "corpus.files=FILE."
+        )
+    if configurations:
+        tree, origin = read_yaml(Path(files[0])), files[0]
+    else:
+        tree, origin = {"corpus": {"files": list(files)}}, "the command line"
+    for override in overrides:
+        set_key(tree, *parse_override(override))
+    return make_config(tree, origin)
+
+
+def apply_settings(tree: dict[str, Any], settings: dict[str, Any]) -> dict[str, str]:
+    """Set the keys of a nested dictionary that settings by short names stand for.
+
+    Parameters
+    ----------
+    tree
+        Changed in place.
+    settings
+        Values by short names, by dotted keys, or by sections: dictionaries of their keys.
+
+    Returns
+    -------
+    dict
+        For each key that was set, the setting that set it.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown or ambiguous name.
+    """
+    from embedder.config_files import set_key
+
+    origins = {}
+    for name, value in settings.items():
+        for key, own in _keys_of(name, value):
+            set_key(tree, key, own)
+            origins[key] = name
+    return origins
+
+
+def _keys_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys that one setting stands for, and their values."""
+    if name in SWITCHES and isinstance(value, bool):
+        if value:
+            yield from SWITCHES[name].items()
+        return
+    from embedder.config import Config
+
+    if isinstance(value, dict) and name in (*Config.model_fields, "phrases"):
+        section = "corpus.phrases" if name == "phrases" else name
+        for key, own in value.items():
+            yield f"{section}.{key}", own
+        return
+    yield _key_of(name), value
+
+
+def _key_of(name: str) -> str:
+    from embedder.config_files import all_keys
+
+    keys = [".".join(key) for key in all_keys()]
+    if name in keys:
+        return name
+    if name in NAMES:
+        return NAMES[name]
+    found = [key for key in keys if key.rpartition(".")[2] == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"{name}: ambiguous; expected one of {', '.join(found)}.")
+    known = [*NAMES, *SWITCHES, *(key.rpartition(".")[2] for key in keys)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f" Did you mean '{near[0]}'?" if near else " `embedder config` lists all settings."
+    raise ConfigError(f"{name}: unknown setting.{hint}")

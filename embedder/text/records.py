@@ -1,0 +1,274 @@
+"""Files whose text is in a field of records: JSON Lines, JSON arrays, CSV, TSV, Parquet and Arrow.
+
+The kind of a file is told by its first bytes and its name. Records are streamed; Parquet and Arrow
+are read by pyarrow.
+"""
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+from embedder.errors import CorpusError
+from embedder.text.sources import COMPRESSED, Source, is_standard_input
+
+MAX_RECORD_BYTES = 1 << 26
+_PEEKED = 1 << 12
+_CHARACTERS_PER_READ = 1 << 20
+_WHITESPACE = b" \t\n\r\v\f"
+_JSON_SPACE = " \t\n\r"
+_MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
+_SUFFIXES = {
+    ".jsonl": "json lines",
+    ".ndjson": "json lines",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+}
+_NAMES = {
+    "json lines": "JSON Lines",
+    "json": "JSON",
+    "csv": "CSV",
+    "tsv": "TSV",
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+}
+Kind = Literal["json lines", "json", "csv", "tsv", "parquet", "arrow"]
+
+
+def kind_of(source: Source, head: bytes = b"") -> Kind | None:
+    """Return which records a file contains, by its name and first bytes; None for plain text."""
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic):
+            return cast(Kind, kind)
+    suffix = _suffix(source)
+    if suffix in _SUFFIXES:
+        return cast(Kind, _SUFFIXES[suffix])
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(_WHITESPACE)
+    following = start[1:].lstrip(_WHITESPACE)
+    if start.startswith(b"[") and (suffix == ".json" or following[:1] in (b"{", b'"')):
+        return "json"
+    if start.startswith(b"{") and (suffix == ".json" or following[:1] == b'"'):
+        return "json lines"
+    return None
+
+
+def _suffix(source: Source) -> str:
+    """Return the suffix of a file's name before that of its compression, in lower case."""
+    path = Path(source.name)
+    if path.suffix.lower() in COMPRESSED:
+        path = path.with_suffix("")
+    return path.suffix.lower()
+
+
+def peek(stream: IO[bytes]) -> bytes:
+    """Return the first bytes of a stream without consuming them; none if that is impossible."""
+    look = getattr(stream, "peek", None)
+    return look(_PEEKED)[:_PEEKED] if look is not None else b""
+
+
+def texts(
+    source: Source, kind: Kind, stream: IO[bytes], field: str | None, errors: str
+) -> Iterator[str]:
+    """Yield the text of each record.
+
+    Parameters
+    ----------
+    source
+        Names the file in errors.
+    kind
+        From `kind_of`.
+    stream
+        Its content.
+    field
+        The field that contains the text, or the column.
+    errors
+        What to do with bytes that are not UTF-8, as for `bytes.decode`.
+
+    Raises
+    ------
+    CorpusError
+        Without a field, or if a record does not have it; the message names the fields there are.
+    """
+    readers: dict[str, Callable[[], Iterator[str]]] = {
+        "json lines": lambda: _of_json_lines(source, stream, field),
+        "json": lambda: _of_json_array(source, decoded, field),
+        "csv": lambda: _of_csv(source, decoded, None, field),
+        "tsv": lambda: _of_csv(source, decoded, "\t", field),
+        "parquet": lambda: _of_columns(source, "parquet", stream, field),
+        "arrow": lambda: _of_columns(source, "arrow", stream, field),
+    }
+    decoded = io.TextIOWrapper(cast(Any, stream), "utf-8-sig", errors, newline="")
+    try:
+        yield from readers[kind]()
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{source.name}: not UTF-8 ({error.reason}); convert the file (iconv -t UTF-8), or set "
+            "corpus.errors to replace or ignore."
+        ) from None
+    finally:
+        decoded.detach()  # the stream is closed by who opened it
+
+
+def _missing(
+    source: Source, where: str, kind: Kind, field: str | None, there: Iterable[str]
+) -> CorpusError:
+    """Return the error for a record without the field, or for a file whose field is not named."""
+    names = ", ".join(map(str, there))
+    what = "column" if kind in ("csv", "tsv", "parquet", "arrow") else "field"
+    if field is None:
+        return CorpusError(
+            f"{source.name}: a {_NAMES[kind]} file; set corpus.text_field to the {what} that "
+            f"contains the text{f', one of: {names}' if names else ''}."
+        )
+    return CorpusError(
+        f"{source.name}{where}: no text in the {what} '{field}', which is set by corpus.text_field"
+        + (f"; there is: {names}." if names else ".")
+    )
+
+
+def _text_of(source: Source, number: int, kind: Kind, record: object, field: str | None) -> str:
+    """Return the text of a JSON record."""
+    text = record.get(field) if isinstance(record, dict) and field is not None else None
+    if isinstance(text, list) and all(isinstance(word, str) for word in text):
+        text = " ".join(text)
+    if isinstance(text, str):
+        return text
+    place = f", line {number}" if kind == "json lines" else f", record {number}"
+    raise _missing(source, place, kind, field, record if isinstance(record, dict) else ())
+
+
+def _of_json_lines(source: Source, stream: IO[bytes], field: str | None) -> Iterator[str]:
+    number = 0
+    while line := stream.readline(MAX_RECORD_BYTES):
+        number += 1
+        if not line.strip(_WHITESPACE):
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{source.name}, line {number}: not JSON ({error}).") from None
+        yield _text_of(source, number, "json lines", record, field)
+
+
+def _of_json_array(source: Source, stream: IO[str], field: str | None) -> Iterator[str]:
+    """Yield the texts of an array of objects, or of texts, which is decoded one at a time."""
+    decoder = json.JSONDecoder()
+    pending = stream.read(_CHARACTERS_PER_READ).lstrip(_JSON_SPACE).removeprefix("[")
+    number, ended = 0, False
+    while True:
+        pending = pending.lstrip(_JSON_SPACE + ",")
+        if pending.startswith("]"):
+            return
+        try:
+            record, end = decoder.raw_decode(pending)
+            # A number or word may go on in what is not yet read.
+            complete = end < len(pending) or ended
+        except (ValueError, RecursionError) as error:
+            if ended or len(pending) > MAX_RECORD_BYTES:
+                raise CorpusError(
+                    f"{source.name}, record {number + 1}: not JSON ({error})."
+                ) from None
+            complete = False
+        if not complete:
+            more = stream.read(_CHARACTERS_PER_READ)
+            pending, ended = pending + more, not more
+            continue
+        pending = pending[end:]
+        number += 1
+        yield record if isinstance(record, str) else _text_of(source, number, "json", record, field)
+
+
+def _of_csv(
+    source: Source, stream: IO[str], delimiter: str | None, field: str | None
+) -> Iterator[str]:
+    """Yield a column of a table with a heading; TSV has no quotes."""
+    kind: Kind = "csv" if delimiter is None else "tsv"
+    heading = stream.readline()
+    if delimiter is None:
+        delimiter = max(",;\t|", key=heading.count)
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if kind == "csv" else csv.QUOTE_NONE
+    csv.field_size_limit(MAX_RECORD_BYTES)
+    rows = csv.reader(
+        itertools.chain([heading], stream), delimiter=delimiter, quoting=quoting, strict=False
+    )
+    try:
+        columns = next(rows, [])
+        if field is None or field not in columns:
+            raise _missing(source, "", kind, field, columns)
+        place = columns.index(field)
+        for row in rows:
+            if not row:
+                continue
+            if len(row) <= place:
+                raise CorpusError(
+                    f"{source.name}, line {rows.line_num}: {len(row)} columns, but the column "
+                    f"'{field}' is number {place + 1}."
+                )
+            yield row[place]
+    except csv.Error as error:
+        raise CorpusError(
+            f"{source.name}, line {rows.line_num}: not {kind.upper()} ({error})."
+        ) from None
+
+
+def _of_columns(
+    source: Source, kind: Literal["parquet", "arrow"], stream: IO[bytes], field: str | None
+) -> Iterator[str]:
+    """Yield a column of a Parquet or Arrow file, without its nulls."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise CorpusError(
+            f"{source.name}: reading {_NAMES[kind]} requires pyarrow, which is not installed; pip "
+            "install 'embedder[tables]'."
+        ) from None
+    if is_standard_input(source):
+        stream = io.BytesIO(stream.read())  # their index is at the end
+    try:
+        columns, batches = _open_columns(kind, stream, field)
+        if field is None or field not in columns:
+            raise _missing(source, "", kind, field, columns)
+        for batch in batches:
+            yield from _texts_of_column(source, batch.column(field), field)
+    except pa.ArrowException as error:
+        raise CorpusError(f"{source.name}: damaged {_NAMES[kind]} file ({error}).") from None
+
+
+def _open_columns(
+    kind: Literal["parquet", "arrow"], stream: IO[bytes], field: str | None
+) -> tuple[list[str], Iterable[Any]]:
+    """Return the names of the columns, and an iterator over batches of rows."""
+    import pyarrow as pa
+
+    if kind == "parquet":
+        from pyarrow import parquet
+
+        file = parquet.ParquetFile(stream)
+        return file.schema_arrow.names, file.iter_batches(columns=[field] if field else [])
+    if peek(stream).startswith(b"ARROW1"):
+        opened = pa.ipc.open_file(stream)
+        numbers = range(opened.num_record_batches)
+        return opened.schema.names, map(opened.get_batch, numbers)
+    reader = pa.ipc.open_stream(stream)
+    return reader.schema.names, reader
+
+
+def _texts_of_column(source: Source, column: Any, field: str) -> Iterator[str]:
+    """Yield the texts of an Arrow array of strings, or of lists of words."""
+    for value in column.to_pylist():
+        if isinstance(value, list) and all(isinstance(word, str) for word in value):
+            value = " ".join(value)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise CorpusError(
+                f"{source.name}: the column '{field}', which is set by corpus.text_field, has no "
+                f"text but {column.type}."
+            )
+        yield value

@@ -1,0 +1,83 @@
+"""What a trained network expects beside a word."""
+
+from pathlib import Path
+
+import numpy as np
+
+from embedder.arrays import Array
+from embedder.errors import RunError
+from embedder.examples.columns import Columns, one_column_per_word
+from embedder.network.activation import activate
+from embedder.runs.checkpoint import Model, load_model
+
+
+class Predictor:
+    """The neighbours' distribution that a run's network predicts for each word.
+
+    Parameters
+    ----------
+    run
+        The run's folder, which is read when it is first needed.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._model: Model | None = None
+
+    def load(self) -> Model:
+        """Return the model, and keep it in memory.
+
+        Raises
+        ------
+        RunError
+            If the run is no longer there.
+        """
+        if self._model is None:
+            self._model = load_model(self._run)
+        return self._model
+
+    def __call__(self, ids: Array) -> Array:
+        """Return the probability that a neighbour of each word is each word.
+
+        That is p(any position) + p(just before) + p(just after), for windows as they are sampled in
+        training. A word in a class has its share of the class's probability.
+
+        Parameters
+        ----------
+        ids : (n,) int64
+
+        Returns
+        -------
+        (n, V) float64
+
+        Raises
+        ------
+        RunError
+            If the run was trained on windows, whose networks predict something else.
+        """
+        model = self.load()
+        if model.config.examples.source != "cooccurrence":
+            raise RunError(
+                f"{self._run}: predictions are of networks trained on counts; expected "
+                "examples.source cooccurrence."
+            )
+        E, W1, b1, W2, b2 = model.parameters
+        vocabulary = model.vocabulary
+        V = len(vocabulary)
+        x = model.composition.vectors(E)[ids]
+        h = activate(x @ W1 + b1, model.config.network.activation)
+        features = np.hstack([h, x]) if W2.shape[1] > len(b1) else h
+        logits = (features @ W2.T + b2).astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        p = np.exp(logits)
+        p /= p.sum(axis=1, keepdims=True)
+        columns = one_column_per_word(V, (len(W2) - V) // 2)
+        if model.columns is not None:
+            columns = Columns(model.columns, (len(W2) - int(model.columns.max()) - 1) // 2)
+        kept = vocabulary.counts * vocabulary.keep_probabilities(model.config.vocabulary.subsample)
+        near = columns.near
+        found = p[:, columns.of_words] * np.exp(-columns.surprises(kept)[:V])
+        before = columns.positionless
+        for start in (before, before + near):
+            found[:, :near] += p[:, start : start + near]
+        return np.asarray(found)

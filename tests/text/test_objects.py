@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from embedder.config_sections import CorpusConfig
+from embedder.errors import CorpusError
+from embedder.text.objects import NAME, are_paths, blocks_of, objects_of
+from embedder.text.sources import find_sources
+
+
+def lines(source, field=None, **settings):
+    objects = objects_of(source, field)
+    config = CorpusConfig(files=[NAME], **settings)
+    return b"".join(blocks_of(objects, config)).decode().split("\n")[:-1]
+
+
+TOKENS = {"tokenizer": "whitespace", "lowercase": False}
+
+
+def test_texts_are_tokenised_and_tokens_are_not():
+    assert [line.split() for line in lines(["A b, c!", "d-e"])] == [["a", "b", "c"], ["d", "e"]]
+    assert lines([["A", "b,"], [], ["c!"]], **TOKENS) == ["A b,", "", "c!"]
+    assert lines(iter([("A", "b")]), **TOKENS) == ["A b"]
+
+
+def test_integers_are_tokens():
+    walks = np.array([[1, 2, 3], [3, 2, 1]])
+    assert lines(walks, **TOKENS) == ["1 2 3", "3 2 1"]
+    assert lines([[1, 2], [3]], **TOKENS) == ["1 2", "3"]
+
+
+def test_missing_texts_are_left_out():
+    assert lines([None, "a", float("nan"), "b"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([], "the iterable of texts is empty"),
+        (5, "expected a path, or an iterable of texts or of lists of tokens, got 5"),
+        (["a", ["b"]], r"item 2: expected a text like the first, got \['b'\]"),
+        ([["a"], "b"], "item 2: expected a list of tokens like the first, got 'b'"),
+        ([["a"], 3], "item 2: expected a list of tokens like the first, got 3"),
+        ([["a", "new york"]], "item 1: the token 'new york' is empty or contains white space"),
+        ([["a"], ["b", ""]], "item 2: the token '' is empty"),
+        ([{"a": "x"}], "item 1 is a dictionary; set text_field .* one of: a"),
+    ],
+)
+def test_what_is_no_text_is_one_sentence(source, message):
+    with pytest.raises(CorpusError, match=message):
+        lines(source)
+
+
+def test_dictionaries_have_a_field():
+    assert lines(({"id": i, "text": f"w{i}"} for i in range(2)), "text") == ["w0", "w1"]
+
+
+def test_columns_and_tables_of_pandas():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"id": [1, 2, 3], "text": ["a", None, "b"]})
+    assert lines(frame["text"]) == lines(frame, "text") == lines(frame[["text"]]) == ["a", "b"]
+    with pytest.raises(CorpusError, match=r"several columns; set text_field .* id, text"):
+        lines(frame)
+    with pytest.raises(CorpusError, match="no column 'body'"):
+        lines(frame, "body")
+
+
+def test_columns_and_tables_of_arrow():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"id": [1, 2, 3], "text": ["a", None, "b"]})
+    assert lines(table["text"]) == lines(table, "text") == ["a", "b"]
+    assert lines(pa.array([["a", "b"], ["c"]]), **TOKENS) == ["a b", "c"]
+
+
+def test_tables_like_those_of_datasets_are_read_row_by_row():
+    class Dataset:
+        column_names = ("id", "text")
+        features = ()
+
+        def take(self, count):
+            raise NotImplementedError
+
+        def __iter__(self):
+            return iter([{"id": 1, "text": "a"}, {"id": 2, "text": "b"}])
+
+    assert lines(Dataset(), "text") == ["a", "b"]
+
+
+def test_paths_are_told_from_texts(write):
+    path = write("a.txt", "x")
+    assert are_paths(path)
+    assert are_paths("anything")
+    assert are_paths([str(path), "https://a.b/c"])
+    assert not are_paths([str(path), "a text"])
+    assert not are_paths([])
+    assert not are_paths(["x" * 100_000, "\0"])
+
+
+def test_objects_cannot_be_read_again():
+    with pytest.raises(CorpusError, match="came from Python objects"):
+        find_sources([NAME])

@@ -1,0 +1,114 @@
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import embedder
+from embedder.errors import ConfigError, CorpusError, RunError
+from embedder.training.trainer import Trainer
+
+SMALL = {"dimension": 8, "passes": 2, "threads": 2, "subsample": 0.0, "progress": False}
+
+
+@pytest.fixture
+def sentences(toy_files):
+    return [line.split() for line in toy_files[0].read_text().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def same(one, other):
+    assert one.words == other.words
+    np.testing.assert_array_equal(one.matrix, other.matrix)
+
+
+def test_the_same_text_gives_the_same_vectors_from_files_and_objects(toy_files, sentences):
+    files = embedder.train(toy_files[0], tokenizer="whitespace", lowercase=False, **SMALL)
+    same(files, embedder.train([str(toy_files[0])], tokenizer="whitespace", **SMALL))
+    same(files, embedder.train(sentences, **SMALL))
+    same(files, embedder.train((each for each in sentences), **SMALL))
+    texts = [" ".join(each) for each in sentences]
+    same(files, embedder.train(texts, tokenizer="whitespace", **SMALL))
+    assert files.matrix.shape[1] == 8
+    tree = {"corpus": {"files": [str(toy_files[0])], "tokenizer": "whitespace"}}
+    same(files, embedder.train(tree, ["training.passes=2"], **{**SMALL, "passes": 9}))
+
+
+def test_nothing_stays_on_disk_without_an_output(sentences, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    vectors = embedder.train(sentences, **SMALL)
+    assert not list(tmp_path.iterdir())
+    assert vectors.predict(vectors.words[0])  # the network is in memory
+
+
+def test_a_run_may_be_kept_and_is_not_replaced(sentences, tmp_path):
+    vectors = embedder.train(sentences, output="kept", **SMALL)
+    same(vectors, embedder.load(tmp_path / "kept"))
+    with pytest.raises(RunError, match=r"choose another output, or replace it with overwrite=True"):
+        embedder.train(sentences, output="kept", **SMALL)
+    same(vectors, embedder.train(sentences, output="kept", overwrite=True, **SMALL))
+
+
+def test_integers_train(tmp_path):
+    walks = np.random.default_rng(0).integers(0, 30, (200, 10))
+    vectors = embedder.train(walks, **SMALL)
+    assert sorted(vectors.words, key=int) == [str(i) for i in range(30)]
+
+
+def test_errors_speak_of_arguments(sentences, tmp_path):
+    with pytest.raises(ConfigError, match=r"embedder.train: dimension: expected a number greater"):
+        embedder.train(sentences, dimension=-1)
+    with pytest.raises(ConfigError, match="Did you mean 'dimension'"):
+        embedder.train(sentences, dimensions=5)
+    with pytest.raises(CorpusError, match="no such file"):
+        embedder.train("nowhere.txt")
+    with pytest.raises(CorpusError, match="the iterable of texts is empty"):
+        embedder.train([])
+    with pytest.raises(RunError, match="paths instead of objects"):
+        embedder.train(sentences, engine="ray")
+
+
+def test_an_interrupted_training_is_resumed_with_the_same_objects(sentences, monkeypatch):
+    original = Trainer.step
+
+    def interrupt(self, batch):
+        if self.number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, batch)
+
+    whole = embedder.train(sentences, **SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", interrupt)
+        with pytest.raises(KeyboardInterrupt, match=r"output='run', resume=True"):
+            embedder.train(sentences, output="run", **SMALL)
+    same(whole, embedder.train(sentences, output="run", resume=True, **SMALL))
+
+
+def test_progress_is_shown_in_notebooks_and_on_demand_only(capsys, monkeypatch, sentences):
+    embedder.train(sentences, **SMALL)
+    assert capsys.readouterr() == ("", "")
+    options = {**SMALL, "progress": True}
+    embedder.train(sentences, **options)
+    assert "pass 2" not in capsys.readouterr().err  # no terminal
+    monkeypatch.setattr("embedder.training.progress.in_notebook", lambda: True)
+    embedder.train(sentences, **options)
+    assert "pass 2" in capsys.readouterr().err
+
+
+def test_a_script_without_files_trains(tmp_path):
+    program = (
+        "import embedder\n"
+        "v = embedder.train([['a', 'b', 'c']] * 50, dimension=4, progress=False)\n"
+        "print(len(v), sorted(v))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout == "3 ['a', 'b', 'c']\n", found.stderr
+    assert not list(Path.cwd().iterdir())
