@@ -18,6 +18,28 @@ VENV = Path(".venv").resolve()
 # Not session.create_tmp(), which sets TMPDIR to a path that is too long for Ray's sockets.
 SCRATCH = Path(".nox/scratch").resolve()
 SCRATCH.mkdir(parents=True, exist_ok=True)
+VERSES = """
+import importlib.util, json, pathlib
+folder = pathlib.Path(importlib.util.find_spec("bible").submodule_search_locations[0])
+lines = (folder / "data/kjv.jsonl").open()
+pathlib.Path("my.txt").write_text("".join(json.loads(line)["text"] + "\\n" for line in lines))
+"""
+TABLE = """
+import pyarrow as pa
+from pyarrow import parquet
+parquet.write_table(pa.table({"text": open("data/toy-world.txt").readlines()}), "runs/t.parquet")
+"""
+PIPELINE = """
+import embedder
+from embedder.vectors.encoder import SentenceEncoder
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+vectors = embedder.train("data/toy-world.txt", passes=2, progress=False)
+texts = [line for line in open("data/toy-world.txt")][:500]
+labels = ["king" in text for text in texts]
+model = make_pipeline(SentenceEncoder(vectors), LogisticRegression())
+print(model.fit(texts, labels).score(texts, labels))
+"""
 EXTRAS = {
     # What to install, and what the documentation promises of it, on a run of the toy world.
     "report": ("report", [["embedder", "report", "RUN", "--words", "king"]]),
@@ -34,6 +56,11 @@ EXTRAS = {
         [["TRAIN", "tracking.tensorboard=true", "tracking.mlflow=sqlite:///runs/mlflow.db"]],
     ),
     "ray": ("ray", [["TRAIN", "--engine", "ray", "--workers", "2"]]),
+    "tables": (
+        "tables",
+        [["python", "-c", TABLE], ["embedder", "train", "runs/t.parquet", "--text-field", "text"]],
+    ),
+    "sklearn": ("sklearn", [["python", "-c", PIPELINE]]),
     "remote": ("remote", [["TRAIN", "corpus.files=file://HERE/data/toy-world.txt"]]),
     "search": ("search", [["embedder", "run", "runs/search.yaml", "--quiet"]]),
 }
@@ -115,7 +142,9 @@ def readme(session: nox.Session) -> None:
     output = shell(session, *blocks("README.md", "train"))
     expect(session, output, r"^The model is in runs/quickstart")
     expect(session, output, r"^ +total +0\.[2-9]")
-    shell(session, *blocks("README.md", "use"))
+    session.run(str(VENV / "bin" / "python"), "-c", VERSES, external=True)
+    output = shell(session, *blocks("README.md", "own"))
+    expect(session, output, r"^The model is in runs/my")
     (program,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
     session.run(str(VENV / "bin" / "python"), "-c", program, external=True)
 
@@ -175,6 +204,21 @@ def peers(session: nox.Session) -> None:
     session.run("python", "scripts/compare.py", *arguments, "--systems", *systems)
     arguments = ["runs/compare.json", "--titles", "toy world", "--plot", "runs/compare.png"]
     session.run("python", "scripts/plot_comparison.py", *arguments)
+
+
+@nox.session
+def recipes(session: nox.Session) -> None:
+    """Run what docs/using.md shows, and execute the notebook of the lesson."""
+    session.install("-e", ".[sklearn,umap]", "spacy", "model2vec>=0.4", "gensim>=4.3.3")
+    session.install("nbconvert", "ipykernel", "matplotlib>=3.8")
+    text = Path("docs/using.md").read_text(encoding="utf-8")
+    commands = [
+        block for name in ("toy", "spacy", "model2vec") for block in blocks("docs/using.md", name)
+    ]
+    session.run("bash", "-euc", "\n".join(commands), external=True)
+    session.run("python", "-c", "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
+    notebook = ["docs/chain-rule.ipynb", "--output-dir", str(SCRATCH), "--to", "notebook"]
+    session.run("jupyter", "nbconvert", "--execute", *notebook)
 
 
 @nox.session(venv_backend="none")

@@ -15,7 +15,7 @@ def minimum_versions(pyproject: str) -> list[str]:
     """Return "name==version" for each dependency "name>=version", with environment markers."""
     project = tomllib.loads(pyproject)["project"]
     extras = project["optional-dependencies"]
-    installed = ("report", "index", "tracking", "search")
+    installed = ("report", "index", "tracking", "search", "tables", "sklearn")
     dependencies = project["dependencies"] + [d for name in installed for d in extras[name]]
     return [re.sub(r">=", "==", dependency, count=1) for dependency in dependencies]
 

@@ -191,7 +191,7 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
     "--map",
     "projection",
     type=click.Choice(["pca", "umap"]),
-    help="Projection of the map; pca by default. umap needs 'embedder[umap]'.",
+    help="Projection of the map; pca by default. umap needs 'exact-embedder[umap]'.",
 )
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
 @grouped("files", "analogies", "similarity")
@@ -207,7 +207,7 @@ def report(
 
     MODEL is a run or a file of vectors. The page is a single file that needs no network; its charts
     are also written as PNG and SVG. By default, the evaluation uses the files that the run's
-    configuration names. Needs: pip install 'embedder[report]'.
+    configuration names. Needs: pip install 'exact-embedder[report]'.
 
     For example:
 

@@ -55,7 +55,7 @@ def build_index(model: Path, out: Path, kind: Any) -> None:
 
     MODEL is a run or a file of vectors; `embedder neighbors MODEL WORD --index OUT` searches the
     index. It pays off for vocabularies of a million words and more; for smaller ones, exact search
-    takes a tenth of a second. Needs usearch: pip install 'embedder[index]'.
+    takes a tenth of a second. Needs usearch: pip install 'exact-embedder[index]'.
 
     For example:
 

@@ -108,7 +108,9 @@ def _library() -> Any:
     try:
         import optuna
     except ImportError:
-        raise EmbedderError("optuna: not installed; run: pip install 'embedder[search]'.") from None
+        raise EmbedderError(
+            "optuna: not installed; run: pip install 'exact-embedder[search]'."
+        ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -129,7 +129,7 @@ def _vega_converter() -> Any:
     except ImportError:
         raise EmbedderError(
             "A report needs altair, vl-convert-python and jinja2; run: "
-            "pip install 'embedder[report]'."
+            "pip install 'exact-embedder[report]'."
         ) from None
     return vl_convert
 
@@ -226,7 +226,7 @@ def _project(vectors: WordVectors, count: int, projection: Projection) -> tuple[
             from umap import UMAP
         except ImportError:
             raise EmbedderError(
-                "--map umap needs umap-learn; run: pip install 'embedder[umap]'."
+                "--map umap needs umap-learn; run: pip install 'exact-embedder[umap]'."
             ) from None
         neighbors = min(15, max(2, count - 1))
         reducer = UMAP(metric="cosine", n_neighbors=neighbors, random_state=0, n_jobs=1)

@@ -226,7 +226,7 @@ def _of_columns(
     except ImportError:
         raise CorpusError(
             f"{source.name}: reading {_NAMES[kind]} requires pyarrow, which is not installed; pip "
-            "install 'embedder[tables]'."
+            "install 'exact-embedder[tables]'."
         ) from None
     if is_standard_input(source):
         stream = io.BytesIO(stream.read())  # their index is at the end

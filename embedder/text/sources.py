@@ -114,7 +114,7 @@ def _remote_sources(pattern: str) -> list[Source]:
     except ImportError as error:
         raise CorpusError(
             f"{pattern}: reading it requires a package that is not installed ({error}); pip "
-            "install 'embedder[remote]', and also s3fs for s3:// or gcsfs for gs://."
+            "install 'exact-embedder[remote]', and also s3fs for s3:// or gcsfs for gs://."
         ) from None
     except Exception as error:  # each storage raises its own errors
         raise CorpusError(f"{pattern}: cannot be listed ({error}).") from None
@@ -170,7 +170,8 @@ def package_resource(pattern: str) -> Path:
     if spec is None:
         raise CorpusError(
             f"{pattern}: the Python package '{package}' is not installed; install the "
-            "distribution that provides it (for the quick start: pip install '.[quickstart]')."
+            "distribution that provides it (for the quick start: pip install "
+            "'exact-embedder[quickstart]')."
         )
     for folder in spec.submodule_search_locations or []:
         path = (Path(folder) / inner).resolve()

@@ -102,4 +102,4 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _missing(key: str, package: str) -> EmbedderError:
-    return EmbedderError(f"{key} needs {package}: pip install 'embedder[tracking]'.")
+    return EmbedderError(f"{key} needs {package}: pip install 'exact-embedder[tracking]'.")

@@ -151,6 +151,6 @@ def _library() -> Any:
         import usearch.index
     except ImportError:
         raise EmbedderError(
-            "An approximate index requires usearch; pip install 'embedder[index]'."
+            "An approximate index requires usearch; pip install 'exact-embedder[index]'."
         ) from None
     return usearch.index

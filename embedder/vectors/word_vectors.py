@@ -17,6 +17,7 @@ from embedder.arrays import Array, row_lengths, unit_rows
 from embedder.errors import RunError, VocabularyError
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.search import nearest, over_blocks
+from embedder.vectors.sentences import sentence_vectors
 from embedder.vectors.subwords import Subwords
 
 if TYPE_CHECKING:
@@ -361,6 +362,23 @@ class WordVectors:
             best = np.argsort(-row, kind="stable")[:topn]
             found.append([Neighbor(self.words[i], float(row[i])) for i in best])
         return found
+
+    def sentence(self, text: str | Sequence[str]) -> Array:
+        """Return a vector for a text: the mean of its words' vectors, rare words weighted more.
+
+        See `embedder.vectors.sentences`; `SentenceEncoder` also removes what all texts share.
+
+        Parameters
+        ----------
+        text
+            A text, which is split and lower-cased as `corpus.tokenizer: words` does; or its words.
+
+        Returns
+        -------
+        (D,) float32
+            Zeros if no word has a vector.
+        """
+        return np.asarray(sentence_vectors(self, [text])[0])
 
     def keyed_vectors(self) -> "KeyedVectors":
         """Return a view with the names of gensim's KeyedVectors; see its `to_gensim`."""

@@ -1,0 +1,129 @@
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from embedder.cli import main
+from embedder.runs.run_folder import RunFolder
+from embedder.text.sources import name_of
+
+QUICK = ["--passes", "1", "--dimension", "8", "--quiet"]
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, text=None):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments], input=text)
+
+    return run
+
+
+def config_of(run):
+    return RunFolder(Path(run)).read_config()
+
+
+def test_a_text_trains_without_a_configuration(invoke, toy_files):
+    for name in ("runs/world", "runs/world-2", "runs/world-3"):
+        result = invoke("train", toy_files[0], *QUICK)
+        assert result.exit_code == 0, result.output
+        config = config_of(name)
+        assert config.corpus.files == [str(toy_files[0])]
+        assert (config.network.dimension, config.network.hidden) == (8, 8)
+    assert invoke("train", toy_files[0], *QUICK, "--overwrite").exit_code == 0
+    assert not Path("runs/world-4").exists()
+    assert invoke("train", toy_files[0], *QUICK, "-o", "mine").exit_code == 0
+    assert config_of("mine").training.passes == 1
+    assert "639" in invoke("info", "runs/world").output
+
+
+def test_options_set_what_they_say(invoke, toy_files):
+    result = invoke(
+        "train", toy_files[0], *QUICK, "--window", 3, "--min-count", 2, "--max-words", 100,
+        "--subwords", "--phrases", "--threads", 1, "--memory-limit", "1GB", "training.seed=5",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    config = config_of("runs/world")
+    assert config.examples.window == 3
+    assert (config.vocabulary.min_count, config.vocabulary.max_size) == (2, 100)
+    assert (config.subwords.max_n, config.network.vectors) == (6, "hidden")
+    assert config.corpus.phrases.passes == 2
+    assert (config.training.threads, config.training.seed) == (1, 5)
+    assert config.training.memory_limit == 10**9
+
+
+def test_several_texts_and_folders_are_one_corpus(invoke, toy_files, write, tmp_path):
+    write("texts/a.txt", toy_files[0].read_text())
+    write("texts/b.txt", toy_files[0].read_text())
+    assert invoke("train", "texts", *QUICK).exit_code == 0
+    assert invoke("train", "texts/a.txt", "texts/b.txt", *QUICK).exit_code == 0
+    assert invoke("train", "texts/*.txt", *QUICK).exit_code == 0
+    counts = [
+        Path("runs", name, "vocabulary.tsv").read_text() for name in ("texts", "a", "texts-2")
+    ]
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_standard_input_trains(invoke, toy_files, monkeypatch):
+    stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(toy_files[0].read_bytes())))
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert invoke("train", "-", *QUICK, text=toy_files[0].read_bytes()).exit_code == 0
+    assert len(embedder_words("runs/stdin")) == 639
+
+
+def embedder_words(run):
+    return RunFolder(Path(run)).vocabulary.read_text().splitlines()[1:]
+
+
+def test_tables_are_read_by_field_or_refused(invoke, write, toy_files):
+    rows = toy_files[0].read_text().splitlines()
+    write("t.csv", "id,body\n" + "".join(f'{i},"{row}"\n' for i, row in enumerate(rows)))
+    result = invoke("train", "t.csv", *QUICK)
+    assert result.exit_code == 1
+    assert "set corpus.text_field to the column that contains the text, one of: id, body" in (
+        result.output
+    )
+    assert not Path("runs/t").exists()
+    assert invoke("train", "t.csv", "--text-field", "body", *QUICK).exit_code == 0
+    assert len(embedder_words("runs/t")) == 639
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.txt"], "nowhere.txt: no such file or folder"),
+        (["nowhere.yaml"], "nowhere.yaml: no such configuration file"),
+        ([], "give a text or a configuration, such as: embedder train my.txt"),
+        (["a.txt", "--resume", "runs/x"], "omit the text"),
+        (["a.txt", "--dimension", "0"], "0 is not in the range"),
+        (["a.txt", "network.dimensions=5"], "Did you mean 'network.dimension'?"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_leave_nothing(invoke, arguments, message):
+    result = invoke("train", *arguments)
+    assert result.exit_code in (1, 2)
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not Path("runs").exists() or not list(Path("runs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("my.txt", "my"),
+        ("a/b/my.txt.gz", "my"),
+        ("texts/", "texts"),
+        ("texts/*.txt", "texts"),
+        ("*.txt", "text"),
+        ("-", "stdin"),
+        ("s3://bucket/some/file.jsonl.zst", "file"),
+        ("package:bible/data/kjv.jsonl", "kjv"),
+        ("Mein Text (2).txt", "Mein-Text-2"),
+        ("../..", "text"),
+    ],
+)
+def test_runs_are_named_after_their_text(pattern, name):
+    assert name_of(pattern) == name
