@@ -67,6 +67,7 @@ def save(vectors: "WordVectors", path: str | Path, file_format: str | None = Non
 
 def train(
     source: Any,
+    /,
     overrides: Sequence[str] = (),
     *,
     output: str | Path | None = None,
@@ -92,7 +93,7 @@ def train(
     overwrite
         Replace a run that is already in the folder.
     resume
-        Resume an interrupted run in the folder, with the same source.
+        Resume an interrupted run in the folder, with its own settings and the same source.
     progress
         Show progress bars, in terminals and notebooks.
     **settings
@@ -112,16 +113,13 @@ def train(
     >>> sorted(vectors.words)
     ['cat', 'dog', 'sat', 'the']
     """
-    from embedder.training.from_python import place_of, train_source
+    from embedder.training.from_python import Wanted, trained_run
     from embedder.vectors.from_run import load_vectors
 
-    with place_of(source, output) as place:
-        folder = Path(place) / "run" if place is not None else output and Path(output)
-        run = train_source(
-            source, overrides, settings, (folder or None, overwrite, resume), progress
-        )
+    wanted = Wanted(Path(output) if output else None, overwrite, resume, progress)
+    with trained_run(source, overrides, settings, wanted) as (run, remains):
         vectors = load_vectors(run)
-        if place is not None and vectors.predictor is not None:
+        if not remains and vectors.predictor is not None:
             vectors.predictor.load()  # while the run is there
         return vectors
 

@@ -62,7 +62,7 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     output: str = "runs/embedder"
-    """The folder of the run."""
+    """The folder of the run; for a text without a configuration, runs/NAME."""
 
     @model_validator(mode="before")
     @classmethod

@@ -63,16 +63,14 @@ def load_config(path: Path, overrides: typing.Sequence[str] = ()) -> Config:
         one) or a value of the wrong type or out of range.
     """
     tree = read_yaml(path)
-    for override in overrides:
-        set_key(tree, *parse_override(override))
+    apply_overrides(tree, overrides)
     return make_config(tree, str(path))
 
 
 def with_overrides(config: Config, overrides: typing.Sequence[str], origin: str) -> Config:
     """Return a configuration with dotted `key=value` overrides; see `load_config`."""
     tree = config.model_dump()
-    for override in overrides:
-        set_key(tree, *parse_override(override))
+    apply_overrides(tree, overrides)
     return make_config(tree, origin)
 
 
@@ -140,7 +138,13 @@ def _parse_mapping(text: str, origin: str) -> dict[str, Any]:
     return tree
 
 
-def parse_override(override: str) -> tuple[str, Any]:
+def apply_overrides(tree: dict[str, Any], overrides: typing.Sequence[str]) -> None:
+    """Set the keys that overrides such as `training.passes=5` name."""
+    for override in overrides:
+        set_key(tree, *_parse_override(override))
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
     """Return the key and the value of `KEY=VALUE`; the value is YAML."""
     key, equals, text = override.partition("=")
     if not equals or not key:

@@ -1,7 +1,7 @@
-"""Settings by short names, for people who write no configuration: `--dimension`, `dimension=200`.
+"""Settings by short names, and texts without a configuration: `embedder.train(…, dimension=200)`.
 
 A short name is the last part of a key, such as `dimension` for `network.dimension`, or one of the
-names below. The commands' options and the arguments of `embedder.train` share them.
+names below.
 """
 
 import difflib
@@ -21,16 +21,13 @@ NAMES = {
     "passes": "training.passes",
     "epochs": "training.passes",
     "workers": "training.threads",
-    "window": "examples.window",
-    "subsample": "vocabulary.subsample",
-    "vectors": "network.vectors",
 }
-"""Names that are no last part of a key, or that of several."""
+"""Short names that keys do not have, or that several keys have."""
 SWITCHES: dict[str, dict[str, Any]] = {
     "subwords": {"subwords.max_n": 6, "network.vectors": "hidden"},
     "phrases": {"corpus.phrases.passes": 2},
 }
-"""What the value true stands for; unknown words have hidden vectors only."""
+"""What the value true stands for. Spelling predicts hidden vectors best (docs/experiments.md)."""
 _OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)*=")
 _CONFIGURATIONS = (".yaml", ".yml")
 
@@ -59,7 +56,7 @@ def config_of(files: Sequence[str], overrides: Sequence[str]) -> "Config":
     ConfigError
         If there are YAML and text files, or several YAML files; and as for `load_config`.
     """
-    from embedder.config_files import make_config, parse_override, read_yaml, set_key
+    from embedder.config_files import apply_overrides, make_config, read_yaml
 
     configurations = [file for file in files if file.lower().endswith(_CONFIGURATIONS)]
     if configurations and len(files) > 1:
@@ -72,8 +69,7 @@ def config_of(files: Sequence[str], overrides: Sequence[str]) -> "Config":
         tree, origin = read_yaml(Path(files[0])), files[0]
     else:
         tree, origin = {"corpus": {"files": list(files)}}, "the command line"
-    for override in overrides:
-        set_key(tree, *parse_override(override))
+    apply_overrides(tree, overrides)
     return make_config(tree, origin)
 
 
@@ -90,7 +86,7 @@ def apply_settings(tree: dict[str, Any], settings: dict[str, Any]) -> dict[str, 
     Returns
     -------
     dict
-        For each key that was set, the setting that set it.
+        The short name of each key that was set by one.
 
     Raises
     ------
@@ -99,12 +95,15 @@ def apply_settings(tree: dict[str, Any], settings: dict[str, Any]) -> dict[str, 
     """
     from embedder.config_files import set_key
 
-    origins = {}
-    for name, value in settings.items():
-        for key, own in _keys_of(name, value):
+    names = {}
+    # Switches first, so that single keys overrule them.
+    for name, value in sorted(settings.items(), key=lambda item: item[0] not in SWITCHES):
+        keys = list(_keys_of(name, value))
+        for key, own in keys:
             set_key(tree, key, own)
-            origins[key] = name
-    return origins
+        if len(keys) == 1 and not isinstance(value, dict) and name not in SWITCHES:
+            names[keys[0][0]] = name
+    return names
 
 
 def _keys_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -55,6 +55,15 @@ def test_settings_have_short_names():
         "subwords": {"max_n": 6},
     }
     assert names["training.passes"] == "epochs"
+    assert "validation.fraction" not in names  # a section, so that errors name the key
+    assert "subwords.max_n" not in names
+    for settings in (
+        {"vectors": "input", "subwords": True},
+        {"subwords": True, "vectors": "input"},
+    ):
+        tree2: dict = {}
+        apply_settings(tree2, settings)
+        assert tree2["network"]["vectors"] == "input"
     assert apply_settings(tree, {"subwords": False, "phrases": False}) == {}
 
 

@@ -40,7 +40,7 @@ def init(template: str, overrides: tuple[str, ...], output: Path | None, overwri
         embedder init
         embedder init books corpus.files=my.txt --output my.yaml
     """
-    from embedder.config_files import commented, parse_override, read_yaml, set_key
+    from embedder.config_files import apply_overrides, commented, make_config, read_yaml
     from embedder.resources import resource
     from embedder.storage import write_atomically
 
@@ -54,8 +54,9 @@ def init(template: str, overrides: tuple[str, ...], output: Path | None, overwri
     tree = read_yaml(source)
     if template in _OWN_TEXT:
         tree["corpus"] = {"files": ["my.txt"]}
-    for override in overrides:
-        set_key(tree, *parse_override(override))
+    apply_overrides(tree, overrides)
+    if template != "experiment":
+        make_config(tree, str(output))
     heading = source.read_text(encoding="utf-8")
     lines = [line for line in heading.splitlines() if line.startswith("#")]
     if template in _OWN_TEXT:

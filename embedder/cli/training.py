@@ -173,7 +173,7 @@ def _settings(
     from embedder.text.sources import name_of
 
     files, overrides = split_inputs(inputs)
-    overrides += given_overrides()
+    overrides = [*given_overrides(), *overrides]
     if bool(files) == (resume is not None):
         raise click.UsageError(
             "give a text or a configuration, such as: embedder train my.txt"

@@ -19,7 +19,7 @@ from embedder.evaluation.similarity import (
     pair_cosines,
     read_similarities,
 )
-from embedder.text.sources import package_resource
+from embedder.text.sources import path_of
 from embedder.vectors.word_vectors import WordVectors
 
 
@@ -117,11 +117,7 @@ def configured_tasks(evaluation: EvaluationConfig) -> Tasks:
     CorpusError
         If the package of a `package:` file is not installed.
     """
-    return read_tasks(map(_path, evaluation.analogies), map(_path, evaluation.similarity))
-
-
-def _path(name: str) -> Path:
-    return package_resource(name) if name.startswith("package:") else Path(name)
+    return read_tasks(map(path_of, evaluation.analogies), map(path_of, evaluation.similarity))
 
 
 def evaluate(

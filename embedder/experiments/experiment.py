@@ -43,6 +43,7 @@ from embedder.experiments.results import (
 from embedder.runs.checkpoint import load_model
 from embedder.runs.run_folder import RunFolder
 from embedder.storage import write_atomically
+from embedder.text.sources import path_of
 from embedder.training.tracking import Listener
 from embedder.training.train import train
 from embedder.vectors.from_run import load_vectors
@@ -184,7 +185,7 @@ def _runs_of(experiment: Experiment, setting: dict[str, Any]) -> list[Run]:
         raise ConfigError("training.seed: cannot be a setting; use the experiment's `seeds`.")
     runs = []
     for seed in experiment.seeds:
-        tree = read_yaml(Path(experiment.base))
+        tree = read_yaml(path_of(experiment.base))
         for key, value in {**experiment.overrides, **setting, "training.seed": seed}.items():
             set_key(tree, key, value)
         name = run_name(setting, seed)

@@ -38,9 +38,10 @@ def description_of_vectors(vectors: WordVectors) -> list[tuple[str, str]]:
     rows = [
         ("words", f"{words:,}, such as {', '.join(vectors.words[:_WORDS_SHOWN])}"),
         ("dimensions", f"{length:,}"),
-        ("counts", f"{counts.min():,} to {counts.max():,}"),
         ("lengths", f"{vectors.lengths.min():.3g} to {vectors.lengths.max():.3g}"),
     ]
+    if counts.any():  # files have none
+        rows.append(("counts", f"{counts.min():,} to {counts.max():,}"))
     if vectors.subwords is not None:
         rows.append(("unknown words", "have vectors, composed of their parts"))
     return rows

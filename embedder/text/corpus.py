@@ -25,7 +25,9 @@ from embedder.text.sources import (
     Source,
     as_corpus_errors,
     find_sources,
+    kind_of,
     open_shard,
+    peek,
 )
 
 MAX_WORD_BYTES = 1 << 26
@@ -56,8 +58,15 @@ def read_text(
         the field; the message states the file and the line or byte.
     """
     chosen = [Shard(source) for source in find_sources(config.files)] if shards is None else shards
+    yield from _normalised(_in_background(_read_blocks(chosen, config)), config, progress)
+
+
+def _normalised(
+    blocks: Iterable["_Block"], config: CorpusConfig, progress: Callable[[int], object] | None
+) -> Iterator[bytes]:
+    """Yield blocks tokenised and lower-cased as configured, up to the limit."""
     read = 0
-    for source, offset, block in _in_background(_read_blocks(chosen, config)):
+    for source, offset, block in blocks:
         read += len(block)
         if config.limit is not None and read > config.limit:
             raise CorpusError(
@@ -82,17 +91,15 @@ def normalised(
     texts
         The texts.
     config
-        The tokenizer and lower-casing.
+        The tokenizer, lower-casing and limit.
     name
         What to call them in errors.
     progress
         Called with the number of bytes in each block.
     """
     source = Source(name, None)
-    for block in _blocks_of_texts(texts):
-        if progress:
-            progress(len(block))
-        yield _normalise(block, config, source, 0)
+    blocks = ((source, 0, block) for block in _blocks_of_texts(texts))
+    yield from _normalised(blocks, config, progress)
 
 
 def _normalise(block: bytes, config: CorpusConfig, source: Source, offset: int) -> bytes:
@@ -142,7 +149,7 @@ def _read_blocks(shards: Iterable[Shard], config: CorpusConfig) -> Iterator[_Blo
         source = shard.source
         with as_corpus_errors(source), open_shard(shard) as (stream, start):
             before = _identity(source)
-            kind = records.kind_of(source, records.peek(stream))
+            kind = shard.kind if shard.end is not None else kind_of(source, peek(stream))
             if kind is None:
                 yield from _cut_between_words(source, stream, start)
             else:

@@ -1,15 +1,20 @@
 """Python objects as text: iterables of texts or of lists of tokens, and columns of tables."""
 
+import glob
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text.corpus import normalised
 
+_LONGEST_GLOB = 1000
+_NO_TOKEN = frozenset(" \t\n\r\v\f\0")
 NAME = "python:objects"
 """Stands for the text in `corpus.files`."""
 
@@ -18,33 +23,41 @@ class Objects(NamedTuple):
     """Texts or lists of tokens, each a sentence or a document.
 
     ``items``
-        They can be iterated over once.
+        Each with its number, from 1; they can be iterated over once.
     ``are_tokens``
         Whether they are lists of tokens, which are taken as they are.
     """
 
-    items: Iterator[Any]
+    items: Iterator[tuple[int, Any]]
     are_tokens: bool
 
 
 def are_paths(source: Any) -> bool:
-    """Return whether an object is a path, URL or glob, or a list of existing ones."""
+    """Return whether an object is a path, URL or glob, or a list with some.
+
+    A text in a list is taken for one only if a file has this name, or if it is one word with the
+    marks of a URL, glob or package.
+    """
     if isinstance(source, str | Path):
         return True
     if not isinstance(source, list | tuple) or not source:
         return False
-    return all(
-        isinstance(item, Path) or (isinstance(item, str) and _exists(item)) for item in source
-    )
+    if not all(isinstance(item, str | Path) for item in source):
+        return False
+    return any(isinstance(item, Path) or _is_path(item) for item in source)
 
 
-def _exists(name: str) -> bool:
-    if "://" in name:
-        return len(name.split()) == 1
+def _is_path(name: str) -> bool:
+    if len(name.split()) == 1 and ("://" in name or name.startswith("package:")):
+        return True
     try:
-        return Path(name).exists()
+        return bool(name) and (Path(name).exists() or (_has_glob(name) and bool(glob.glob(name))))  # noqa: PTH207 - also absolute
     except (OSError, ValueError):  # too long for a name, or with a zero byte
         return False
+
+
+def _has_glob(name: str) -> bool:
+    return len(name.split()) == 1 and len(name) < _LONGEST_GLOB and glob.has_magic(name)
 
 
 def objects_of(source: Any, field: str | None = None) -> Objects:
@@ -76,33 +89,39 @@ def objects_of(source: Any, field: str | None = None) -> Objects:
     first = next(items, None)
     if first is None:
         raise CorpusError("the iterable of texts is empty.")
-    return Objects(itertools.chain([first], items), not isinstance(first, str))
+    _, example = first
+    is_text = isinstance(example, str)
+    if not is_text and (isinstance(example, bytes) or not hasattr(example, "__iter__")):
+        raise CorpusError(
+            f"item {first[0]}: expected a text or a list of tokens, got {example!r:.80}."
+        )
+    return Objects(itertools.chain([first], items), not is_text)
 
 
-def _column_names(source: Any) -> list[str] | None:
+def _column_names(source: Any) -> list[Any] | None:
     """Return the names of a table's columns; None if the object is no table."""
     names = getattr(source, "column_names", None)  # Arrow, Hugging Face
     if names is None and type(source).__name__ == "DataFrame":
         names = source.columns
-    return None if names is None or callable(names) else [str(name) for name in names]
+    return None if names is None or callable(names) else list(names)
 
 
-def _column(source: Any, names: list[str], field: str | None) -> Any:
+def _column(source: Any, names: list[Any], field: str | None) -> Any:
     if field is None and len(names) == 1:
-        (field,) = names
-    if field is None or field not in names:
+        return source[names[0]]
+    if field is None or field not in map(str, names):
         what = "has several columns" if field is None else f"has no column '{field}'"
         raise CorpusError(
             f"the table {what}; set text_field to the one that contains the text, one of: "
-            f"{', '.join(names)}."
+            f"{', '.join(map(str, names))}."
         )
     if hasattr(source, "take") and hasattr(source, "features"):  # Hugging Face, row by row
         return (row[field] for row in source)
-    return source[field]
+    return source[next(name for name in names if str(name) == field)]
 
 
-def _present(items: Iterator[Any], field: str | None) -> Iterator[Any]:
-    """Yield the items that are there, as Python's own objects."""
+def _present(items: Iterator[Any], field: str | None) -> Iterator[tuple[int, Any]]:
+    """Yield the items that are there, as Python's own objects, with their numbers."""
     for number, item in enumerate(items, 1):
         if hasattr(item, "as_py"):  # a scalar of Arrow
             item = item.as_py()
@@ -116,10 +135,12 @@ def _present(items: Iterator[Any], field: str | None) -> Iterator[Any]:
         missing = item is None or type(item).__name__ == "NAType"
         if missing or (isinstance(item, float) and math.isnan(item)):
             continue
-        yield item
+        yield number, item
 
 
-def blocks_of(objects: Objects, config: CorpusConfig, progress: Any = None) -> Iterator[bytes]:
+def blocks_of(
+    objects: Objects, config: CorpusConfig, progress: Callable[[int], object] | None = None
+) -> Iterator[bytes]:
     """Yield the objects as `embedder.text.corpus.read_text` yields files.
 
     Raises
@@ -132,28 +153,32 @@ def blocks_of(objects: Objects, config: CorpusConfig, progress: Any = None) -> I
     yield from normalised(texts, config, "the text", progress)
 
 
-def _checked(items: Iterable[Any]) -> Iterator[str]:
-    for number, item in enumerate(items, 1):
+def _checked(items: Iterable[tuple[int, Any]]) -> Iterator[str]:
+    for number, item in items:
         if not isinstance(item, str):
             raise CorpusError(f"item {number}: expected a text like the first, got {item!r:.80}.")
         yield item
 
 
-def _joined(items: Iterable[Any]) -> Iterator[str]:
-    for number, item in enumerate(items, 1):
-        try:
-            tokens = [] if isinstance(item, str) else [str(token) for token in item]
-        except TypeError:
-            tokens = []
-        if isinstance(item, str) or (not tokens and not hasattr(item, "__len__")):
+def _joined(items: Iterable[tuple[int, Any]]) -> Iterator[str]:
+    for number, item in items:
+        if isinstance(item, str | bytes) or not hasattr(item, "__iter__"):
             raise CorpusError(
                 f"item {number}: expected a list of tokens like the first, got {item!r:.80}."
             )
-        text = " ".join(tokens)
-        if len(text.encode("utf-8", "replace").split()) != len(tokens):
-            token = next(token for token in tokens if len(token.encode().split()) != 1)
-            raise CorpusError(
-                f"item {number}: the token {token!r} is empty or contains white space; expected "
-                "tokens without, such as new_york."
-            )
-        yield text
+        tokens = [token if isinstance(token, str) else _as_text(number, token) for token in item]
+        for token in tokens:
+            if not token or not _NO_TOKEN.isdisjoint(token):
+                raise CorpusError(
+                    f"item {number}: the token {token!r} is empty or contains white space; "
+                    "expected tokens without, such as new_york."
+                )
+        yield " ".join(tokens)
+
+
+def _as_text(number: int, token: Any) -> str:
+    if not isinstance(token, int | np.integer):
+        raise CorpusError(
+            f"item {number}: expected tokens that are texts or integers, got {token!r:.80}."
+        )
+    return str(token)

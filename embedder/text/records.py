@@ -1,35 +1,24 @@
 """Files whose text is in a field of records: JSON Lines, JSON arrays, CSV, TSV, Parquet and Arrow.
 
-The kind of a file is told by its first bytes and its name. Records are streamed; Parquet and Arrow
-are read by pyarrow.
+Records are streamed; Parquet and Arrow are read by pyarrow.
 """
 
 import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from embedder.errors import CorpusError
-from embedder.text.sources import COMPRESSED, Source, is_standard_input
+from embedder.text.sources import Kind, Source, is_standard_input, peek
 
 MAX_RECORD_BYTES = 1 << 26
-_PEEKED = 1 << 12
 _CHARACTERS_PER_READ = 1 << 20
 _WHITESPACE = b" \t\n\r\v\f"
 _JSON_SPACE = " \t\n\r"
-_MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
-_SUFFIXES = {
-    ".jsonl": "json lines",
-    ".ndjson": "json lines",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-}
+_NEXT = re.compile(rf"[{_JSON_SPACE},]*")
 _NAMES = {
     "json lines": "JSON Lines",
     "json": "JSON",
@@ -38,38 +27,6 @@ _NAMES = {
     "parquet": "Parquet",
     "arrow": "Arrow",
 }
-Kind = Literal["json lines", "json", "csv", "tsv", "parquet", "arrow"]
-
-
-def kind_of(source: Source, head: bytes = b"") -> Kind | None:
-    """Return which records a file contains, by its name and first bytes; None for plain text."""
-    for magic, kind in _MAGIC.items():
-        if head.startswith(magic):
-            return cast(Kind, kind)
-    suffix = _suffix(source)
-    if suffix in _SUFFIXES:
-        return cast(Kind, _SUFFIXES[suffix])
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(_WHITESPACE)
-    following = start[1:].lstrip(_WHITESPACE)
-    if start.startswith(b"[") and (suffix == ".json" or following[:1] in (b"{", b'"')):
-        return "json"
-    if start.startswith(b"{") and (suffix == ".json" or following[:1] == b'"'):
-        return "json lines"
-    return None
-
-
-def _suffix(source: Source) -> str:
-    """Return the suffix of a file's name before that of its compression, in lower case."""
-    path = Path(source.name)
-    if path.suffix.lower() in COMPRESSED:
-        path = path.with_suffix("")
-    return path.suffix.lower()
-
-
-def peek(stream: IO[bytes]) -> bytes:
-    """Return the first bytes of a stream without consuming them; none if that is impossible."""
-    look = getattr(stream, "peek", None)
-    return look(_PEEKED)[:_PEEKED] if look is not None else b""
 
 
 def texts(
@@ -96,14 +53,21 @@ def texts(
         Without a field, or if a record does not have it; the message names the fields there are.
     """
     readers: dict[str, Callable[[], Iterator[str]]] = {
-        "json lines": lambda: _of_json_lines(source, stream, field),
-        "json": lambda: _of_json_array(source, decoded, field),
-        "csv": lambda: _of_csv(source, decoded, None, field),
-        "tsv": lambda: _of_csv(source, decoded, "\t", field),
+        "json lines": lambda: _of_json_lines(source, stream, field, errors),
+        "json": lambda: decoded(lambda text: _of_json_array(source, text, field)),
+        "csv": lambda: decoded(lambda text: _of_csv(source, text, None, field)),
+        "tsv": lambda: decoded(lambda text: _of_csv(source, text, "\t", field)),
         "parquet": lambda: _of_columns(source, "parquet", stream, field),
         "arrow": lambda: _of_columns(source, "arrow", stream, field),
     }
-    decoded = io.TextIOWrapper(cast(Any, stream), "utf-8-sig", errors, newline="")
+
+    def decoded(read: Callable[[IO[str]], Iterator[str]]) -> Iterator[str]:
+        text = io.TextIOWrapper(cast(Any, stream), "utf-8-sig", errors, newline="")
+        try:
+            yield from read(text)
+        finally:
+            text.detach()  # the stream is closed by who opened it
+
     try:
         yield from readers[kind]()
     except UnicodeDecodeError as error:
@@ -111,8 +75,6 @@ def texts(
             f"{source.name}: not UTF-8 ({error.reason}); convert the file (iconv -t UTF-8), or set "
             "corpus.errors to replace or ignore."
         ) from None
-    finally:
-        decoded.detach()  # the stream is closed by who opened it
 
 
 def _missing(
@@ -128,60 +90,76 @@ def _missing(
         )
     return CorpusError(
         f"{source.name}{where}: no text in the {what} '{field}', which is set by corpus.text_field"
-        + (f"; there is: {names}." if names else ".")
+        + (f"; its {what}s are: {names}." if names else ".")
     )
 
 
-def _text_of(source: Source, number: int, kind: Kind, record: object, field: str | None) -> str:
-    """Return the text of a JSON record."""
+def _text_of(
+    source: Source, number: int, kind: Kind, record: object, field: str | None
+) -> str | None:
+    """Return the text of a JSON record; None if it is null."""
     text = record.get(field) if isinstance(record, dict) and field is not None else None
     if isinstance(text, list) and all(isinstance(word, str) for word in text):
         text = " ".join(text)
-    if isinstance(text, str):
+    if isinstance(text, str) or (isinstance(record, dict) and field in record and text is None):
         return text
     place = f", line {number}" if kind == "json lines" else f", record {number}"
     raise _missing(source, place, kind, field, record if isinstance(record, dict) else ())
 
 
-def _of_json_lines(source: Source, stream: IO[bytes], field: str | None) -> Iterator[str]:
+def _of_json_lines(
+    source: Source, stream: IO[bytes], field: str | None, errors: str
+) -> Iterator[str]:
     number = 0
     while line := stream.readline(MAX_RECORD_BYTES):
         number += 1
         if not line.strip(_WHITESPACE):
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode("utf-8-sig", errors))
+        except UnicodeDecodeError:
+            raise
         except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{source.name}, line {number}: not JSON ({error}).") from None
-        yield _text_of(source, number, "json lines", record, field)
+            raise CorpusError(
+                f"{source.name}, line {number}: not JSON ({error}); expected one object per line, "
+                "or an array of objects."
+            ) from None
+        text = _text_of(source, number, "json lines", record, field)
+        if text is not None:
+            yield text
 
 
 def _of_json_array(source: Source, stream: IO[str], field: str | None) -> Iterator[str]:
     """Yield the texts of an array of objects, or of texts, which is decoded one at a time."""
     decoder = json.JSONDecoder()
     pending = stream.read(_CHARACTERS_PER_READ).lstrip(_JSON_SPACE).removeprefix("[")
-    number, ended = 0, False
+    place, number, ended = 0, 0, False
     while True:
-        pending = pending.lstrip(_JSON_SPACE + ",")
-        if pending.startswith("]"):
+        found = _NEXT.match(pending, place)
+        place = found.end() if found else place
+        if pending.startswith("]", place):
             return
         try:
-            record, end = decoder.raw_decode(pending)
+            record, end = decoder.raw_decode(pending, place)
             # A number or word may go on in what is not yet read.
             complete = end < len(pending) or ended
         except (ValueError, RecursionError) as error:
-            if ended or len(pending) > MAX_RECORD_BYTES:
+            if ended or len(pending) - place > MAX_RECORD_BYTES:
                 raise CorpusError(
-                    f"{source.name}, record {number + 1}: not JSON ({error})."
+                    f"{source.name}, record {number + 1}: not JSON ({error.args[0]})."
                 ) from None
             complete = False
         if not complete:
             more = stream.read(_CHARACTERS_PER_READ)
-            pending, ended = pending + more, not more
+            pending, place, ended = pending[place:] + more, 0, not more
             continue
-        pending = pending[end:]
+        place = end
         number += 1
-        yield record if isinstance(record, str) else _text_of(source, number, "json", record, field)
+        text = record
+        if not isinstance(record, str):
+            text = _text_of(source, number, "json", record, field)
+        if text is not None:
+            yield text
 
 
 def _of_csv(
@@ -205,10 +183,10 @@ def _of_csv(
         for row in rows:
             if not row:
                 continue
-            if len(row) <= place:
+            if len(row) != len(columns):
                 raise CorpusError(
-                    f"{source.name}, line {rows.line_num}: {len(row)} columns, but the column "
-                    f"'{field}' is number {place + 1}."
+                    f"{source.name}, line {rows.line_num}: {len(row)} columns, but the heading has "
+                    f"{len(columns)}; a text with {delimiter!r} needs quotes."
                 )
             yield row[place]
     except csv.Error as error:
@@ -268,7 +246,7 @@ def _texts_of_column(source: Source, column: Any, field: str) -> Iterator[str]:
             continue
         if not isinstance(value, str):
             raise CorpusError(
-                f"{source.name}: the column '{field}', which is set by corpus.text_field, has no "
-                f"text but {column.type}."
+                f"{source.name}: the column '{field}', which is set by corpus.text_field, contains "
+                f"{column.type}, not text."
             )
         yield value

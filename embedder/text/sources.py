@@ -16,14 +16,26 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, Literal, NamedTuple, cast
 
 from embedder.errors import CorpusError
 from embedder.resources import PACKAGE, resource
 
 BLOCK_BYTES = 1 << 20
 _STANDARD_INPUT = "-"
-_WHOLE = {".json", ".csv", ".tsv", ".parquet", ".arrow", ".feather"}
+Kind = Literal["json lines", "json", "csv", "tsv", "parquet", "arrow"]
+_MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
+_SUFFIXES = {
+    ".jsonl": "json lines",
+    ".ndjson": "json lines",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+}
+_PEEKED = 1 << 12
+_WHITESPACE = b" \t\n\r\v\f"
 
 
 class Source(NamedTuple):
@@ -35,11 +47,16 @@ class Source(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """The lines of a file that begin at bytes ``start`` … ``end`` − 1; all if ``end`` is None."""
+    """The lines of a file that begin at bytes ``start`` … ``end`` − 1; all if ``end`` is None.
+
+    ``kind``
+        That of the whole file, if it is cut.
+    """
 
     source: Source
     start: int = 0
     end: int | None = None
+    kind: Kind | None = None
 
 
 def find_sources(patterns: Iterable[str]) -> list[Source]:
@@ -54,13 +71,15 @@ def find_sources(patterns: Iterable[str]) -> list[Source]:
     """
     sources = []
     for pattern in patterns:
+        if not pattern.strip():
+            raise CorpusError("The name of a text is empty; expected a file, folder, glob or URL.")
         if pattern == _STANDARD_INPUT:
             sources.append(Source("standard input", None))
             continue
         if pattern.startswith("python:"):
             raise CorpusError(
-                "The text of this run came from Python objects; go on from Python, with the same "
-                "objects: embedder.train(objects, output=RUN, resume=True)."
+                "The text of this run came from Python objects, so it can only be read again from "
+                "there: embedder.train(objects, output=RUN, resume=True)."
             )
         if "://" in pattern:
             sources.extend(_remote_sources(pattern))
@@ -123,6 +142,37 @@ def _remote_sources(pattern: str) -> list[Source]:
     return [Source(name, None, name) for name in names]
 
 
+def kind_of(source: Source, head: bytes = b"") -> Kind | None:
+    """Return which records a file contains, by its name and first bytes; None for plain text."""
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic):
+            return cast(Kind, kind)
+    suffix = _suffix(source)
+    if suffix in _SUFFIXES:
+        return cast(Kind, _SUFFIXES[suffix])
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(_WHITESPACE)
+    following = start[1:].lstrip(_WHITESPACE)
+    if start.startswith(b"[") and (suffix == ".json" or following[:1] in (b"{", b'"')):
+        return "json"
+    if start.startswith(b"{") and (suffix == ".json" or following[:1] == b'"'):
+        return "json lines"
+    return None
+
+
+def _suffix(source: Source) -> str:
+    """Return the suffix of a file's name before that of its compression, in lower case."""
+    path = Path(source.name)
+    if path.suffix.lower() in COMPRESSED:
+        path = path.with_suffix("")
+    return path.suffix.lower()
+
+
+def peek(stream: IO[bytes]) -> bytes:
+    """Return the first bytes of a stream without consuming them; none if that is impossible."""
+    look = getattr(stream, "peek", None)
+    return look(_PEEKED)[:_PEEKED] if look is not None else b""
+
+
 def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
     """Return the input files as shards; uncompressed files are split.
 
@@ -145,13 +195,14 @@ def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
             raise CorpusError(
                 "corpus.files: '-' can be read by one process only; write the text to a file."
             )
-        if _opener(source) is not None or Path(source.name).suffix.lower() in _WHOLE:
-            shards.append(Shard(source))
-            continue
         with as_corpus_errors(source), open_source(source) as stream:
+            kind = kind_of(source, peek(stream))
+            if _opener(source) is not None or kind not in (None, "json lines"):
+                shards.append(Shard(source))
+                continue
             length = stream.seek(0, 2)
         cuts = [*range(0, length, size), length] if length else [0, 0]
-        shards += [Shard(source, *cut) for cut in itertools.pairwise(cuts)]
+        shards += [Shard(source, *cut, kind) for cut in itertools.pairwise(cuts)]
     return shards
 
 
@@ -178,6 +229,11 @@ def package_resource(pattern: str) -> Path:
         if path.is_file() and path.is_relative_to(Path(folder).resolve()):
             return path
     raise CorpusError(f"{pattern}: the package '{package}' has no file '{inner}'.")
+
+
+def path_of(name: str) -> Path:
+    """Return the path of a file that may be `package:NAME/PATH`."""
+    return package_resource(name) if name.startswith("package:") else Path(name)
 
 
 def _files_below(path: Path) -> list[Path]:
@@ -247,9 +303,6 @@ class _LimitedStream:
 
     def readline(self, count: int) -> bytes:
         return self._take(self._stream.readline(min(count, self._left)))
-
-    def peek(self, count: int) -> bytes:
-        return cast(Any, self._stream).peek(count)[: self._left]  # type: ignore[no-any-return]
 
     def _take(self, data: bytes) -> bytes:
         self._left -= len(data)

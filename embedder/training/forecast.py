@@ -17,8 +17,6 @@ _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
 _RESERVED_SHARE = 0.05
 """Share of the available memory that a run leaves unused."""
-_TIMED_CONTEXTS = 1 << 14
-_TIMED_STEPS = 3
 
 
 class Needs(NamedTuple):

@@ -1,36 +1,58 @@
 """`embedder.train`: from Python's objects and arguments to word vectors."""
 
+import copy
 import re
 import tempfile
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from embedder.config import Config
-from embedder.config_files import make_config, parse_override, read_yaml, set_key
-from embedder.errors import EmbedderError
+from embedder.config_files import apply_overrides, make_config, read_yaml, set_key
+from embedder.errors import ConfigError, EmbedderError, RunError
+from embedder.runs.run_folder import RunFolder
 from embedder.settings import apply_settings
 from embedder.text.objects import NAME, Objects, are_paths, blocks_of, objects_of
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
 
-_FLAGS = {
-    "--output": "output",
-    "--overwrite": "overwrite=True",
-    "--resume": "resume=True",
-}
+_ADVICE = (
+    (r"embedder train --resume (.+?)(\.?)$", r"embedder.train(…, output='\1', resume=True)\2"),
+    (
+        r"embedder train .+ --output (.+) --overwrite",
+        r"embedder.train(…, output='\1', overwrite=True)",
+    ),
+    ("--output", "output"),
+    ("--overwrite", "overwrite=True"),
+)
+"""What commands and options in errors are in Python."""
 _TOKENS = {"corpus.tokenizer": "whitespace", "corpus.lowercase": False}
 
 
-def train_source(
-    source: Any,
-    overrides: Sequence[str],
-    settings: dict[str, Any],
-    folder: tuple[Path | None, bool, bool],
-    progress: bool,
-) -> Path:
-    """Train, and return the folder of the run.
+class Wanted(NamedTuple):
+    """What `embedder.train` is asked to do with the run's folder.
+
+    ``output``
+        The folder; None for that of the configuration, or none.
+    ``overwrite``, ``resume``
+        Whether to replace a run in it, or to resume it.
+    ``progress``
+        Whether to show progress bars.
+    """
+
+    output: Path | None
+    overwrite: bool
+    resume: bool
+    progress: bool
+
+
+@contextmanager
+def trained_run(
+    source: Any, overrides: Sequence[str], settings: dict[str, Any], wanted: Wanted
+) -> Iterator[tuple[Path, bool]]:
+    """Train, and yield the run's folder, and whether it remains when the context ends.
 
     Parameters
     ----------
@@ -40,81 +62,83 @@ def train_source(
         Such as `training.passes=5`.
     settings
         By the names that `embedder.settings` knows.
-    folder
-        The run's folder, or None for that of the configuration; whether to replace a run in it;
-        and whether to resume it.
-    progress
-        Whether to show progress bars.
+    wanted
+        What to do with the folder.
 
     Raises
     ------
     EmbedderError
         For anything that a user can fix.
     KeyboardInterrupt
-        After Ctrl-C, once the state is saved.
+        After Ctrl-C, once the state is saved in a folder that remains.
     """
-    output, overwrite, resume = folder
+    with _python_errors():
+        config, objects = _configuration(source, overrides, settings, wanted)
+    output = wanted.output
+    if output is None and "output" in config.model_fields_set:
+        output = Path(config.output)
+    if wanted.resume and output is None:
+        raise RunError("resume=True needs the folder of the run to resume: output=….")
+    with tempfile.TemporaryDirectory(prefix="embedder-") as scratch:
+        folder = output or Path(scratch) / "run"
+        config = config.model_copy(update={"output": str(folder)})
+        text = None if objects is None else partial(blocks_of, objects, config.corpus)
+        try:
+            with _python_errors():
+                train(config, wanted.overwrite, wanted.resume, not wanted.progress, text=text)
+        except Interrupted as stop:
+            advice = "nothing was kept, since there is no output=…"
+            if output is not None:
+                advice = f"resume with embedder.train(…, output={str(output)!r}, resume=True)"
+            raise KeyboardInterrupt(f"stopped at {stop}; {advice}") from None
+        yield folder, output is not None
+
+
+@contextmanager
+def _python_errors() -> Iterator[None]:
+    """Give advice in terms of arguments."""
     try:
-        config, objects = _configuration(source, overrides, settings)
-        if output is not None:
-            config = config.model_copy(update={"output": str(output)})
-        text = None if objects is None else blocks_of(objects, config.corpus)
-        return train(config, overwrite, resume, not progress, text=text).folder
-    except Interrupted as stop:
-        raise KeyboardInterrupt(
-            f"stopped at {stop}; all progress is saved: resume with embedder.train(…, "
-            f"output={config.output!r}, resume=True)"
-        ) from None
+        yield
     except EmbedderError as error:
         raise type(error)(_for_python(str(error))) from None
 
 
-def place_of(source: Any, output: str | Path | None) -> AbstractContextManager[str | None]:
-    """Return a folder for a run that nobody wants to keep; None if the run has one."""
-    if output is not None or (isinstance(source, dict) and "output" in source):
-        return nullcontext(None)
-    if _is_configuration(source) and "output" in read_yaml(Path(source)):
-        return nullcontext(None)
-    return tempfile.TemporaryDirectory(prefix="embedder-")
-
-
-def _is_configuration(source: Any) -> bool:
-    return isinstance(source, str | Path) and str(source).lower().endswith((".yaml", ".yml"))
-
-
 def _configuration(
-    source: Any, overrides: Sequence[str], settings: dict[str, Any]
+    source: Any, overrides: Sequence[str], settings: dict[str, Any], wanted: Wanted
 ) -> tuple[Config, Objects | None]:
     """Return the configuration, and the text if it is not in files."""
-    objects, origin = None, "embedder.train"
-    tree: dict[str, Any]
-    if _is_configuration(source):
-        tree, origin = read_yaml(Path(source)), str(source)
+    origin = "embedder.train"
+    tree: dict[str, Any] = {}
+    if wanted.resume and wanted.output is not None:
+        tree = RunFolder(wanted.output).read_config().model_dump()
+    is_text = False
+    if isinstance(source, str | Path) and str(source).lower().endswith((".yaml", ".yml")):
+        tree, origin = tree or read_yaml(Path(source)), str(source)
     elif isinstance(source, dict):
-        tree = {key: dict(own) if isinstance(own, dict) else own for key, own in source.items()}
-        origin = "config"
+        if not set(source) & set(Config.model_fields):
+            raise ConfigError(
+                "expected a text or a configuration, got a dictionary without sections of one; for "
+                f"one of its values, pass source[{next(iter(source), 'name')!r}]."
+            )
+        tree, origin = tree or copy.deepcopy(source), "config"
     elif are_paths(source):
         files = [source] if isinstance(source, str | Path) else source
-        tree = {"corpus": {"files": [str(file) for file in files]}}
+        tree = tree or {"corpus": {"files": [str(file) for file in files]}}
     else:
-        objects = objects_of(source, settings.get("text_field"))
-        tree = {"corpus": {"files": [NAME]}}
-        if objects.are_tokens:
-            for key, value in _TOKENS.items():
-                set_key(tree, key, value)
+        is_text = True
+        tree = tree or {"corpus": {"files": [NAME]}}
     names = apply_settings(tree, settings)
-    for override in overrides:
-        set_key(tree, *parse_override(override))
+    apply_overrides(tree, overrides)
+    objects = None
+    if is_text:
+        objects = objects_of(source, tree["corpus"].get("text_field"))
+        for key, value in _TOKENS.items() if objects.are_tokens else ():
+            set_key(tree, key, value)
     return make_config(tree, origin, names), objects
 
 
 def _for_python(message: str) -> str:
     """Return an error's advice in terms of arguments."""
-    message = re.sub(
-        r"embedder train --resume (\S+)",
-        lambda found: f"embedder.train(…, output='{found[1]}', resume=True)",
-        message,
-    )
-    for flag, argument in _FLAGS.items():
-        message = message.replace(flag, argument)
+    for pattern, replacement in _ADVICE:
+        message = re.sub(pattern, replacement, message)
     return message

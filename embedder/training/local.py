@@ -1,6 +1,7 @@
 """The engine that trains in this process."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from embedder.text.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
 from embedder.training.engine import WorkerLost
 from embedder.training.progress import reading_bar
 
+TextReader = Callable[[Callable[[int], object]], Iterable[bytes]]
+
 
 class LocalEngine:
     """One process on this machine.
@@ -28,13 +31,14 @@ class LocalEngine:
     cache
         The cache to look up and store the encoded corpus and the counts.
     text
-        The text, if it is not in files: blocks as `embedder.text.corpus.read_text` yields them.
+        If the text is not in files: returns blocks as `embedder.text.corpus.read_text` yields them,
+        given a function to report progress to.
     """
 
     processes = 1
 
     def __init__(
-        self, config: Config, cache: Cache | None = None, text: Iterable[bytes] | None = None
+        self, config: Config, cache: Cache | None = None, text: TextReader | None = None
     ) -> None:
         from embedder.kernels.threads import available_threads
 
@@ -53,9 +57,8 @@ class LocalEngine:
 
             def encode(folder: Path) -> tuple[Vocabulary, EncodedCorpus, Phrases]:
                 join = PhraseJoiner(config.corpus, config.training.memory_limit)
-                blocks = self._text
-                if blocks is None:
-                    blocks = read_text(config.corpus, bar.update)
+                read = self._text or partial(read_text, config.corpus)
+                blocks = read(bar.update)
                 return *encode_corpus(blocks, config.vocabulary, folder, join), join.phrases
 
             if self._cache is not None:

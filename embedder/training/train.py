@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,7 @@ from embedder.training.forecast import (
     estimate_needs,
     refuse_too_large,
 )
-from embedder.training.local import LocalEngine
+from embedder.training.local import LocalEngine, TextReader
 from embedder.training.row_fit import cost_in_passes
 from embedder.training.tracking import Listener, trackers
 from embedder.training.trainer import Trainer, timed
@@ -37,7 +37,7 @@ from embedder.training.trainer import Trainer, timed
 
 @contextmanager
 def open_engine(
-    config: Config, cache: Cache | None = None, text: Iterable[bytes] | None = None
+    config: Config, cache: Cache | None = None, text: TextReader | None = None
 ) -> Iterator[Engine]:
     """Open the engine that the configuration selects.
 
@@ -134,7 +134,7 @@ def train(
     quiet: bool = False,
     cache: Cache | None = None,
     listeners: Sequence[Listener] = (),
-    text: Iterable[bytes] | None = None,
+    text: TextReader | None = None,
 ) -> Result:
     """Train as configured and write the run folder `config.output`.
 
@@ -145,7 +145,7 @@ def train(
     overwrite
         Replace an existing run.
     resume
-        Resume from the checkpoint in the folder, with the bits of a run that was never stopped.
+        Resume from the checkpoint in the folder, bit-identical to an uninterrupted run.
     quiet
         Show no progress bars.
     cache, text

@@ -46,7 +46,13 @@ class SentenceEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.components = components
 
     def fit(self, X: Sequence[str | Sequence[str]], y: Any = None) -> "SentenceEncoder":
-        """Find the directions to remove, in texts or lists of words; `y` is not used."""
+        """Find the directions to remove, in texts or lists of words; `y` is not used.
+
+        Raises
+        ------
+        ValueError
+            For one text instead of several, or a missing one.
+        """
         found = self._means(X)
         count = min(self.components, *found.shape)
         self.components_ = np.zeros((0, found.shape[1]), np.float32)
@@ -65,4 +71,6 @@ class SentenceEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.array([f"embedder{i}" for i in range(self.vectors.matrix.shape[1])], object)
 
     def _means(self, X: Sequence[str | Sequence[str]]) -> Array:
+        if isinstance(X, str) or any(text is None for text in X):
+            raise ValueError("expected texts or lists of words, got one text or a missing one.")
         return sentence_vectors(self.vectors, list(X), self.smoothing)

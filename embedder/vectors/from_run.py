@@ -138,7 +138,9 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
     composed = parameters._replace(E=model.composition.vectors(parameters.E))
     matrix = word_vectors(composed, network.activation, kind, model.columns)
-    return WordVectors(model.vocabulary, matrix, (), _subwords(model, kind), Predictor(run))
+    return WordVectors(
+        model.vocabulary, matrix, (), _subwords(model, kind), Predictor(run, model.vocabulary)
+    )
 
 
 def _subwords(model: Model, kind: VectorKind) -> Subwords | None:

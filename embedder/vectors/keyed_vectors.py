@@ -1,4 +1,4 @@
-"""Word vectors under the names that gensim's KeyedVectors gives to everything."""
+"""Word vectors under the names that gensim's KeyedVectors gives to what reads them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -67,9 +67,9 @@ class KeyedVectors:
     def __iter__(self) -> Iterator[str]:
         return iter(self._own)
 
-    def __getitem__(self, key: str | Sequence[str]) -> Array:
-        """Return a word's vector, or those of several words."""
-        return self._own[key]
+    def __getitem__(self, key: str | int | Sequence[str]) -> Array:
+        """Return the vector of a word, or of a row's number, or those of several words."""
+        return np.asarray(self._own.matrix[key]) if isinstance(key, int) else self._own[key]
 
     def has_index_for(self, key: str) -> bool:
         """Return whether a word is known."""
@@ -119,7 +119,8 @@ class KeyedVectors:
     ) -> Array:
         """Return the weighted mean of the vectors of words; see gensim."""
         total, mass = np.zeros(self.vector_size), 0.0
-        for key, weight in zip(keys, weights or [1.0] * len(keys), strict=True):
+        given = [1.0] * len(keys) if weights is None else weights
+        for key, weight in zip(keys, given, strict=True):
             if isinstance(key, str) and key not in self._own:
                 if ignore_missing:
                     continue

@@ -9,6 +9,7 @@ from embedder.errors import RunError
 from embedder.examples.columns import Columns, one_column_per_word
 from embedder.network.activation import activate
 from embedder.runs.checkpoint import Model, load_model
+from embedder.text.vocabulary import Vocabulary
 
 
 class Predictor:
@@ -18,10 +19,13 @@ class Predictor:
     ----------
     run
         The run's folder, which is read when it is first needed.
+    vocabulary
+        Its words, to notice if another run has taken its place.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, vocabulary: Vocabulary) -> None:
         self._run = run
+        self._vocabulary = vocabulary
         self._model: Model | None = None
 
     def load(self) -> Model:
@@ -33,7 +37,10 @@ class Predictor:
             If the run is no longer there.
         """
         if self._model is None:
-            self._model = load_model(self._run)
+            model = load_model(self._run)
+            if model.vocabulary.words != self._vocabulary.words:
+                raise RunError(f"{self._run}: another run has taken its place; load it again.")
+            self._model = model
         return self._model
 
     def __call__(self, ids: Array) -> Array:
@@ -58,7 +65,7 @@ class Predictor:
         model = self.load()
         if model.config.examples.source != "cooccurrence":
             raise RunError(
-                f"{self._run}: predictions are of networks trained on counts; expected "
+                f"{self._run}: only networks trained on counts predict neighbours; expected "
                 "examples.source cooccurrence."
             )
         E, W1, b1, W2, b2 = model.parameters

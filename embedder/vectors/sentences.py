@@ -43,19 +43,24 @@ def sentence_vectors(
     (n, D) float32
         Zeros where no word has a vector.
     """
-    counts, ids = vectors.vocabulary.counts, vectors.vocabulary.ids
-    total = counts.sum()
+    ids, shares = vectors.vocabulary.ids, _shares(vectors.vocabulary.counts)
     found = np.zeros((len(texts), vectors.matrix.shape[1]))
     for row, text in zip(found, texts, strict=True):
         known = 0
         for word in _words_of(text):
             vector = vectors.get(word)
             if vector is not None:
-                share = counts[ids[word]] / total if word in ids else 0.0
+                share = shares[ids[word]] if word in ids else 0.0
                 row += smoothing / (smoothing + share) * vector
                 known += 1
         row /= max(known, 1)
     return found.astype(np.float32)
+
+
+def _shares(counts: Array) -> Array:
+    """Return p(w); by Zipf's law for words in the order of their frequency, without counts."""
+    frequencies = counts if counts.any() else 1 / np.arange(1, len(counts) + 1)
+    return np.asarray(frequencies / frequencies.sum())
 
 
 def _words_of(text: str | Sequence[str]) -> Sequence[str]:

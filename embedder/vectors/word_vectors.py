@@ -99,6 +99,9 @@ class WordVectors:
     def __iter__(self) -> Iterator[str]:
         return iter(self.vocabulary.words)
 
+    def __deepcopy__(self, memo: object) -> "WordVectors":
+        return self  # nobody changes it, and scikit-learn copies parameters of what it clones
+
     def __contains__(self, word: object) -> bool:
         return isinstance(word, str) and word in self.vocabulary.ids
 
@@ -149,10 +152,11 @@ class WordVectors:
 
     def get(self, word: str, default: Array | None = None) -> Array | None:
         """Return a word's vector, or the default for a word without one."""
-        try:
-            return self.vector(word)
-        except VocabularyError:
-            return default
+        known = self.vocabulary.ids.get(word)
+        if known is not None:
+            return np.asarray(self.matrix[known])
+        composed = None if self.subwords is None else self.subwords.compose_unknown(word)
+        return default if composed is None else composed
 
     def vector(self, word: str) -> Array:
         """Return the same as `vectors[word]`, without a warning.
@@ -278,6 +282,7 @@ class WordVectors:
         topn: int = 10,
     ) -> list[Neighbor]:
         """Return the words by 3CosMul: products of similarities (Levy and Goldberg 2014)."""
+        self._mean([*_weighted(positive, 1.0), *_weighted(negative, -1.0)])  # checks them
         scores, given = np.ones(len(self)), set()
         for sign, queries in ((1, positive), (-1, negative)):
             product = np.ones(len(self))
@@ -312,7 +317,7 @@ class WordVectors:
 
     def distances(self, word: "Query", others: Sequence[str] = ()) -> Array:
         """Return 1 − cosine from a word or vector to others, by default all words, float32."""
-        if not others:
+        if len(others) == 0:
             return np.asarray(1 - self._cosines(word), np.float32)
         units = unit_rows(self[others])
         return np.asarray(1 - units @ self._unit(word), np.float32)
@@ -351,9 +356,7 @@ class WordVectors:
             If the vectors are not those of a run that was trained on counts.
         """
         if self.predictor is None:
-            raise RunError(
-                "Only a trained network predicts; these vectors are from a file, not from a run."
-            )
+            raise RunError("Only a trained network predicts; these vectors are not those of a run.")
         if isinstance(words, str):
             return self.predict([words], topn)[0]
         ids = np.array([self.vocabulary.id_of(word) for word in words], np.int64)
@@ -371,7 +374,8 @@ class WordVectors:
         Parameters
         ----------
         text
-            A text, which is split and lower-cased as `corpus.tokenizer: words` does; or its words.
+            A text, which is split as by `corpus.tokenizer: words` and lower-cased; or its words,
+            for vectors that were trained in another way.
 
         Returns
         -------

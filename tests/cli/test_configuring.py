@@ -32,8 +32,9 @@ def test_every_template_is_a_configuration_with_comments(invoke, template):
 
 def test_the_experiment_is_one(invoke, monkeypatch):
     assert "embedder run experiment.yaml" in invoke("init", "experiment").output
-    invoke("init", "quickstart", "-o", "configs/quickstart.yaml")
     assert load_experiment(Path("experiment.yaml")).seeds == [1, 2]
+    result = invoke("run", "experiment.yaml", "--dry-run")
+    assert len(result.output.splitlines()) == 8, result.output
 
 
 def test_init_takes_overrides_and_replaces_nothing(invoke):
@@ -43,6 +44,8 @@ def test_init_takes_overrides_and_replaces_nothing(invoke):
     result = invoke("init", "-o", "a.yaml")
     assert result.exit_code == 1
     assert "a.yaml: exists; choose another --output" in result.output
+    assert "Did you mean" in invoke("init", "books", "network.dimensions=5").output
+    assert not Path("books.yaml").exists()
     assert invoke("init", "-o", "a.yaml", "--overwrite").exit_code == 0
     assert yaml.safe_load(Path("a.yaml").read_text())["training"] == {"passes": 20}
 

@@ -96,6 +96,7 @@ def test_tables_are_read_by_field_or_refused(invoke, write, toy_files):
     [
         (["nowhere.txt"], "nowhere.txt: no such file or folder"),
         (["nowhere.yaml"], "nowhere.yaml: no such configuration file"),
+        ([""], "The name of a text is empty"),
         ([], "give a text or a configuration, such as: embedder train my.txt"),
         (["a.txt", "--resume", "runs/x"], "omit the text"),
         (["a.txt", "--dimension", "0"], "0 is not in the range"),

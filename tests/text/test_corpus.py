@@ -98,7 +98,10 @@ def test_json_lines_yield_one_field(write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"text": "a"}\n{"body": "b"}\n', "line 2: no text in the field 'text'.*there is: body"),
+        (
+            '{"text": "a"}\n{"body": "b"}\n',
+            "line 2: no text in the field 'text'.*fields are: body",
+        ),
         ('{"text": 5}\n', "line 1: no text"),
         ('["text"]\n', "line 1: no text"),
         ("{\n", "line 1: not JSON"),

@@ -38,6 +38,12 @@ def test_missing_texts_are_left_out():
         ([], "the iterable of texts is empty"),
         (5, "expected a path, or an iterable of texts or of lists of tokens, got 5"),
         (["a", ["b"]], r"item 2: expected a text like the first, got \['b'\]"),
+        ([1, 2], "item 1: expected a text or a list of tokens, got 1"),
+        ([b"a text"], "item 1: expected a text or a list of tokens, got b'a text'"),
+        ([None, ["a"], [None]], "item 3: expected tokens that are texts or integers, got None"),
+        ([["a", 1.5]], "item 1: expected tokens that are texts or integers, got 1.5"),
+        ([["a b", ""]], "item 1: the token 'a b' is empty or contains white space"),
+        ([["\ud800", "a\0b"]], r"item 1: the token 'a\\x00b' is empty"),
         ([["a"], "b"], "item 2: expected a list of tokens like the first, got 'b'"),
         ([["a"], 3], "item 2: expected a list of tokens like the first, got 3"),
         ([["a", "new york"]], "item 1: the token 'new york' is empty or contains white space"),
@@ -90,7 +96,11 @@ def test_paths_are_told_from_texts(write):
     assert are_paths(path)
     assert are_paths("anything")
     assert are_paths([str(path), "https://a.b/c"])
-    assert not are_paths([str(path), "a text"])
+    assert are_paths([str(path), "missing.txt"])  # an error will name it
+    assert are_paths(["package:a/b.txt"])
+    assert are_paths([str(path.parent / "*.txt")])
+    assert not are_paths([str(path) + "x", "a text"])
+    assert not are_paths(["so many words [sic]", "*"[:0], "what?"])
     assert not are_paths([])
     assert not are_paths(["x" * 100_000, "\0"])
 
@@ -98,3 +108,10 @@ def test_paths_are_told_from_texts(write):
 def test_objects_cannot_be_read_again():
     with pytest.raises(CorpusError, match="came from Python objects"):
         find_sources([NAME])
+
+
+def test_progress_counts_bytes():
+    found = []
+    objects = objects_of(["ab", "cde"])
+    list(blocks_of(objects, CorpusConfig(files=[NAME]), found.append))
+    assert sum(found) == len("ab\ncde\n")

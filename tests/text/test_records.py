@@ -8,8 +8,7 @@ import pytest
 from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text.corpus import read_text
-from embedder.text.records import kind_of
-from embedder.text.sources import Source, find_shards
+from embedder.text.sources import Source, find_shards, kind_of
 
 
 def texts(path, **settings):
@@ -92,11 +91,14 @@ def test_records_without_a_named_field_are_refused_with_those_there_are(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", csv_text(), "no text in the column 'text'.*there is: id, body"),
-        ("a.csv", "id,text\n1\n", "line 2: 1 columns, but the column 'text' is number 2"),
+        ("a.csv", csv_text(), "no text in the column 'text'.*its columns are: id, body"),
+        ("a.csv", "id,text\n1\n", "line 2: 1 columns, but the heading has 2"),
         ("a.json", '[{"text": "a"}, {"text": 5}]', "record 2: no text in the field 'text'"),
         ("a.json", '[{"text": "a"}, {"text"', "record 2: not JSON"),
         ("a.json", '[{"text": "a"}', "record 2: not JSON"),
+        ("a.csv", "id,text\n1,a, b\n", "line 2: 3 columns, but the heading has 2"),
+        ("a.json", '{\n "text": 1\n}', "line 1: not JSON .* expected one object per line, or an"),
+        ("a.jsonl", b'{"text": "\xff"}', "not UTF-8"),
         ("a.csv", b"id,text\n1,\xff\xfe\n", "not UTF-8"),
         ("a.parquet", b"PAR1 nonsense", "damaged Parquet file|requires pyarrow"),
         ("a.arrow", b"ARROW1 nonsense", "damaged Arrow file|requires pyarrow"),
@@ -155,7 +157,7 @@ def test_a_column_of_arrow_is_read(table, tmp_path, kind):
 def check_refusals(path, name):
     with pytest.raises(CorpusError, match=f"a {name} file; set corpus.text_field .*: id, body, wo"):
         texts(path)
-    with pytest.raises(CorpusError, match=r"the column 'id'.* has no text but int64"):
+    with pytest.raises(CorpusError, match=r"the column 'id'.* contains int64, not text"):
         texts(path, text_field="id")
 
 
@@ -171,6 +173,26 @@ def test_tables_come_through_a_pipe(table, tmp_path, monkeypatch):
         if content.startswith(b"id"):  # nothing tells that this is CSV
             continue
         assert texts(name, text_field="body")[0] == EXPECTED[0]
+
+
+def test_nulls_are_left_out(write):
+    rows = '{"text": null}\n{"text": "a"}\n'
+    assert texts(write("a.jsonl", rows), text_field="text")[0] == "a"
+    array = '[{"text": null}, {"text": "a"}]'
+    assert texts(write("a.json", array), text_field="text")[0] == "a"
+
+
+def test_json_lines_are_read_in_shards(write):
+    path = write("a.txt", "".join(f'{{"text": "w{i}"}}\n' for i in range(20)))
+    shards = find_shards([str(path)], 50)
+    assert len(shards) > 3
+    config = CorpusConfig(files=[str(path)], text_field="text")
+    found = b"".join(read_text(config, shards=shards)).decode().split()
+    assert found == [f"w{i}" for i in range(20)]
+    plain = write("b.txt", 'once\n{"text": "w"}\n' * 20)
+    config = CorpusConfig(files=[str(plain)])
+    found = b"".join(read_text(config, shards=find_shards([str(plain)], 5))).decode().split()
+    assert found == ["once", "text", "w"] * 20
 
 
 def test_a_table_is_one_shard(write):

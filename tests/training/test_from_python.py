@@ -10,7 +10,8 @@ import pytest
 
 import embedder
 from embedder.errors import ConfigError, CorpusError, RunError
-from embedder.training.trainer import Trainer
+from embedder.training import from_python
+from embedder.training.trainer import Interrupted, Trainer
 
 SMALL = {"dimension": 8, "passes": 2, "threads": 2, "subsample": 0.0, "progress": False}
 
@@ -89,7 +90,43 @@ def test_an_interrupted_training_is_resumed_with_the_same_objects(sentences, mon
         patch.setattr(Trainer, "step", interrupt)
         with pytest.raises(KeyboardInterrupt, match=r"output='run', resume=True"):
             embedder.train(sentences, output="run", **SMALL)
-    same(whole, embedder.train(sentences, output="run", resume=True, **SMALL))
+    same(whole, embedder.train(sentences, output="run", resume=True, progress=False))
+
+
+def test_what_is_interrupted_without_an_output_is_lost_and_says_so(sentences, monkeypatch):
+    def interrupt(self, batch):
+        raise Interrupted("pass 1 of 2")
+
+    monkeypatch.setattr(Trainer, "step", interrupt)
+    with pytest.raises(KeyboardInterrupt, match=r"stopped at pass 1 of 2; nothing was kept"):
+        embedder.train(sentences, **SMALL)
+    with pytest.raises(RunError, match=r"needs the folder of the run"):
+        embedder.train(sentences, resume=True, **SMALL)
+
+
+def test_an_output_among_the_overrides_is_kept(sentences, tmp_path):
+    embedder.train(sentences, ["output=there"], **SMALL)
+    assert (tmp_path / "there" / "model.safetensors").exists()
+
+
+def test_advice_is_in_python():
+    advice = from_python._for_python
+    assert advice("x: in use; resume with: embedder train --resume a b.") == (
+        "x: in use; resume with: embedder.train(…, output='a b', resume=True)."
+    )
+    assert advice("again with: embedder train r/config.yaml --output r --overwrite") == (
+        "again with: embedder.train(…, output='r', overwrite=True)"
+    )
+
+
+def test_dictionaries_without_sections_are_no_configuration(sentences):
+    with pytest.raises(ConfigError, match=r"pass source\['train'\]"):
+        embedder.train({"train": sentences})
+
+
+def test_the_limit_covers_objects(sentences):
+    with pytest.raises(CorpusError, match=r"exceeds corpus.limit"):
+        embedder.train(sentences, limit=1000, **SMALL)
 
 
 def test_progress_is_shown_in_notebooks_and_on_demand_only(capsys, monkeypatch, sentences):

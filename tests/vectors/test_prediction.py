@@ -8,7 +8,6 @@ from embedder.errors import RunError
 from embedder.runs.checkpoint import load_model
 from embedder.training.train import train
 from embedder.vectors.from_run import load_vectors
-from embedder.vectors.prediction import Predictor
 
 GROUPED = {"contexts": 60, "context_classes": 20, "near_contexts": 30}
 
@@ -35,7 +34,7 @@ def test_predictions_are_the_softmax_summed_by_word(run):
     for word in range(near):
         expected[:, word] += softmax[:, positionless + word]
         expected[:, word] += softmax[:, positionless + near + word]
-    found = Predictor(run)(ids)
+    found = load_vectors(run).predictor(ids)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     np.testing.assert_allclose(found.sum(axis=1), 1)
 
@@ -49,10 +48,18 @@ def test_words_are_predicted_best_first(run):
     np.testing.assert_allclose([p for _, p in king], [p for _, p in again], rtol=1e-5)
     probabilities = [p for _, p in king]
     assert probabilities == sorted(probabilities, reverse=True)
-    row = Predictor(run)(np.array([vectors.vocabulary.ids["king"]]))[0]
+    row = load_vectors(run).predictor(np.array([vectors.vocabulary.ids["king"]]))[0]
     assert king[0].word == vectors.words[int(row.argmax())]
     with pytest.raises(KeyError):
         vectors.predict("nothing")
+
+
+def test_a_run_that_took_the_place_of_another_is_noticed(run, make_toy_config):
+    vectors = load_vectors(run)
+    config = make_toy_config(vocabulary={"max_size": 100}, training={"passes": 1})
+    train(config, overwrite=True, quiet=True)
+    with pytest.raises(RunError, match="another run has taken its place"):
+        vectors.predict("king")
 
 
 def test_networks_trained_on_windows_predict_something_else(make_toy_config):

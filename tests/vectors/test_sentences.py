@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import embedder
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.sentences import sentence_vectors
 from embedder.vectors.word_vectors import WordVectors
@@ -25,6 +26,24 @@ def test_a_text_is_the_weighted_mean_of_its_words(vectors):
     assert not vectors.sentence("nothing known").any()
     assert not vectors.sentence("").any()
     assert vectors.sentence("cat").dtype == np.float32
+
+
+def test_files_without_counts_have_sentences_too(vectors, tmp_path):
+    vectors.save(tmp_path / "v.bin")
+    loaded = embedder.load(tmp_path / "v.bin")
+    shares = 1 / np.arange(1, 6) / (1 / np.arange(1, 6)).sum()
+    weights = 1e-3 / (1e-3 + shares)
+    expected = (weights[0] * vectors["the"] + weights[2] * vectors["dog"]) / 2
+    np.testing.assert_allclose(loaded.sentence("the dog"), expected, rtol=1e-5)
+
+
+def test_the_encoder_refuses_what_is_no_list_of_texts(vectors):
+    pytest.importorskip("sklearn")
+    from embedder.vectors.encoder import SentenceEncoder
+
+    for wrong in ("one text", ["a", None]):
+        with pytest.raises(ValueError, match="expected texts or lists of words"):
+            SentenceEncoder(vectors).fit(wrong)
 
 
 def test_the_encoder_removes_what_all_texts_share(vectors):

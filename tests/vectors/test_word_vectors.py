@@ -116,6 +116,6 @@ def test_odd_queries_are_one_sentence():
         vectors.most_similar([np.ones(3)])
     with pytest.raises(VocabularyError, match="None of the words is known"):
         vectors.doesnt_match(["x", "y"])
-    with pytest.raises(RunError, match="from a file, not from a run"):
+    with pytest.raises(RunError, match="not those of a run"):
         vectors.predict("king")
     assert vectors.doesnt_match(["king", "<b>", "apple", "unknown"]) == "apple"
