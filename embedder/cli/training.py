@@ -321,22 +321,23 @@ def cache(clear: bool) -> None:
     help="Write all phrases to this file, for corpus.phrases.file.",
 )
 def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | None) -> None:
-    """Print the phrases in the text of CONFIG, without training.
+    """Print the phrases in a text, or in that of a configuration, without training.
 
-    The settings are those of corpus.phrases in CONFIG; if these set no passes, one is made.
+    CONFIG is a YAML file or a text; the settings are those of corpus.phrases, and if these set no
+    passes, one is made.
 
     For example:
 
         embedder phrases configs/quickstart.yaml corpus.phrases.passes=2 -n 20
-        embedder phrases configs/quickstart.yaml --out phrases.tsv
+        embedder phrases my.txt --out phrases.tsv
     """
-    from embedder.config_files import load_config
     from embedder.reporting import tables
+    from embedder.settings import config_of
     from embedder.text.phrases import learn_phrases
     from embedder.training.progress import reading_bar
 
     with reading_bar(quiet=False) as bar:
-        found = learn_phrases(load_config(config, overrides), bar.update)
+        found = learn_phrases(config_of([str(config)], overrides), bar.update)
     click.echo(tables.phrase_table(found, count))
     if out is not None:
         found.save(out)
