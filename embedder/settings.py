@@ -41,6 +41,11 @@ def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
     return [each for each in inputs if each not in overrides], overrides
 
 
+def is_configuration(file: str) -> bool:
+    """Return whether a file is a configuration, by its name."""
+    return file.lower().endswith(_CONFIGURATIONS)
+
+
 def config_of(files: Sequence[str], overrides: Sequence[str]) -> "Config":
     """Return the configuration in a YAML file, or the default one for text files.
 
@@ -58,7 +63,7 @@ def config_of(files: Sequence[str], overrides: Sequence[str]) -> "Config":
     """
     from embedder.config_files import apply_overrides, make_config, read_yaml
 
-    configurations = [file for file in files if file.lower().endswith(_CONFIGURATIONS)]
+    configurations = [file for file in files if is_configuration(file)]
     if configurations and len(files) > 1:
         others = [file for file in files if file != configurations[0]] or files[1:]
         raise ConfigError(

@@ -91,7 +91,7 @@ def objects_of(source: Any, field: str | None = None) -> Objects:
         raise CorpusError("the iterable of texts is empty.")
     _, example = first
     is_text = isinstance(example, str)
-    if not is_text and (isinstance(example, bytes) or not hasattr(example, "__iter__")):
+    if not is_text and not _is_list(example):
         raise CorpusError(
             f"item {first[0]}: expected a text or a list of tokens, got {example!r:.80}."
         )
@@ -162,7 +162,7 @@ def _checked(items: Iterable[tuple[int, Any]]) -> Iterator[str]:
 
 def _joined(items: Iterable[tuple[int, Any]]) -> Iterator[str]:
     for number, item in items:
-        if isinstance(item, str | bytes) or not hasattr(item, "__iter__"):
+        if not _is_list(item):
             raise CorpusError(
                 f"item {number}: expected a list of tokens like the first, got {item!r:.80}."
             )
@@ -174,6 +174,10 @@ def _joined(items: Iterable[tuple[int, Any]]) -> Iterator[str]:
                     "expected tokens without, such as new_york."
                 )
         yield " ".join(tokens)
+
+
+def _is_list(item: Any) -> bool:
+    return hasattr(item, "__iter__") and not isinstance(item, str | bytes)
 
 
 def _as_text(number: int, token: Any) -> str:

@@ -99,12 +99,18 @@ def _text_of(
 ) -> str | None:
     """Return the text of a JSON record; None if it is null."""
     text = record.get(field) if isinstance(record, dict) and field is not None else None
-    if isinstance(text, list) and all(isinstance(word, str) for word in text):
-        text = " ".join(text)
+    text = _with_words_joined(text)
     if isinstance(text, str) or (isinstance(record, dict) and field in record and text is None):
         return text
     place = f", line {number}" if kind == "json lines" else f", record {number}"
     raise _missing(source, place, kind, field, record if isinstance(record, dict) else ())
+
+
+def _with_words_joined(value: Any) -> Any:
+    """Return a list of words as a text, and anything else as it is."""
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return " ".join(value)
+    return value
 
 
 def _of_json_lines(
@@ -240,8 +246,7 @@ def _open_columns(
 def _texts_of_column(source: Source, column: Any, field: str) -> Iterator[str]:
     """Yield the texts of an Arrow array of strings, or of lists of words."""
     for value in column.to_pylist():
-        if isinstance(value, list) and all(isinstance(word, str) for word in value):
-            value = " ".join(value)
+        value = _with_words_joined(value)
         if value is None:
             continue
         if not isinstance(value, str):

@@ -13,7 +13,7 @@ from embedder.config import Config
 from embedder.config_files import apply_overrides, make_config, read_yaml, set_key
 from embedder.errors import ConfigError, EmbedderError, RunError
 from embedder.runs.run_folder import RunFolder
-from embedder.settings import apply_settings
+from embedder.settings import apply_settings, is_configuration
 from embedder.text.objects import NAME, Objects, are_paths, blocks_of, objects_of
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
@@ -112,7 +112,7 @@ def _configuration(
     if wanted.resume and wanted.output is not None:
         tree = RunFolder(wanted.output).read_config().model_dump()
     is_text = False
-    if isinstance(source, str | Path) and str(source).lower().endswith((".yaml", ".yml")):
+    if isinstance(source, str | Path) and is_configuration(str(source)):
         tree, origin = tree or read_yaml(Path(source)), str(source)
     elif isinstance(source, dict):
         if not set(source) & set(Config.model_fields):

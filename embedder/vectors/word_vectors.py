@@ -156,7 +156,10 @@ class WordVectors:
         if known is not None:
             return np.asarray(self.matrix[known])
         composed = None if self.subwords is None else self.subwords.compose_unknown(word)
-        return default if composed is None else composed
+        if composed is None:
+            return default
+        composed.flags.writeable = False
+        return composed
 
     def vector(self, word: str) -> Array:
         """Return the same as `vectors[word]`, without a warning.
@@ -166,13 +169,8 @@ class WordVectors:
         VocabularyError
             For an unknown word.
         """
-        known = self.vocabulary.ids.get(word)
-        if known is None and self.subwords is not None:
-            composed = self.subwords.compose_unknown(word)
-            if composed is not None:
-                composed.flags.writeable = False
-                return composed
-        return np.asarray(self.matrix[self.vocabulary.id_of(word)])
+        found = self.get(word)
+        return np.asarray(self.matrix[self.vocabulary.id_of(word)]) if found is None else found
 
     def is_composed(self, word: str) -> bool:
         """Return whether a word is unknown but has a vector composed of its parts."""
