@@ -264,8 +264,8 @@ class TrainingConfig(Section):
     """Decoupled weight decay: each step shrinks the weights it updates by learning rate × this
     (Loshchilov and Hutter 2019)."""
     seed: Annotated[int, Field(ge=0)] = 1
-    """Seed for all random draws. The same seed and number of threads give bit-identical results."""
-    threads: Annotated[int, Field(ge=0)] = 0
+    """Seed for all random draws. The same seed gives the same bits, on any number of threads."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """Number of threads; 0 uses all that the machine offers."""
     clip_gradients: Annotated[float, Field(gt=0.0)] | None = None
     """Clip every entry of a gradient to ± this."""

@@ -100,10 +100,10 @@ class Case:
         self.rows = np.arange(B)
 
 
-def embedder_step(case: Case, threads: int) -> Callable[[], object]:
+def embedder_step(case: Case) -> Callable[[], object]:
     """Return the step of this package."""
     parameters = Parameters(*(array.copy() for array in case.parameters))
-    network = Network(case.config, parameters, case.B, threads)
+    network = Network(case.config, parameters, case.B)
     optimizer = Optimizer(parameters, TrainingConfig())
     targets = target_rows(case.counts, case.totals, case.rows, np.ones(case.B))
     inputs = case.rows[:, None]
@@ -190,7 +190,7 @@ def measure_steps(shapes: list[tuple[int, int, int]], peak: float) -> list[dict[
     for V, H, B in shapes:
         case = Case(V, H, B)
         with kernel_threads(threads):
-            seconds = {"embedder": median_seconds(embedder_step(case, threads))}
+            seconds = {"embedder": median_seconds(embedder_step(case))}
         seconds["numpy"] = median_seconds(numpy_step(case), least=1.0)
         step = torch_step(case, threads)
         if step:
@@ -221,8 +221,8 @@ def measure_windows(shape: tuple[int, int, int], peak: float) -> list[dict[str, 
         parameters = initial_parameters(config, start, rng)
         parameters = with_class_rows(loss_config, counts, parameters)
         optimizer = Optimizer(parameters, TrainingConfig(), "windows")
-        loss = make_loss(loss_config, counts, parameters, B, threads, 0)
-        network = Network(config, parameters, B, threads, loss)
+        loss = make_loss(loss_config, counts, parameters, B, 0)
+        network = Network(config, parameters, B, loss)
         targets = one_hot(words)
 
         def step(network: Network = network, optimizer: Optimizer = optimizer) -> float:
@@ -246,7 +246,7 @@ def measure_scaling() -> list[dict[str, float]]:
     results = []
     for threads in range(1, available_threads() + 1):
         with kernel_threads(threads):
-            rate = 6 * V * H * B / median_seconds(embedder_step(case, threads)) / 1e9
+            rate = 6 * V * H * B / median_seconds(embedder_step(case)) / 1e9
         results.append({"threads": threads, "gflops": rate})
         print(f"{threads:7}  {rate:7.0f}", flush=True)
     return results

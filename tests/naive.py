@@ -280,8 +280,8 @@ def scatter(d_table, ids, d_x, combine):
 
 
 def group_places(ids):
-    """{id: its places}, without negative ids, in order of the ids."""
-    return {i: [p for p, j in enumerate(ids) if i == j] for i in sorted(set(ids)) if i >= 0}
+    """{id: its places}, without negative ids, in order of the first places."""
+    return {i: [p for p, j in enumerate(ids) if i == j] for i in dict.fromkeys(ids) if i >= 0}
 
 
 def number_places(groups, places):

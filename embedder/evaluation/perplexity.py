@@ -85,10 +85,8 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
         join, symbol = model.phrases.join_file, config.vocabulary.unknown
         corpus, unknown = encode_text(blocks, vocabulary, symbol, Path(folder), join=join)
         seed, parameters = config.training.seed, model.parameters
-        loss = make_loss(config.loss, vocabulary.counts, parameters, batch, threads, seed)
-        network = Network(
-            config.network, parameters, batch, threads, loss, composition=model.composition
-        )
+        loss = make_loss(config.loss, vocabulary.counts, parameters, batch, seed)
+        network = Network(config.network, parameters, batch, loss, composition=model.composition)
         if config.examples.source == "windows":
             found = window_log_likelihoods(network, corpus.ids, config, batch)
             predicted, nats = float(len(found)), -float(found.sum()) / max(1, len(found))
@@ -98,7 +96,7 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
                 losses = ngram_and_mixture_losses(np.exp(found), other, weight)
                 ngram, mixture = (float(np.exp(loss)) for loss in losses)
         else:
-            rows = _count_rows(model, corpus.ids, Path(folder), threads)
+            rows = _count_rows(model, corpus.ids, Path(folder))
             predicted = float(rows.totals.sum())
             nats = cooccurrence_loss(network, rows, batch)
     if predicted == 0:
@@ -117,15 +115,15 @@ def _ngram_of_run(model: Model, folder: Path) -> NgramBaseline:
     return NgramBaseline(training, config, len(vocabulary))
 
 
-def _count_rows(model: Model, ids: Array, folder: Path, threads: int) -> CountedRows:
+def _count_rows(model: Model, ids: Array, folder: Path) -> CountedRows:
     """Return the counts of a text, in the columns of a run."""
     config, counts = model.config, model.vocabulary.counts
     keep = model.vocabulary.keep_probabilities(config.vocabulary.subsample)
     wanted = TokenSample(keep, config.training.seed)
-    options = CountingOptions(config.examples, threads)
+    options = CountingOptions(config.examples)
     found = count_cooccurrences(ids, wanted, options, folder)
     if model.columns is None:
         return CountedRows(found)
     columns = Columns(model.columns, count_near(config, len(counts)))
     path = folder / "grouped"
-    return CountedRows(*group_counts(found, columns, counts * keep, path, threads))
+    return CountedRows(*group_counts(found, columns, counts * keep, path))

@@ -98,9 +98,7 @@ class ColumnSizes(NamedTuple):
     near: int
 
 
-def choose_columns(
-    sizes: ColumnSizes, vectors: Array, counts: Array, threads: int
-) -> tuple[Columns, Array]:
+def choose_columns(sizes: ColumnSizes, vectors: Array, counts: Array) -> tuple[Columns, Array]:
     """Group all but the most frequent words; return the columns and the word of each.
 
     Parameters
@@ -112,8 +110,6 @@ def choose_columns(
     counts : (V,)
         n_c. Its square root weights a word in the mean of its class, as in PMI factorisations rare
         words are the noisiest.
-    threads
-        How many threads share the work; the result does not depend on it.
 
     Returns
     -------
@@ -124,7 +120,7 @@ def choose_columns(
     own, classes, near = sizes
     lone = np.arange(own)
     weights = np.sqrt(counts[own:])
-    found, central = _cluster(unit_rows(vectors[own:]), weights, classes, threads)
+    found, central = _cluster(unit_rows(vectors[own:]), weights, classes)
     columns = Columns(np.concatenate([lone, own + found]).astype(np.int32), near)
     near_words = np.arange(near)
     return columns, np.concatenate([lone, own + central, near_words, near_words])
@@ -135,7 +131,7 @@ def compared_words(grouped: int, classes: int) -> int:
     return grouped + (_ROUNDS - 1) * min(grouped, _VECTORS_PER_CLASS * classes)
 
 
-def _cluster(vectors: Array, weights: Array, classes: int, threads: int) -> tuple[Array, Array]:
+def _cluster(vectors: Array, weights: Array, classes: int) -> tuple[Array, Array]:
     """Return the class of each unit vector, (n,) int64, and each class's most central member."""
     from embedder.kernels.clusters import nearest_centroids
 
@@ -148,11 +144,11 @@ def _cluster(vectors: Array, weights: Array, classes: int, threads: int) -> tupl
     weighted = own * weights[sample, None].astype(np.float32)
     found, similarities = np.empty(n, np.int64), np.empty(n, np.float32)
     for _ in range(_ROUNDS - 1):
-        nearest_centroids(own, centroids, threads, found[: len(own)], similarities[: len(own)])
+        nearest_centroids(own, centroids, found[: len(own)], similarities[: len(own)])
         sums = _sum_by_class(weighted, found[: len(own)], classes)
         filled = (sums != 0).any(axis=1)
         centroids[filled] = unit_rows(sums[filled])
-    nearest_centroids(vectors, centroids, threads, found, similarities)
+    nearest_centroids(vectors, centroids, found, similarities)
     order = np.lexsort((-similarities, found))  # by class, the most central member first
     _, firsts, numbers = np.unique(found[order], return_index=True, return_inverse=True)
     renumbered = np.empty(n, np.int64)
@@ -173,7 +169,6 @@ def group_counts(
     columns: Columns,
     words: Array,
     path: Path,
-    threads: int,
     memory_limit: int | None = None,
 ) -> tuple[Cooccurrences, Array]:
     """Return the counts with the cells of each column summed, and each row's constant.
@@ -190,8 +185,6 @@ def group_counts(
         n_c of every word, positive; see `Columns.surprises`.
     path
         The path of the files for the cells, without their suffixes.
-    threads
-        How many threads share the work; the result does not depend on it.
     memory_limit
         Maximum bytes of cells not yet on disk; None for no limit.
 
@@ -210,7 +203,7 @@ def group_counts(
 
     def fill(first: int, last: int, rows: "RowBuffers") -> None:
         own = counts._replace(offsets=counts.offsets[first : last + 1])
-        group_rows(tuple(own), groups, surprises, threads, rows, constants[first:last])
+        group_rows(tuple(own), groups, surprises, rows, constants[first:last])
 
     slabs = cut_rows(counts.offsets, cells_per_slab(memory_limit))
     return write_rows(counts.offsets, slabs, fill, path), constants

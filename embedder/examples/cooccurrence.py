@@ -81,8 +81,6 @@ class CountingOptions(NamedTuple):
 
     ``examples``
         The window and its weights.
-    ``threads``
-        How many threads count; the result does not depend on it.
     ``memory_limit``
         Maximum bytes for the positions of words and for cells not yet on disk; None for no limit.
         With a limit, words are counted in slabs and the stream is read once per slab; the counts
@@ -90,7 +88,6 @@ class CountingOptions(NamedTuple):
     """
 
     examples: ExamplesConfig
-    threads: int
     memory_limit: int | None = None
 
 
@@ -184,7 +181,7 @@ def count_sample(
 
     def count(first: int, last: int, rows: "RowBuffers") -> None:
         own = index.starts[first - indexed[0] : last + 1 - indexed[0]]
-        count_rows(index._replace(starts=own), rules, options.threads, rows)
+        count_rows(index._replace(starts=own), rules, rows)
 
     return write_rows(room, slabs(), count, path, dtype)
 

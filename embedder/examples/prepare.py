@@ -77,19 +77,6 @@ class Examples(NamedTuple):
     columns: Columns | None = None
 
 
-class Place(NamedTuple):
-    """Where examples are prepared.
-
-    ``folder``
-        Folder for counts, or for the parts of a split text.
-    ``threads``
-        How many threads share the work.
-    """
-
-    folder: Path
-    threads: int
-
-
 class Outputs(NamedTuple):
     """The network's outputs when it trains on counts.
 
@@ -110,7 +97,7 @@ def prepare_examples(
     config: Config,
     vocabulary: Vocabulary,
     corpus: EncodedCorpus,
-    place: Place,
+    folder: Path,
     shared: SharedCorpus | None = None,
     join: Join | None = None,
     saved: Array | None = None,
@@ -123,7 +110,7 @@ def prepare_examples(
         The run.
     vocabulary, corpus
         As returned by `embedder.text.vocabulary.encode_corpus`.
-    place
+    folder
         Where to store counts, or the parts of a split text.
     shared
         The corpus in the cache, to look up and store counts.
@@ -138,21 +125,21 @@ def prepare_examples(
         If there is nothing to train on, or to validate on.
     """
     if config.examples.source == "windows":
-        return _window_examples(config, vocabulary, corpus, place, join)
-    return _counted_examples(config, vocabulary, corpus, place, shared, saved)
+        return _window_examples(config, vocabulary, corpus, folder, join)
+    return _counted_examples(config, vocabulary, corpus, folder, shared, saved)
 
 
 def _counted_examples(
     config: Config,
     vocabulary: Vocabulary,
     corpus: EncodedCorpus,
-    place: Place,
+    folder: Path,
     shared: SharedCorpus | None,
     saved: Array | None,
 ) -> Examples:
     """Return the examples from co-occurrence counts."""
     V, limit = len(vocabulary), config.training.memory_limit
-    options = CountingOptions(config.examples, place.threads, limit)
+    options = CountingOptions(config.examples, limit)
 
     def count_into(validation: bool, target: Path) -> Cooccurrences:
         wanted = token_sample(config, vocabulary, validation)
@@ -160,26 +147,26 @@ def _counted_examples(
 
     def count(validation: bool) -> Cooccurrences:
         if shared is None:
-            return count_into(validation, place.folder)
+            return count_into(validation, folder)
         return shared.counts(config, validation, partial(count_into, validation))
 
     counts = count(validation=False)
     words = context_words(V, config.examples)
-    matrix = PmiOptions(place.folder, place.threads, limit)
+    matrix = PmiOptions(folder, limit)
     start = SpectralStart(config, lambda: positive_pmi(counts, words, matrix))
     kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
-    columns, central = _choose_columns(config, words, start, kept, place.threads, saved)
+    columns, central = _choose_columns(config, words, start, kept, saved)
 
     def rows_of(counts: Cooccurrences, name: str) -> CountedRows:
-        path = place.folder / name
-        return CountedRows(*group_counts(counts, columns, kept, path, place.threads, limit))
+        path = folder / name
+        return CountedRows(*group_counts(counts, columns, kept, path, limit))
 
     rows = rows_of(counts, "grouped")
     held_out = None
     if config.validation.fraction > 0:
         held_out = rows_of(count(validation=True), "validation-grouped")
     if columns.are_grouped and shared is None:  # no longer needed
-        for file in (*place.folder.glob("cells.*"), *place.folder.glob("validation.*")):
+        for file in (*folder.glob("cells.*"), *folder.glob("validation.*")):
             file.unlink()
     outputs = Outputs(columns, central, rows.counts.column_totals(columns.total))
     return examples_of_counts(config, outputs, rows, start, held_out)._replace(counted=rows)
@@ -190,7 +177,6 @@ def _choose_columns(
     words: Array,
     start: SpectralStart,
     kept: Array,
-    threads: int,
     saved: Array | None,
 ) -> tuple[Columns, Array]:
     """Return the columns of the counts, and the word of each.
@@ -205,8 +191,6 @@ def _choose_columns(
         Factorises the counts, if any words are grouped.
     kept : (V,)
         How often each word is expected in the sampled text.
-    threads
-        How many threads share the work.
     saved
         The columns of a run to resume; the words of classes, needed for a start only, are then −1.
     """
@@ -218,7 +202,7 @@ def _choose_columns(
         columns = Columns(saved, near)
         return columns, np.full(columns.total, -1)
     vectors = start.factors().left  # the signs of context vectors change no angle
-    return choose_columns(ColumnSizes(own, classes, near), vectors, kept, threads)
+    return choose_columns(ColumnSizes(own, classes, near), vectors, kept)
 
 
 def examples_of_counts(
@@ -262,11 +246,11 @@ def _window_examples(
     config: Config,
     vocabulary: Vocabulary,
     corpus: EncodedCorpus,
-    place: Place,
+    folder: Path,
     join: Join | None,
 ) -> Examples:
     """Return the examples from windows of the text."""
-    split = split_text(corpus.ids, vocabulary, config, place.folder, join)
+    split = split_text(corpus.ids, vocabulary, config, folder, join)
     parts = {"validation": split.validation, "test": split.test}
     held_out = {name: ids for name, ids in parts.items() if ids is not None}
 
@@ -277,7 +261,7 @@ def _window_examples(
     with_ngram = config.evaluation.ngram and "validation" in held_out
     return Examples(
         WindowStream(split.training, vocabulary, config),
-        partial(_start_from_windows, config, vocabulary, split.training, place),
+        partial(_start_from_windows, config, vocabulary, split.training, folder),
         1.0,
         losses.get("validation"),
         losses.get("test"),
@@ -294,7 +278,7 @@ def _start_from_windows(
     config: Config,
     vocabulary: Vocabulary,
     training: Array,
-    place: Place,
+    folder: Path,
     composition: Composition,
 ) -> Parameters:
     """Return the parameters before training; a spectral start counts the training text first."""
@@ -306,11 +290,11 @@ def _start_from_windows(
         keep = vocabulary.keep_probabilities(config.vocabulary.subsample)
         examples = config.examples.model_copy(update={"near": 0})
         limit = config.training.memory_limit
-        options = CountingOptions(examples, place.threads, limit)
+        options = CountingOptions(examples, limit)
         wanted = TokenSample(keep, config.training.seed)
-        counts = count_cooccurrences(training, wanted, options, place.folder)
+        counts = count_cooccurrences(training, wanted, options, folder)
         rank = max(network.dimension, network.hidden)
-        matrix = PmiOptions(place.folder, place.threads, limit)
+        matrix = PmiOptions(folder, limit)
         factors = factorise_pmi(counts, words, rank, rng, matrix)
     K = vectors_per_input(config.examples, network)
     start = Start(vocabulary.counts, words, composition, factors, K)

@@ -55,14 +55,11 @@ class PmiOptions(NamedTuple):
 
     ``folder``
         Folder for its cells, which are memory-mapped; their files are removed once mapped.
-    ``threads``
-        How many threads share the work; the result does not depend on it.
     ``memory_limit``
         Maximum bytes of cells not yet on disk; None for no limit.
     """
 
     folder: Path
-    threads: int
     memory_limit: int | None = None
 
 
@@ -95,9 +92,7 @@ def positive_pmi(counts: Cooccurrences, words: Array, options: PmiOptions) -> Po
     cells = positive_pmi_cells(counts, np.where(words < R, words, -1), totals, options)
 
     def times(first: int, last: int) -> Callable[[Array], Array]:
-        return multiplication(
-            cells._replace(offsets=cells.offsets[first : last + 1]), options.threads
-        )
+        return multiplication(cells._replace(offsets=cells.offsets[first : last + 1]))
 
     return PositivePmi(R, times(0, R), times(R, V) if R < V else None)
 
@@ -124,7 +119,7 @@ def positive_pmi_cells(
 
     def fill(first: int, last: int, rows: "RowBuffers") -> None:
         own = counts._replace(offsets=counts.offsets[first : last + 1])
-        positive_pmi_rows(tuple(own), words, shares, first, options.threads, rows)
+        positive_pmi_rows(tuple(own), words, shares, first, rows)
 
     slabs = cut_rows(counts.offsets, cells_per_slab(options.memory_limit))
     with TemporaryDirectory(
@@ -133,13 +128,13 @@ def positive_pmi_cells(
         return write_rows(counts.offsets, slabs, fill, Path(folder) / "cells")
 
 
-def multiplication(cells: Cooccurrences, threads: int) -> Callable[[Array], Array]:
+def multiplication(cells: Cooccurrences) -> Callable[[Array], Array]:
     """Return a function that multiplies rows of cells by a dense matrix."""
     from embedder.kernels.sparse import sparse_times_dense
 
     def multiply(dense: Array) -> Array:
         out = np.empty((len(cells.offsets) - 1, dense.shape[1]), dense.dtype)
-        sparse_times_dense(*cells, dense, threads, out)
+        sparse_times_dense(*cells, dense, out)
         return out
 
     return multiply

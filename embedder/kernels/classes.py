@@ -10,19 +10,22 @@ and y the example's word,
     J = w (log Σ_class exp θ − θ_y)        ∂J/∂θ = w (softmax(θ) − y)
 
 Classes are ranges of consecutive word ids. Examples are grouped by class, so that a group's logits
-are one matrix product. Each thread owns whole classes, and thereby their rows of W, which avoids
-races.
+are one matrix product. A part of the work (see `embedder.kernels.parts`) is a class of the batch
+with its rows of W, which avoids races.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from embedder.arrays import Array
 from embedder.kernels.exp import exp
-from embedder.kernels.optimizer import rule_of_row
-from embedder.kernels.softmax import step_output_rows
+from embedder.kernels.gather import Groups
+from embedder.kernels.optimizer import Rule, rule_of_row
+from embedder.kernels.parts import take
+from embedder.kernels.softmax import OutputMoments, step_output_rows
+from embedder.kernels.threads import share
 
 
 class SecondLevel(NamedTuple):
@@ -93,34 +96,68 @@ def _features_of(features, places):
     return own
 
 
-@njit(cache=True)
-def _first_classes(starts, groups, found, threads):
-    """Return each thread's first group, such that threads share the work about equally."""
-    work = np.zeros(found + 1)
-    for g in range(found):
-        c = groups.rows[g]
-        examples = groups.starts[g + 1] - groups.starts[g]
-        work[g + 1] = work[g] + examples * (starts[c + 1] - starts[c])
-    return np.searchsorted(work[:found], work[found] * np.arange(threads + 1) / threads)
-
-
-@njit(parallel=True, error_model="numpy", cache=True)
-def score_within_classes(level, groups, found, threads):
-    """Set each example's w log p(word | class); parameters as for `step_within_classes`."""
+@njit(nogil=True, error_model="numpy", cache=True)
+def _score_parts(parts, level, groups):
     features, W, b, words, weights, starts, log_likelihoods = level
-    firsts = _first_classes(starts, groups, found, threads)
-    for thread in prange(threads):
-        for g in range(firsts[thread], firsts[thread + 1]):
-            low, high = starts[groups.rows[g]], starts[groups.rows[g] + 1]
-            places = groups.order[groups.starts[g] : groups.starts[g + 1]]
-            logits = np.dot(W[low:high], _features_of(features, places).T)
-            _softmax_of_class(logits, b[low:high], words, low, weights, places, log_likelihoods)
+    while True:
+        g = take(parts)
+        if g < 0:
+            break
+        low, high = starts[groups.rows[g]], starts[groups.rows[g] + 1]
+        places = groups.order[groups.starts[g] : groups.starts[g + 1]]
+        logits = np.dot(W[low:high], _features_of(features, places).T)
+        _softmax_of_class(logits, b[low:high], words, low, weights, places, log_likelihoods)
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
+def score_within_classes(level: SecondLevel, groups: Groups, found: int) -> None:
+    """Set each example's w log p(word | class); parameters as for `step_within_classes`."""
+    share(_score_parts, found, level, groups)
+
+
+class ClassSteps(NamedTuple):
+    """How the rows of a batch's classes are updated.
+
+    ``rule``, ``corrections``
+        As for `embedder.kernels.optimizer.rule_of_row`.
+    ``visits (classes,) int32``
+        The number of updates of each class, this one included.
+    ``moments``
+        The moments of W and b.
+    """
+
+    rule: Rule
+    corrections: Array
+    visits: Array
+    moments: OutputMoments
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _step_parts(parts, level, groups, steps, d_features):
+    features, W, b, words, weights, starts, log_likelihoods = level
+    while True:
+        g = take(parts)
+        if g < 0:
+            break
+        c = groups.rows[g]
+        low, high = starts[c], starts[c + 1]
+        places = groups.order[groups.starts[g] : groups.starts[g + 1]]
+        own = _features_of(features, places)
+        logits = np.dot(W[low:high], own.T)
+        _softmax_of_class(logits, b[low:high], words, low, weights, places, log_likelihoods)
+        d_own = np.dot(logits.T, W[low:high])
+        for i in range(len(places)):
+            d_features[places[i]] += d_own[i]
+        d_W = np.dot(logits, own)
+        d_b = np.empty(high - low, features.dtype)
+        for k in range(high - low):
+            d_b[k] = logits[k].sum()
+        own_rule = rule_of_row(steps.rule, steps.visits[c], steps.corrections)
+        step_output_rows(W, b, low, high, d_W, d_b, own_rule, steps.moments)
+
+
 def step_within_classes(
-    level, groups, found, threads, rule, corrections, visits, moments, d_features
-):
+    level: SecondLevel, groups: Groups, found: int, steps: ClassSteps, d_features: Array
+) -> None:
     """Set each example's w log p(word | class) and take the optimizer's step.
 
     Parameters
@@ -130,32 +167,8 @@ def step_within_classes(
         The examples by class.
     found : int
         The number of groups.
-    threads : int
-    rule, corrections
-        As for `embedder.kernels.optimizer.rule_of_row`.
-    visits : (classes,) int32
-        The number of updates of each class, this one included.
-    moments : OutputMoments
-        The moments of W and b.
+    steps : ClassSteps
     d_features : (B, H)
         Incremented by ∂J/∂h.
     """
-    features, W, b, words, weights, starts, log_likelihoods = level
-    firsts = _first_classes(starts, groups, found, threads)
-    for thread in prange(threads):
-        for g in range(firsts[thread], firsts[thread + 1]):
-            c = groups.rows[g]
-            low, high = starts[c], starts[c + 1]
-            places = groups.order[groups.starts[g] : groups.starts[g + 1]]
-            own = _features_of(features, places)
-            logits = np.dot(W[low:high], own.T)
-            _softmax_of_class(logits, b[low:high], words, low, weights, places, log_likelihoods)
-            d_own = np.dot(logits.T, W[low:high])
-            for i in range(len(places)):
-                d_features[places[i]] += d_own[i]
-            d_W = np.dot(logits, own)
-            d_b = np.empty(high - low, features.dtype)
-            for k in range(high - low):
-                d_b[k] = logits[k].sum()
-            own_rule = rule_of_row(rule, visits[c], corrections)
-            step_output_rows(W, b, low, high, d_W, d_b, own_rule, moments)
+    share(_step_parts, found, level, groups, steps, d_features)

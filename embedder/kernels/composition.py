@@ -3,15 +3,18 @@
     x_w = (1/n_w) Σ_{r ∈ rows(w)} E[r]          ∂J/∂E[r] = Σ_w #(r ∈ rows(w)) (∂J/∂x_w)/n_w
 
 Each distinct word of a batch is composed once, and its gradient is summed before it is propagated
-to its rows. Each thread owns whole rows, which avoids races and gives bit-identical results for any
-number of threads.
+to its rows.
 """
 
-from numba import njit, prange
+from numba import njit
 
+from embedder.arrays import Array
+from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch_row
+from embedder.kernels.threads import share
 
 _ROWS_AHEAD = 6
+_WORDS_PER_PART = 64
 
 
 @njit(cache=True)
@@ -23,23 +26,14 @@ def number_places(groups, found, local):
             local[groups.order[k]] = g
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def compose(table, starts, rows, words, threads, out):
-    """Set each word's vector to the mean of its rows.
-
-    Parameters
-    ----------
-    table : (R, D)
-    starts : (V + 1,) int64, rows : (n,) int32
-        The rows of word w are ``rows[starts[w]:starts[w + 1]]``, one or more.
-    words : (m,) int64
-    threads : int
-    out : (m, D)
-        Receives the vectors.
-    """
-    m = len(words)
-    for thread in prange(threads):
-        for i in range(thread * m // threads, (thread + 1) * m // threads):
+@njit(nogil=True, error_model="numpy", cache=True)
+def _compose_parts(parts, table, starts, rows, words, out):
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _WORDS_PER_PART
+        for i in range(low, min(len(words), low + _WORDS_PER_PART)):
             first, last = starts[words[i]], starts[words[i] + 1]
             total = out[i]
             total[:] = table[rows[first]]
@@ -52,15 +46,28 @@ def compose(table, starts, rows, words, threads, out):
                 total *= table.dtype.type(1.0 / (last - first))
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def divide_by_row_counts(starts, words, threads, gradient):
+def compose(table: Array, starts: Array, rows: Array, words: Array, out: Array) -> None:
+    """Set each word's vector to the mean of its rows.
+
+    Parameters
+    ----------
+    table : (R, D)
+    starts : (V + 1,) int64, rows : (n,) int32
+        The rows of word w are ``rows[starts[w]:starts[w + 1]]``, one or more.
+    words : (m,) int64
+    out : (m, D)
+        Receives the vectors.
+    """
+    share(_compose_parts, -(-len(words) // _WORDS_PER_PART), table, starts, rows, words, out)
+
+
+@njit(error_model="numpy", cache=True)
+def divide_by_row_counts(starts, words, gradient):
     """Divide ∂J/∂x_w, (m, D), by each word's number of rows, in place; see `compose`."""
-    m = len(words)
-    for thread in prange(threads):
-        for i in range(thread * m // threads, (thread + 1) * m // threads):
-            count = starts[words[i] + 1] - starts[words[i]]
-            if count > 1:
-                gradient[i] *= gradient.dtype.type(1.0 / count)
+    for i in range(len(words)):
+        count = starts[words[i] + 1] - starts[words[i]]
+        if count > 1:
+            gradient[i] *= gradient.dtype.type(1.0 / count)
 
 
 @njit(cache=True)

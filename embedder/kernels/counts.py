@@ -4,17 +4,20 @@ The positions of every word are listed once (a counting sort). Each row of count
 by visiting one word's positions and summing its neighbours in a dense array with one number per
 context; a bit per context marks the entries in use, and reading the bits in order yields the row's
 columns in order. This needs neither a sort of the pairs nor a hash table. Rows are independent, so
-that threads can process them in turn, and complete, so that they can be written to disk at once.
+that threads can share them, and complete, so that they can be written to disk at once.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from embedder.arrays import Array
+from embedder.kernels.parts import take
+from embedder.kernels.threads import share
 from embedder.kernels.tokens import SENTENCE_END
 
+_ROWS_PER_PART = 16
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -193,8 +196,30 @@ def _write_row(sums, touched, columns, weights, cell):
     return cell
 
 
-@njit(parallel=True, cache=True)
-def count_rows(index, rules, threads, rows):
+@njit(cache=True)
+def _parts_of(rows):
+    """Return the number of parts that rows are dealt to, frequent words, the longest, first."""
+    return (len(rows) + _ROWS_PER_PART - 1) // _ROWS_PER_PART
+
+
+@njit(nogil=True, cache=True)
+def _count_parts(parts, index, rules, rows):
+    ids, starts, positions = index
+    room, columns, weights, used = rows
+    sums = np.zeros(rules.contexts, np.float64)
+    touched = np.zeros(rules.contexts // 64 + 1, np.uint64)
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        for word in range(part, len(used), _parts_of(used)):
+            for k in range(starts[word], starts[word + 1]):
+                _add_neighbours(ids, np.int64(positions[k]), rules, sums, touched)
+            end = _write_row(sums, touched, columns, weights, room[word])
+            used[word] = end - room[word]
+
+
+def count_rows(index: PositionIndex, rules: ContextRules, rows: RowBuffers) -> None:
     """Count the neighbours of the words of an index.
 
     Parameters
@@ -202,20 +227,10 @@ def count_rows(index, rules, threads, rows):
     index : PositionIndex
         With its positions, from `index_positions`.
     rules : ContextRules
-    threads : int
     rows : RowBuffers
         Receives the counts.
     """
-    ids, starts, positions = index
-    room, columns, weights, used = rows
-    for thread in prange(threads):
-        sums = np.zeros(rules.contexts, np.float64)
-        touched = np.zeros(rules.contexts // 64 + 1, np.uint64)
-        for word in range(thread, len(used), threads):
-            for k in range(starts[word], starts[word + 1]):
-                _add_neighbours(ids, np.int64(positions[k]), rules, sums, touched)
-            end = _write_row(sums, touched, columns, weights, room[word])
-            used[word] = end - room[word]
+    share(_count_parts, _parts_of(rows.used), index, rules, rows)
 
 
 @njit(cache=True)
@@ -231,31 +246,18 @@ def close_gaps(columns, weights, room, used):
     return end
 
 
-@njit(parallel=True, cache=True)
-def group_rows(counts, groups, surprises, threads, rows, constants):
-    """Sum each row's cells over the contexts of the same group.
-
-    Parameters
-    ----------
-    counts
-        Offsets, columns and weights of consecutive rows.
-    groups : (C,) int32
-        The new column of every context.
-    surprises : (C,) float64
-        A number per context.
-    threads : int
-    rows : RowBuffers
-        Receives the new rows; each has room for as many cells as it had.
-    constants : (rows,) float64
-        Receives Σ_c C[w, c] surprises[c].
-    """
+@njit(nogil=True, cache=True)
+def _group_parts(parts, counts, groups, surprises, rows, constants):
     offsets, columns, weights = counts
     room, new_columns, new_weights, used = rows
     width = groups.max() + 1
-    for thread in prange(threads):
-        sums = np.zeros(width, np.float64)
-        touched = np.zeros(width // 64 + 1, np.uint64)
-        for row in range(thread, len(used), threads):
+    sums = np.zeros(width, np.float64)
+    touched = np.zeros(width // 64 + 1, np.uint64)
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        for row in range(part, len(used), _parts_of(used)):
             constant = 0.0
             for k in range(offsets[row], offsets[row + 1]):
                 context = columns[k]
@@ -268,30 +270,39 @@ def group_rows(counts, groups, surprises, threads, rows, constants):
             constants[row] = constant
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def positive_pmi_rows(counts, words, shares, first, threads, rows):
-    """Compute max(0, log(C[w, c] N / (n_w n_c))), summed over the contexts c of the same word.
+def group_rows(
+    counts: tuple[Array, ...], groups: Array, surprises: Array, rows: RowBuffers, constants: Array
+) -> None:
+    """Sum each row's cells over the contexts of the same group.
 
     Parameters
     ----------
     counts
         Offsets, columns and weights of consecutive rows.
-    words : (C,) int64
-        The word of every context, or −1 to leave it out.
-    shares
-        log(n_w / N) for every word, (V,) float64, and N.
-    first : int
-        The first of the rows.
-    threads : int
+    groups : (C,) int32
+        The new column of every context.
+    surprises : (C,) float64
+        A number per context.
     rows : RowBuffers
-        Receives the positive cells, not sorted; each row has room for as many as it had.
+        Receives the new rows; each has room for as many cells as it had.
+    constants : (rows,) float64
+        Receives Σ_c C[w, c] surprises[c].
     """
+    parts = _parts_of(rows.used)
+    share(_group_parts, parts, counts, groups, surprises, rows, constants)
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _pmi_parts(parts, counts, words, shares, first, rows):
     offsets, columns, weights = counts
     log_shares, total = shares
     room, out_columns, out_values, used = rows
-    for thread in prange(threads):
-        sums = np.zeros(len(log_shares), np.float64)
-        for row in range(thread, len(used), threads):
+    sums = np.zeros(len(log_shares), np.float64)
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        for row in range(part, len(used), _parts_of(used)):
             start = room[row]
             end = start
             # Counts are positive, so that a sum of zero marks a word not yet seen in the row.
@@ -314,3 +325,29 @@ def positive_pmi_rows(counts, words, shares, first, threads, rows):
                     out_values[positive] = pmi
                     positive += 1
             used[row] = positive - start
+
+
+def positive_pmi_rows(
+    counts: tuple[Array, ...],
+    words: Array,
+    shares: tuple[Array, float],
+    first: int,
+    rows: RowBuffers,
+) -> None:
+    """Compute max(0, log(C[w, c] N / (n_w n_c))), summed over the contexts c of the same word.
+
+    Parameters
+    ----------
+    counts
+        Offsets, columns and weights of consecutive rows.
+    words : (C,) int64
+        The word of every context, or −1 to leave it out.
+    shares
+        log(n_w / N) for every word, (V,) float64, and N.
+    first : int
+        The first of the rows.
+    rows : RowBuffers
+        Receives the positive cells, not sorted; each row has room for as many as it had.
+    """
+    parts = _parts_of(rows.used)
+    share(_pmi_parts, parts, counts, words, shares, first, rows)

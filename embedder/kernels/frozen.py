@@ -8,15 +8,17 @@ h, or [h, x] with direct connections:
 
 t and s depend on frozen parameters only, so they are computed once, and an evaluation costs
 4 C F floating-point operations per word. Blocks of words and of contexts stay in cache; sums over
-contexts are kept relative to a running maximum (Milakov and Gimelshein 2018). A block of words
-belongs to one thread, so the result does not depend on the number of threads.
+contexts are kept relative to a running maximum (Milakov and Gimelshein 2018).
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
+from embedder.arrays import Array
 from embedder.kernels.exp import exp
 from embedder.kernels.hidden import activate, multiply_by_derivative
+from embedder.kernels.parts import take
+from embedder.kernels.threads import share
 
 WORDS_PER_BLOCK = 128
 _CONTEXTS_PER_BLOCK = 512
@@ -67,31 +69,17 @@ def _expect(features, W2, b2, log_sums, expected):
             expected[j, i] *= before[i]
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def loss_of_inputs(x, parameters, activation, targets, losses, d_x):
-    """Compute the cross-entropy of each word, and its gradient with respect to x.
-
-    Parameters
-    ----------
-    x : (n, D)
-        Input vectors.
-    parameters
-        W1 (D, H), b1 (H,), W2 (C, F) and b2 (C,).
-    activation : int
-        See `embedder.kernels.hidden`.
-    targets
-        t (n, F) and s (n,).
-    losses : (n,) float64
-        Receives the cross-entropies, in nats.
-    d_x : (n, D)
-        Receives the gradients.
-    """
+@njit(nogil=True, error_model="numpy", cache=True)
+def _loss_parts(parts, x, parameters, activation, targets, losses, d_x):
     W1, b1, W2, b2 = parameters
     means, biases = targets
     hidden = len(b1)
     width = W2.shape[1]
     transposed = W1.T.copy()
-    for block in prange((len(x) + WORDS_PER_BLOCK - 1) // WORDS_PER_BLOCK):
+    while True:
+        block = take(parts)
+        if block < 0:
+            break
         low = block * WORDS_PER_BLOCK
         high = min(len(x), low + WORDS_PER_BLOCK)
         features = np.empty((high - low, width), x.dtype)
@@ -117,3 +105,32 @@ def loss_of_inputs(x, parameters, activation, targets, losses, d_x):
         d_x[low:high] = np.dot(r, transposed)
         if width > hidden:
             d_x[low:high] += d_features[:, hidden:]
+
+
+def loss_of_inputs(
+    x: Array,
+    parameters: tuple[Array, ...],
+    activation: int,
+    targets: tuple[Array, Array],
+    losses: Array,
+    d_x: Array,
+) -> None:
+    """Compute the cross-entropy of each word, and its gradient with respect to x.
+
+    Parameters
+    ----------
+    x : (n, D)
+        Input vectors.
+    parameters
+        W1 (D, H), b1 (H,), W2 (C, F) and b2 (C,).
+    activation : int
+        See `embedder.kernels.hidden`.
+    targets
+        t (n, F) and s (n,).
+    losses : (n,) float64
+        Receives the cross-entropies, in nats.
+    d_x : (n, D)
+        Receives the gradients.
+    """
+    parts = -(-len(x) // WORDS_PER_BLOCK)
+    share(_loss_parts, parts, x, parameters, activation, targets, losses, d_x)

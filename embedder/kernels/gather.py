@@ -6,35 +6,36 @@ A batch consists of row numbers of E, `ids` (B × K), −1 where a window has no
     concat    x_b = [E[ids_b1], …, E[ids_bK]]      ∂J/∂E[w] = Σ_bk [ids_bk = w] (∂J/∂x_b)_k
 
 with n_b the number of words in the window; a missing word is a zero vector. A row may occur many
-times in a batch. For the sum, the positions in `ids` are grouped by row (a stable counting sort).
-Each thread owns whole rows, which avoids races and gives bit-identical results for any number of
-threads.
+times in a batch. For the sum, the positions in `ids` are grouped by row. Each row is in one part of
+the work (see `embedder.kernels.parts`), which avoids races.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from embedder.arrays import Array
-from embedder.kernels.optimizer import flat_rows, rule_of_row, step
+from embedder.kernels.optimizer import Moments, Rule, flat_rows, rule_of_row, step
+from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch_row
+from embedder.kernels.threads import share
 
 _ROWS_AHEAD = 4
 _WINDOWS_AHEAD = 2
 _PLACES_AHEAD = 4
 """How far ahead to prefetch rows, which are scattered over the table."""
-_PLACES_PER_ROW = 8
-"""Updating a row costs about as much as summing this many gradients."""
+_EXAMPLES_PER_PART = 256
+_GROUPS_PER_PART = 64
 
 
 class Groups(NamedTuple):
     """Positions 0 … n − 1 grouped by the row that they refer to; see `new_groups`.
 
-    ``tally (R + 1,) int64``
-        Work space, one number per row of the table.
+    ``tally (R,) int64``
+        Work space, one number per row of the table; zero except while grouping.
     ``rows (n,) int64``
-        The distinct rows, ascending.
+        The distinct rows, in the order of their first positions.
     ``starts (n + 1,) int64``
         Positions ``order[starts[g]:starts[g + 1]]``, ascending, refer to row ``rows[g]``.
     ``order (n,) int64``
@@ -49,44 +50,52 @@ class Groups(NamedTuple):
 def new_groups(table_rows: int, places: int) -> Groups:
     """Allocate groups for a table with this many rows and up to this many positions."""
     return Groups(
-        np.zeros(table_rows + 1, np.int64),
+        np.zeros(table_rows, np.int64),
         np.empty(places, np.int64),
         np.empty(places + 1, np.int64),
         np.empty(places, np.int64),
     )
 
 
-@njit(cache=True)
+@njit(nogil=True, cache=True)
 def group_places(ids, groups):
-    """Group the positions in ids (n,) by id, without negative ids; return the number of groups."""
+    """Group the positions in ids (n,) by id, without negative ids; return the number of groups.
+
+    The cost depends on the number of positions, not on the size of the table.
+    """
     tally, rows, starts, order = groups
-    tally[:] = 0
-    for i in range(len(ids)):
-        tally[ids[i] + 1] += 1
     found = 0
+    for i in range(len(ids)):
+        if ids[i] >= 0:
+            if tally[ids[i]] == 0:
+                rows[found] = ids[i]
+                found += 1
+            tally[ids[i]] += 1
     place = 0
-    for row in range(len(tally) - 1):
-        count = tally[row + 1]
-        if count:
-            rows[found] = row
-            starts[found] = place
-            tally[row + 1] = place  # from now on: the index in `order` for this row's next position
-            place += count
-            found += 1
+    for g in range(found):
+        count = tally[rows[g]]
+        starts[g] = place
+        tally[rows[g]] = place  # from now on: the index in `order` for this row's next position
+        place += count
     starts[found] = place
     for i in range(len(ids)):
         if ids[i] >= 0:
-            order[tally[ids[i] + 1]] = i
-            tally[ids[i] + 1] += 1
+            order[tally[ids[i]]] = i
+            tally[ids[i]] += 1
+    for g in range(found):
+        tally[rows[g]] = 0
     return found
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def gather_mean(table, ids, threads, x):
-    """Set x (B, D) to means of rows of a table (V, D), by ids (B, K); zeros without any word."""
+@njit(nogil=True, error_model="numpy", cache=True)
+def _gather_mean_parts(parts, table, ids, x):
     batch, width = ids.shape
-    for thread in prange(threads):
-        for b in range(thread * batch // threads, (thread + 1) * batch // threads):
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _EXAMPLES_PER_PART
+        for b in range(low, min(batch, low + _EXAMPLES_PER_PART)):
             out = x[b]
             out[:] = 0
             count = 0
@@ -103,13 +112,21 @@ def gather_mean(table, ids, threads, x):
                 out *= table.dtype.type(1.0 / count)
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def gather_concat(table, ids, threads, x):
-    """Set x (B, K·D) to concatenated rows of a table (V, D), by ids (B, K); zeros for no word."""
+def gather_mean(table: Array, ids: Array, x: Array) -> None:
+    """Set x (B, D) to means of rows of a table (V, D), by ids (B, K); zeros without any word."""
+    share(_gather_mean_parts, -(-len(ids) // _EXAMPLES_PER_PART), table, ids, x)
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _gather_concat_parts(parts, table, ids, x):
     batch, width = ids.shape
     dimension = table.shape[1]
-    for thread in prange(threads):
-        for b in range(thread * batch // threads, (thread + 1) * batch // threads):
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _EXAMPLES_PER_PART
+        for b in range(low, min(batch, low + _EXAMPLES_PER_PART)):
             for k in range(width):
                 out = x[b, k * dimension : (k + 1) * dimension]
                 if ids[b, k] >= 0:
@@ -118,17 +135,21 @@ def gather_concat(table, ids, threads, x):
                     out[:] = 0
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def divide_by_window_sizes(ids, threads, d_x):
+def gather_concat(table: Array, ids: Array, x: Array) -> None:
+    """Set x (B, K·D) to concatenated rows of a table (V, D), by ids (B, K); zeros for no word."""
+    share(_gather_concat_parts, -(-len(ids) // _EXAMPLES_PER_PART), table, ids, x)
+
+
+@njit(error_model="numpy", cache=True)
+def divide_by_window_sizes(ids, d_x):
     """Divide ∂J/∂x (B, D) by each window's number of words, ids (B, K) ≥ 0, in place."""
     batch, width = ids.shape
-    for thread in prange(threads):
-        for b in range(thread * batch // threads, (thread + 1) * batch // threads):
-            count = 0
-            for k in range(width):
-                count += ids[b, k] >= 0
-            if count > 1:
-                d_x[b] *= d_x.dtype.type(1.0 / count)
+    for b in range(batch):
+        count = 0
+        for k in range(width):
+            count += ids[b, k] >= 0
+        if count > 1:
+            d_x[b] *= d_x.dtype.type(1.0 / count)
 
 
 @njit(cache=True)
@@ -136,20 +157,6 @@ def count_visits(groups, found, visits):
     """Increment the visits (V,) of each row in the groups."""
     for g in range(found):
         visits[groups.rows[g]] += 1
-
-
-@njit(cache=True)
-def _first_group(starts, found, thread, threads):
-    """Return a thread's first group, such that threads share the work about equally."""
-    wanted = thread * (starts[found] + _PLACES_PER_ROW * found) // threads
-    low, high = 0, found
-    while low < high:
-        middle = (low + high) // 2
-        if starts[middle] + _PLACES_PER_ROW * middle < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @njit(inline="always")
@@ -165,32 +172,81 @@ def _sum_of_group(groups, g, gradient, places_per_row, total, summed):
             summed[j] += added[j]
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def sum_groups(groups, found, gradient, places_per_row, threads, out):
-    """Set out (found, D) to the gradients of the groups' rows; parameters as for `step_rows`."""
+@njit(nogil=True, error_model="numpy", cache=True)
+def _sum_parts(parts, groups, found, gradient, places_per_row, out):
     total = groups.starts[found]
-    for thread in prange(threads):
-        first = _first_group(groups.starts, found, thread, threads)
-        last = _first_group(groups.starts, found, thread + 1, threads)
-        for g in range(first, last):
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _GROUPS_PER_PART
+        for g in range(low, min(found, low + _GROUPS_PER_PART)):
             _sum_of_group(groups, g, gradient, places_per_row, total, out[g])
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
+def sum_groups(
+    groups: Groups, found: int, gradient: Array, places_per_row: int, out: Array
+) -> None:
+    """Set out (found, D) to the gradients of the groups' rows; parameters as for `step_rows`."""
+    parts = -(-found // _GROUPS_PER_PART)
+    share(_sum_parts, parts, groups, found, gradient, places_per_row, out)
+
+
+class RowSteps(NamedTuple):
+    """How the rows of a table that occur in a batch are updated, each by its own count of steps.
+
+    ``moments``
+        `Moments` of (V, D).
+    ``visits (V,) int32``
+        The number of updates of each row, this one included (`count_visits`).
+    ``rates (V,) float32``
+        A factor on the rule's rate for each row; empty if all are 1.
+    ``rule``, ``corrections``
+        As for `embedder.kernels.optimizer.rule_of_row`.
+    """
+
+    moments: Moments
+    visits: Array
+    rates: Array
+    rule: Rule
+    corrections: Array
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _step_parts(parts, table, groups, found, gradient, places_per_row, steps):
+    moments, visits, rates, rule, corrections = steps
+    total = groups.starts[found]
+    summed = np.empty(table.shape[1], table.dtype)
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _GROUPS_PER_PART
+        for g in range(low, min(found, low + _GROUPS_PER_PART)):
+            row = groups.rows[g]
+            ahead = groups.rows[min(g + _ROWS_AHEAD, found - 1)]
+            prefetch_row(table, ahead)
+            if len(moments.first):
+                prefetch_row(moments.first, ahead)
+            if len(moments.second):
+                prefetch_row(moments.second, ahead)
+            _sum_of_group(groups, g, gradient, places_per_row, total, summed)
+            factor = rates[row] if len(rates) else np.float32(1)
+            own = rule_of_row(rule, visits[row], corrections, factor)
+            first_moments = flat_rows(moments.first, row, row + 1)
+            second_moments = flat_rows(moments.second, row, row + 1)
+            step(table[row], summed, first_moments, second_moments, own)
+
+
 def step_rows(
-    table,
-    groups,
-    found,
-    gradient,
-    places_per_row,
-    moments,
-    visits,
-    rates,
-    rule,
-    corrections,
-    threads,
-):
-    """Update the rows of a table that occur in a batch, each by its own count of steps.
+    table: Array,
+    groups: Groups,
+    found: int,
+    gradient: Array,
+    places_per_row: int,
+    steps: RowSteps,
+) -> None:
+    """Update the rows of a table that occur in a batch.
 
     Adam's bias correction uses the row's own count, because rows are drawn at different rates and
     the first update of a rare row needs the correction of a first step.
@@ -206,32 +262,7 @@ def step_rows(
     gradient : (n, D)
         Row ``position // places_per_row`` is a position's contribution to its row's gradient.
     places_per_row : int
-    moments : Moments of (V, D)
-    visits : (V,) int32
-        The number of updates of each row, this one included (`count_visits`).
-    rates : (V,) float32
-        A factor on the rule's rate for each row; empty if all are 1.
-    rule, corrections
-        As for `embedder.kernels.optimizer.rule_of_row`.
-    threads : int
+    steps : RowSteps
     """
-    dimension = table.shape[1]
-    total = groups.starts[found]
-    for thread in prange(threads):
-        first = _first_group(groups.starts, found, thread, threads)
-        last = _first_group(groups.starts, found, thread + 1, threads)
-        summed = np.empty(dimension, table.dtype)
-        for g in range(first, last):
-            row = groups.rows[g]
-            ahead = groups.rows[min(g + _ROWS_AHEAD, last - 1)]
-            prefetch_row(table, ahead)
-            if len(moments.first):
-                prefetch_row(moments.first, ahead)
-            if len(moments.second):
-                prefetch_row(moments.second, ahead)
-            _sum_of_group(groups, g, gradient, places_per_row, total, summed)
-            factor = rates[row] if len(rates) else np.float32(1)
-            own = rule_of_row(rule, visits[row], corrections, factor)
-            first_moments = flat_rows(moments.first, row, row + 1)
-            second_moments = flat_rows(moments.second, row, row + 1)
-            step(table[row], summed, first_moments, second_moments, own)
+    parts = -(-found // _GROUPS_PER_PART)
+    share(_step_parts, parts, table, groups, found, gradient, places_per_row, steps)

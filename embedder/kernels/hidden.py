@@ -12,16 +12,20 @@ Jacobians are the same.
 With direct connections, the output layer's input is [h, x]; the last columns of its gradient are
 added to ∂J/∂x.
 
-The examples are distributed over threads, each of which computes its own ∂J/∂W1; these are summed
-in a fixed order, which avoids races and gives bit-identical results for the same number of threads.
+The examples are cut into parts (see `embedder.kernels.parts`), each of which has its own ∂J/∂W1;
+these are added in the order of the parts.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
+from embedder.arrays import Array
 from embedder.kernels.exp import exp
+from embedder.kernels.parts import take
+from embedder.kernels.threads import share
 
 SIGMOID, TANH, RELU, IDENTITY = range(4)
+_EXAMPLES_PER_PART = 64
 
 
 @njit(error_model="numpy", cache=True)
@@ -58,26 +62,15 @@ def multiply_by_derivative(d, h, activation):
                 d[i] = 0
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def hidden_forward(x, W1, b1, activation, threads, features):
-    """Compute the output layer's input.
-
-    Parameters
-    ----------
-    x : (B, D)
-    W1 : (D, H)
-    b1 : (H,)
-    activation : int
-        `SIGMOID`, `TANH`, `RELU` or `IDENTITY`.
-    threads : int
-    features : (B, H) or (B, H + D)
-        Receives h, and x after it with direct connections.
-    """
-    batch = len(x)
+@njit(nogil=True, error_model="numpy", cache=True)
+def _forward_parts(parts, x, W1, b1, activation, features):
     hidden = len(b1)
-    for thread in prange(threads):
-        low = thread * batch // threads
-        high = (thread + 1) * batch // threads
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _EXAMPLES_PER_PART
+        high = min(len(x), low + _EXAMPLES_PER_PART)
         r = np.dot(x[low:high], W1)
         for i in range(low, high):
             row = r[i - low]
@@ -88,42 +81,79 @@ def hidden_forward(x, W1, b1, activation, threads, features):
                 features[i, hidden:] = x[i]
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def hidden_backward(x, W1, features, d_features, activation, threads, d_x, d_W1, d_b1):
-    """Compute the gradients of the hidden layer and of its input.
+def hidden_forward(x: Array, W1: Array, b1: Array, activation: int, features: Array) -> None:
+    """Compute the output layer's input.
 
     Parameters
     ----------
-    x, W1, features, activation, threads
-        As in `hidden_forward`.
-    d_features : like `features`
-        ∂J/∂h, and after it ∂J/∂x through the direct connections.
-    d_x : (B, D)
-    d_W1 : (D, H)
-    d_b1 : (H,)
-        Receive the gradients.
+    x : (B, D)
+    W1 : (D, H)
+    b1 : (H,)
+    activation : int
+        `SIGMOID`, `TANH`, `RELU` or `IDENTITY`.
+    features : (B, H) or (B, H + D)
+        Receives h, and x after it with direct connections.
     """
-    batch, dimension = x.shape
+    share(_forward_parts, -(-len(x) // _EXAMPLES_PER_PART), x, W1, b1, activation, features)
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _backward_parts(parts, layer, d_features, activation, d_x, W1_by_part, b1_by_part):
+    x, W1, features = layer
     hidden = W1.shape[1]
-    W1_by_thread = np.empty((threads, dimension, hidden), x.dtype)
-    b1_by_thread = np.zeros((threads, hidden), x.dtype)
     W1_transposed = W1.T
-    for thread in prange(threads):
-        low = thread * batch // threads
-        high = (thread + 1) * batch // threads
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _EXAMPLES_PER_PART
+        high = min(len(x), low + _EXAMPLES_PER_PART)
         d_r = np.empty((high - low, hidden), x.dtype)
+        b1_by_part[part] = 0
         for i in range(low, high):
             row = d_r[i - low]
             row[:] = d_features[i, :hidden]
             multiply_by_derivative(row, features[i, :hidden], activation)
-            b1_by_thread[thread] += row
+            b1_by_part[part] += row
         d_input = d_x[low:high]
         np.dot(d_r, W1_transposed, d_input)
         if features.shape[1] > hidden:
             d_input += d_features[low:high, hidden:]
-        np.dot(x[low:high].T, d_r, W1_by_thread[thread])
-    d_W1[:] = W1_by_thread[0]
-    d_b1[:] = b1_by_thread[0]
-    for thread in range(1, threads):
-        d_W1 += W1_by_thread[thread]
-        d_b1 += b1_by_thread[thread]
+        np.dot(x[low:high].T, d_r, W1_by_part[part])
+
+
+@njit(cache=True)
+def _add_parts(by_part, total):
+    """Sum an array (parts, m, n) over its parts, in their order."""
+    total[:] = by_part[0]
+    for part in range(1, len(by_part)):
+        total += by_part[part]
+
+
+def hidden_backward(
+    x: Array,
+    W1: Array,
+    features: Array,
+    d_features: Array,
+    activation: int,
+    gradients: tuple[Array, Array, Array],
+) -> None:
+    """Compute the gradients of the hidden layer and of its input.
+
+    Parameters
+    ----------
+    x, W1, features, activation
+        As in `hidden_forward`.
+    d_features : like `features`
+        ∂J/∂h, and after it ∂J/∂x through the direct connections.
+    gradients
+        ∂J/∂x (B, D), ∂J/∂W1 (D, H) and ∂J/∂b1 (H,), to be set.
+    """
+    d_x, d_W1, d_b1 = gradients
+    parts = -(-len(x) // _EXAMPLES_PER_PART)
+    W1_by_part = np.empty((parts, *d_W1.shape), x.dtype)
+    b1_by_part = np.empty((parts, 1, len(d_b1)), x.dtype)
+    layer = x, W1, features
+    share(_backward_parts, parts, layer, d_features, activation, d_x, W1_by_part, b1_by_part[:, 0])
+    _add_parts(W1_by_part, d_W1)
+    _add_parts(b1_by_part, d_b1[None])

@@ -19,22 +19,26 @@ too.
     ∂J/∂θ_t = −w (1 − p_t)       ∂J/∂θ'_s = w p_s               p the softmax of θ_t and the θ'_s
     ∂J/∂θ'_t = −w σ(−θ'_t)       ∂J/∂θ'_s = w (k/S) σ(θ'_s)
 
-Logits are stored with one row per candidate (S × examples of a thread), so that sums over
-candidates vectorise.
+Logits are stored with one row per candidate (S × examples of a part), so that sums over
+candidates vectorise. What the parts (see `embedder.kernels.parts`) contribute to the gradients of
+the candidates is added in the order of the parts.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from embedder.arrays import Array
 from embedder.kernels.exp import exp
+from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch_row
+from embedder.kernels.threads import share
 
 SAMPLED_SOFTMAX, NEGATIVE_SAMPLING, NCE = range(3)
 _REMOVED = -1e30
 """The logit of a candidate to ignore."""
+_EXAMPLES_PER_PART = 64
 _TARGETS_AHEAD = 4
 """How far ahead to prefetch rows of W, which are scattered."""
 
@@ -155,35 +159,19 @@ def _candidate_rows(W, b, sample):
     return rows, shifts
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def sampled_gradients(kind, share, features, W, b, sample, threads, gradients):
-    """Return the sampled loss of a batch, summed, and set its gradients.
-
-    Parameters
-    ----------
-    kind : int
-        `SAMPLED_SOFTMAX`, `NEGATIVE_SAMPLING` or `NCE`.
-    share : float
-        The weight k/S of a noise word; sampled softmax ignores it.
-    features : (B, H)
-    W : (V, H)
-    b : (V,)
-    sample : Sample
-    threads : int
-        How many threads share the examples.
-    gradients : SampledGradients
-    """
+@njit(nogil=True, error_model="numpy", cache=True)
+def _differentiate_parts(parts, kind, share_of_noise, layer, rows, shifts, sample, gradients, sums):
+    features, W, b = layer
     batch, size = features.shape
     targets, weights, candidates, target_corrections, _ = sample
     d_features, d_rows, d_bias = gradients
-    samples = len(candidates)
-    rows, shifts = _candidate_rows(W, b, sample)
-    d_candidates = np.empty((threads, samples, size), features.dtype)
-    d_shifts = np.zeros((threads, samples), features.dtype)
-    losses = np.zeros(threads)
-    for thread in prange(threads):
-        low = thread * batch // threads
-        high = (thread + 1) * batch // threads
+    d_candidates, d_shifts, losses = sums
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _EXAMPLES_PER_PART
+        high = min(batch, low + _EXAMPLES_PER_PART)
         own, own_targets, own_weights = features[low:high], targets[low:high], weights[low:high]
         target_logits = np.empty(high - low, features.dtype)
         for i in range(high - low):
@@ -194,15 +182,15 @@ def sampled_gradients(kind, share, features, W, b, sample, threads, gradients):
         _prepare(logits, shifts, candidates, own_targets, kind != NCE)
         d_targets = np.empty(high - low, features.dtype)
         if kind == SAMPLED_SOFTMAX:
-            losses[thread] = _softmax_of_candidates(logits, target_logits, own_weights, d_targets)
+            losses[part] = _softmax_of_candidates(logits, target_logits, own_weights, d_targets)
         else:
-            noise = features.dtype.type(share)
-            losses[thread] = _logistic_of_candidates(
+            noise = features.dtype.type(share_of_noise)
+            losses[part] = _logistic_of_candidates(
                 logits, target_logits, own_weights, noise, d_targets
             )
-        np.dot(logits, own, d_candidates[thread])
-        for s in range(samples):
-            d_shifts[thread, s] = logits[s].sum()
+        np.dot(logits, own, d_candidates[part])
+        for s in range(len(candidates)):
+            d_shifts[part, s] = logits[s].sum()
         d_own = d_features[low:high]
         np.dot(logits.T, rows, d_own)
         for i in range(high - low):
@@ -212,9 +200,60 @@ def sampled_gradients(kind, share, features, W, b, sample, threads, gradients):
                 d_own[i, j] += d * row[j]
                 d_rows[low + i, j] = d * own[i, j]
             d_bias[low + i, 0] = d
-    d_rows[batch:] = d_candidates[0]
-    d_bias[batch:, 0] = d_shifts[0]
-    for thread in range(1, threads):
-        d_rows[batch:] += d_candidates[thread]
-        d_bias[batch:, 0] += d_shifts[thread]
+
+
+@njit(cache=True)
+def _add_parts(sums, d_rows, d_bias):
+    """Add the parts' contributions to the candidates' gradients; return J."""
+    d_candidates, d_shifts, losses = sums
+    d_rows[:] = d_candidates[0]
+    d_bias[:] = d_shifts[0]
+    for part in range(1, len(losses)):
+        d_rows += d_candidates[part]
+        d_bias += d_shifts[part]
     return losses.sum()
+
+
+def sampled_gradients(
+    kind: int,
+    share_of_noise: float,
+    layer: tuple[Array, Array, Array],
+    sample: Sample,
+    gradients: SampledGradients,
+) -> float:
+    """Return the sampled loss of a batch, summed, and set its gradients.
+
+    Parameters
+    ----------
+    kind : int
+        `SAMPLED_SOFTMAX`, `NEGATIVE_SAMPLING` or `NCE`.
+    share_of_noise : float
+        The weight k/S of a noise word; sampled softmax ignores it.
+    layer
+        Features (B, H), W (V, H) and b (V,).
+    sample : Sample
+    gradients : SampledGradients
+    """
+    features, W, b = layer
+    batch, size = features.shape
+    samples, dtype = len(sample.candidates), features.dtype
+    parts = -(-batch // _EXAMPLES_PER_PART)
+    rows, shifts = _candidate_rows(W, b, sample)
+    sums = (
+        np.empty((parts, samples, size), dtype),
+        np.empty((parts, samples), dtype),
+        np.empty(parts),
+    )
+    share(
+        _differentiate_parts,
+        parts,
+        kind,
+        share_of_noise,
+        layer,
+        rows,
+        shifts,
+        sample,
+        gradients,
+        sums,
+    )
+    return float(_add_parts(sums, gradients.rows[batch:], gradients.bias[batch:, 0]))

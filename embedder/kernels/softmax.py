@@ -8,36 +8,43 @@ for targets y with row totals n_b = Σ_c y_bc (1 for one-hot targets):
 
     ∂J/∂θ = n ŷ − y        ∂J/∂h = (∂J/∂θ) W        ∂J/∂W = (∂J/∂θ)ᵀ h        ∂J/∂b = Σ_b ∂J/∂θ_b
 
-The vocabulary is cut into blocks whose logits fit in the cache; each thread owns consecutive
-blocks. Blocks store logits with one row per *word* (block × B), so that maxima and sums over the
-vocabulary run along rows, which vectorises, and ∂J/∂W needs no transposed operand.
+The vocabulary is cut into blocks whose logits fit in the cache, and consecutive blocks form the
+parts that threads take (see `embedder.kernels.parts`). Blocks store logits with one row per *word*
+(block × B), so that maxima and sums over the vocabulary run along rows, which vectorises, and ∂J/∂W
+needs no transposed operand.
 
 1. For every block: logits, the targets' logits (for the loss), and exponentials of θ minus a shift
-   for each example, with their sums. The shift is the largest θ of the thread's first block, so
-   that other blocks need no search for a maximum. A block whose sums are out of range is computed
-   again with its own largest θ. The exponentials stay in memory (V × B): one write and one read
-   instead of a third product to recompute them.
+   for each example, with their sums. The shift is the largest θ of some words at the beginning of
+   the part, so that there is no search for a maximum. A block whose sums are out of range is
+   computed again with its own largest θ. The exponentials stay in memory (V × B): one write and one
+   read instead of a third product to recompute them.
 2. The blocks' sums are merged into log Σ exp θ for each example, and n ŷ = f exp(θ − shift)
    defines f.
 3. For every block: exponentials − y/f = (∂J/∂θ)/f. The factors f are multiplied not into the block
    but into the smaller sides of the two products, h and ∂J/∂h. The optimizer's step on this block
-   of W and b follows while it is in the cache. Each thread sums ∂J/∂h in its own memory, and these
-   sums are added in the order of the threads, which gives bit-identical results for the same number
-   of threads.
+   of W and b follows while it is in the cache. ∂J/∂h is summed for each part, and these sums are
+   added in the order of the parts.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from embedder.arrays import Array
 from embedder.kernels.exp import exp
 from embedder.kernels.optimizer import Rule, flat_rows, step
+from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch
+from embedder.kernels.threads import share
 
 BLOCK_ROWS = 512
 """Measured: 256 to 1,024 differ by a few per cent; 512 × 1,024 logits are 2 MB."""
+_BLOCKS_PER_PART = 4
+_MANY_PARTS = 32
+"""Parts have fewer blocks where these give at most so many parts."""
+_EXAMPLES_PER_PART = 64
+_WORDS_FOR_SHIFT = 32
 MAX_SUM = 1e15
 """A larger sum of exponentials means that the shift was too small."""
 _MIN_FACTOR = 1e-30
@@ -80,27 +87,35 @@ class OutputMoments(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Buffers that all steps reuse; see `new_workspace`."""
+    """Buffers that all steps reuse; see `new_workspace`.
+
+    ``hidden (B, H)``
+    ``logits (V, B)``
+    ``shifts, sums (blocks, B)``
+    ``target_logits (parts, B) float64``
+        Σ_c y_bc θ_bc over a part's words.
+    ``ends (parts, B) int64``
+        Where each example's targets among the words of a part and of those before it end.
+    ``d_hidden (parts, H, B)``
+    ``log_sums (B,) float64``
+    """
 
     hidden: Array
     logits: Array
     shifts: Array
     sums: Array
     target_logits: Array
-    cursors: Array
-    d_hidden_by_thread: Array
-    product: Array
-    scaled_hidden: Array
-    d_weights: Array
-    d_bias: Array
+    ends: Array
+    d_hidden: Array
     log_sums: Array
 
 
 def new_workspace(
-    vocabulary: int, features: int, batch: int, threads: int, dtype: type = np.float32
+    vocabulary: int, features: int, batch: int, dtype: type = np.float32
 ) -> Workspace:
-    """Allocate the buffers for V words, H features, B examples and a number of threads."""
+    """Allocate the buffers for V words, H features and B examples."""
     blocks = -(-vocabulary // BLOCK_ROWS)
+    parts = -(-blocks // _blocks_per_part(blocks))
     if batch * np.dtype(dtype).itemsize % _ALIASING_BYTES == 0:
         batch += _PADDING
     return Workspace(
@@ -108,15 +123,16 @@ def new_workspace(
         logits=np.empty((vocabulary, batch), dtype),
         shifts=np.empty((blocks, batch), dtype),
         sums=np.empty((blocks, batch), dtype),
-        target_logits=np.empty((threads, batch), np.float64),
-        cursors=np.empty((threads, batch), np.int64),
-        d_hidden_by_thread=np.empty((threads, features, batch), dtype),
-        product=np.empty((threads, features, batch), dtype),
-        scaled_hidden=np.empty((threads, batch, features), dtype),
-        d_weights=np.empty((threads, min(BLOCK_ROWS, vocabulary), features), dtype),
-        d_bias=np.empty((threads, min(BLOCK_ROWS, vocabulary)), dtype),
+        target_logits=np.empty((parts, batch), np.float64),
+        ends=np.empty((parts, batch), np.int64),
+        d_hidden=np.empty((parts, features, batch), dtype),
         log_sums=np.empty(batch, np.float64),
     )
+
+
+@njit(cache=True)
+def _blocks_per_part(blocks):
+    return max(1, min(_BLOCKS_PER_PART, (blocks + _MANY_PARTS - 1) // _MANY_PARTS))
 
 
 @njit(inline="always")
@@ -194,26 +210,75 @@ def _subtract_targets(d_logits, low, targets, cursors, factors, d_bias):
         cursors[i] = k
 
 
-@njit(error_model="numpy", cache=True)
-def _merge_sums(thread, workspace):
-    """Compute log Σ exp θ of one thread's examples from the blocks' sums of exp(θ − shift)."""
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
+def _merge_sums(workspace):
+    """Compute log Σ exp θ of each example from the blocks' sums of exp(θ − shift)."""
     sums, shifts, log_sums = workspace.sums, workspace.shifts, workspace.log_sums
-    blocks, batch = sums.shape
-    threads = len(workspace.cursors)
-    for i in range(thread * batch // threads, (thread + 1) * batch // threads):
-        largest = shifts[:, i].max()
-        total = 0.0
-        shift, factor = largest, 1.0  # reuse the factor, since most blocks share a shift
-        for k in range(blocks):
-            if shifts[k, i] != shift:
-                shift = shifts[k, i]
-                factor = np.exp(np.float64(shift - largest))
-            total += sums[k, i] * factor
-        log_sums[i] = largest + np.log(total)
+    batch = len(log_sums)
+    largest = shifts[0].copy()
+    for k in range(1, len(shifts)):
+        for i in range(batch):
+            largest[i] = max(largest[i], shifts[k, i])
+    log_sums[:] = 0.0
+    for k in range(len(shifts)):
+        for i in range(batch):
+            log_sums[i] += sums[k, i] * exp(shifts[k, i] - largest[i])
+    for i in range(batch):
+        log_sums[i] = largest[i] + np.log(log_sums[i])
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def softmax_loss(hidden, weights, bias, targets, workspace):
+@njit(nogil=True, error_model="numpy", cache=True)
+def _exponentiate_parts(parts, weights, bias, targets, workspace):
+    """Perform step 1 of the module's description."""
+    vocabulary = weights.shape[0]
+    blocks = len(workspace.shifts)
+    per_part = _blocks_per_part(blocks)
+    hidden_transposed = workspace.hidden.T
+    cursors = np.empty(len(workspace.hidden), np.int64)
+    before = -1
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        first = part * per_part
+        if part != before + 1 or part == 0:
+            _find_first_targets(targets, first * BLOCK_ROWS, cursors)
+        before = part
+        target_logits = workspace.target_logits[part]
+        target_logits[:] = 0.0
+        for k in range(first, min(first + per_part, blocks)):
+            low = k * BLOCK_ROWS
+            high = min(vocabulary, low + BLOCK_ROWS)
+            logits = workspace.logits[low:high]
+            np.dot(weights[low:high], hidden_transposed, logits)
+            _add_target_logits(logits, bias[low:high], low, targets, cursors, target_logits)
+            shift = workspace.shifts[k]
+            if k == first:
+                _largest(logits[:_WORDS_FOR_SHIFT], bias[low:high], shift)
+            else:
+                shift[:] = workspace.shifts[k - 1]
+            if not _exponentiate(logits, bias[low:high], shift, workspace.sums[k]):
+                np.dot(weights[low:high], hidden_transposed, logits)
+                _largest(logits, bias[low:high], shift)
+                _exponentiate(logits, bias[low:high], shift, workspace.sums[k])
+        workspace.ends[part] = cursors
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _merge_loss(targets, workspace):
+    """Perform step 2 of the module's description, and return J."""
+    _merge_sums(workspace)
+    loss = 0.0
+    for i in range(len(targets.totals)):
+        loss += targets.totals[i] * workspace.log_sums[i]
+        for part in range(len(workspace.target_logits)):
+            loss -= workspace.target_logits[part, i]
+    return loss
+
+
+def softmax_loss(
+    hidden: Array, weights: Array, bias: Array, targets: Targets, workspace: Workspace
+) -> float:
     """Return J and leave what `softmax_step` needs in the workspace.
 
     Parameters
@@ -224,50 +289,17 @@ def softmax_loss(hidden, weights, bias, targets, workspace):
     bias : (V,)
     targets : Targets
     workspace : Workspace
-        Afterwards, `logits` contains exp(θ − shift), `log_sums` log Σ exp θ, and `cursors` points
-        after each thread's last targets.
+        Afterwards, `logits` contains exp(θ − shift), and `log_sums` log Σ exp θ.
 
     Returns
     -------
     float
         J in nats, summed over the batch.
     """
-    vocabulary = weights.shape[0]
-    blocks = len(workspace.shifts)
-    batch = len(hidden)
-    threads = len(workspace.cursors)
-    workspace.hidden[:batch] = hidden
-    hidden_transposed = workspace.hidden.T
-    for thread in prange(threads):
-        first = thread * blocks // threads
-        last = (thread + 1) * blocks // threads
-        cursors = workspace.cursors[thread]
-        target_logits = workspace.target_logits[thread]
-        target_logits[:] = 0.0
-        _find_first_targets(targets, first * BLOCK_ROWS, cursors)
-        for k in range(first, last):
-            low = k * BLOCK_ROWS
-            high = min(vocabulary, low + BLOCK_ROWS)
-            logits = workspace.logits[low:high]
-            np.dot(weights[low:high], hidden_transposed, logits)
-            _add_target_logits(logits, bias[low:high], low, targets, cursors, target_logits)
-            shift = workspace.shifts[k]
-            if k == first:
-                _largest(logits, bias[low:high], shift)
-            else:
-                shift[:] = workspace.shifts[k - 1]
-            if not _exponentiate(logits, bias[low:high], shift, workspace.sums[k]):
-                np.dot(weights[low:high], hidden_transposed, logits)
-                _largest(logits, bias[low:high], shift)
-                _exponentiate(logits, bias[low:high], shift, workspace.sums[k])
-    for thread in prange(threads):
-        _merge_sums(thread, workspace)
-    loss = 0.0
-    for i in range(batch):
-        loss += targets.totals[i] * workspace.log_sums[i]
-        for thread in range(threads):
-            loss -= workspace.target_logits[thread, i]
-    return loss
+    workspace.hidden[: len(hidden)] = hidden
+    parts = len(workspace.ends)
+    share(_exponentiate_parts, parts, weights, bias, targets, workspace)
+    return float(_merge_loss(targets, workspace))
 
 
 @njit(error_model="numpy", cache=True)
@@ -312,41 +344,78 @@ def step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments)
     )
 
 
-@njit(error_model="numpy", cache=True)
-def _differentiate_blocks(thread, weights, bias, targets, workspace, rule, moments):
-    """Perform step 3 of the module's description for one thread's blocks."""
+@njit(nogil=True, error_model="numpy", cache=True)
+def _differentiate_parts(parts, weights, bias, targets, workspace, rule, moments):
+    """Perform step 3 of the module's description."""
     vocabulary = weights.shape[0]
     blocks = len(workspace.shifts)
-    threads = len(workspace.cursors)
-    first = thread * blocks // threads
-    last = (thread + 1) * blocks // threads
-    cursors = workspace.cursors[thread]
-    product = workspace.product[thread]
-    total = workspace.d_hidden_by_thread[thread]
-    total[:] = 0
-    scaled = workspace.scaled_hidden[thread]
-    factors = np.empty_like(workspace.shifts[0])
-    # Backwards, because the last blocks are still in the cache and the cursors point there.
-    for k in range(last - 1, first - 1, -1):
-        low = k * BLOCK_ROWS
-        high = min(vocabulary, low + BLOCK_ROWS)
-        d_logits = workspace.logits[low:high]
-        if k == last - 1 or (workspace.shifts[k] != workspace.shifts[k + 1]).any():
-            _probability_factors(workspace.shifts[k], targets, workspace.log_sums, factors)
-            _scale_rows(workspace.hidden, factors, scaled)
-        # This sequential read first: it loads the block into the cache for the scattered accesses.
-        d_bias = workspace.d_bias[thread, : high - low]
-        np.dot(d_logits, factors, d_bias)
-        _subtract_targets(d_logits, low, targets, cursors, factors, d_bias)
-        np.dot(weights[low:high].T, d_logits, product)
-        _add_scaled_columns(product, factors, total)
-        d_weights = workspace.d_weights[thread, : high - low]
-        np.dot(d_logits, scaled, d_weights)
-        step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments)
+    per_part = _blocks_per_part(blocks)
+    rows = min(BLOCK_ROWS, vocabulary)
+    batch, features = workspace.hidden.shape
+    product = np.empty((features, batch), weights.dtype)
+    scaled = np.empty((batch, features), weights.dtype)
+    factors = np.empty(batch, weights.dtype)
+    cursors = np.empty(batch, np.int64)
+    all_d_weights = np.empty((rows, features), weights.dtype)
+    all_d_bias = np.empty(rows, weights.dtype)
+    while True:
+        taken = take(parts)
+        if taken < 0:
+            break
+        # Backwards, because the last blocks are still in the cache and the cursors point there.
+        part = len(workspace.ends) - 1 - taken
+        first = part * per_part
+        last = min(first + per_part, blocks)
+        cursors[:] = workspace.ends[part]
+        total = workspace.d_hidden[part]
+        for k in range(last - 1, first - 1, -1):
+            low = k * BLOCK_ROWS
+            high = min(vocabulary, low + BLOCK_ROWS)
+            d_logits = workspace.logits[low:high]
+            if k == last - 1 or (workspace.shifts[k] != workspace.shifts[k + 1]).any():
+                _probability_factors(workspace.shifts[k], targets, workspace.log_sums, factors)
+                _scale_rows(workspace.hidden, factors, scaled)
+            # This sequential read first: it loads the block into the cache for the scattered ones.
+            d_bias = all_d_bias[: high - low]
+            np.dot(d_logits, factors, d_bias)
+            _subtract_targets(d_logits, low, targets, cursors, factors, d_bias)
+            np.dot(weights[low:high].T, d_logits, product)
+            if k == last - 1:
+                total[:] = 0
+            _add_scaled_columns(product, factors, total)
+            d_weights = all_d_weights[: high - low]
+            np.dot(d_logits, scaled, d_weights)
+            step_output_rows(weights, bias, low, high, d_weights, d_bias, rule, moments)
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def softmax_step(weights, bias, targets, workspace, rule, moments, d_hidden):
+@njit(nogil=True, error_model="numpy", cache=True)
+def _add_parts(parts, d_hidden_by_part, d_hidden):
+    """Sum ∂J/∂h (parts, H, B) over the parts of step 3, in their order; examples form parts."""
+    features = d_hidden_by_part.shape[1]
+    total = np.empty((features, _EXAMPLES_PER_PART), d_hidden.dtype)
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _EXAMPLES_PER_PART
+        high = min(len(d_hidden), low + _EXAMPLES_PER_PART)
+        total[:] = 0
+        for k in range(len(d_hidden_by_part)):
+            for j in range(features):
+                for i in range(high - low):
+                    total[j, i] += d_hidden_by_part[k, j, low + i]
+        d_hidden[low:high] = total[:, : high - low].T
+
+
+def softmax_step(
+    weights: Array,
+    bias: Array,
+    targets: Targets,
+    workspace: Workspace,
+    rule: Rule,
+    moments: OutputMoments,
+    d_hidden: Array,
+) -> None:
     """Compute ∂J/∂h and, block by block, ∂J/∂W and ∂J/∂b with the optimizer's step.
 
     Call it after `softmax_loss` with the same arguments, which stores h in the workspace.
@@ -362,10 +431,7 @@ def softmax_step(weights, bias, targets, workspace, rule, moments, d_hidden):
     d_hidden : (B, H)
         Receives ∂J/∂h, computed with the weights before the step.
     """
-    threads = len(workspace.cursors)
-    for thread in prange(threads):
-        _differentiate_blocks(thread, weights, bias, targets, workspace, rule, moments)
-    total = workspace.d_hidden_by_thread[0]
-    for thread in range(1, threads):
-        total += workspace.d_hidden_by_thread[thread]
-    d_hidden[:] = total.T[: len(d_hidden)]
+    parts = len(workspace.ends)
+    share(_differentiate_parts, parts, weights, bias, targets, workspace, rule, moments)
+    parts = -(-len(d_hidden) // _EXAMPLES_PER_PART)
+    share(_add_parts, parts, workspace.d_hidden, d_hidden)

@@ -1,31 +1,26 @@
-"""Products of a sparse matrix, in compressed rows, with a dense one.
+"""Products of a sparse matrix, in compressed rows, with a dense one."""
 
-Rows are assigned to threads in turn, because frequent words come first and have the longest rows.
-"""
+from numba import njit
 
-from numba import njit, prange
-
+from embedder.arrays import Array
+from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch_row
+from embedder.kernels.threads import share
 
+_ROWS_PER_PART = 64
 _CELLS_AHEAD = 8
 """How far ahead to prefetch rows of the dense matrix, which are scattered."""
 
 
-@njit(parallel=True, fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
-def sparse_times_dense(offsets, columns, values, dense, threads, out):
-    """Compute S X.
-
-    Parameters
-    ----------
-    offsets : (V + 1,) int64, columns : (cells,) int32, values : (cells,) float32
-        S (V × V).
-    dense : (V, k) float32
-    threads : int
-    out : (V, k) float32
-    """
+@njit(nogil=True, fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
+def _multiply_parts(parts, offsets, columns, values, dense, out):
     rows = len(offsets) - 1
-    for thread in prange(threads):
-        for row in range(thread, rows, threads):
+    count = (rows + _ROWS_PER_PART - 1) // _ROWS_PER_PART
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        for row in range(part, rows, count):  # frequent words, which come first, are long
             total = out[row]
             total[:] = 0
             end = offsets[row + 1]
@@ -36,3 +31,19 @@ def sparse_times_dense(offsets, columns, values, dense, threads, out):
                 source = dense[columns[k]]
                 for j in range(len(total)):
                     total[j] += value * source[j]
+
+
+def sparse_times_dense(
+    offsets: Array, columns: Array, values: Array, dense: Array, out: Array
+) -> None:
+    """Compute S X.
+
+    Parameters
+    ----------
+    offsets : (V + 1,) int64, columns : (cells,) int32, values : (cells,) float32
+        S (V × V).
+    dense : (V, k) float32
+    out : (V, k) float32
+    """
+    parts = -(-(len(offsets) - 1) // _ROWS_PER_PART)
+    share(_multiply_parts, parts, offsets, columns, values, dense, out)

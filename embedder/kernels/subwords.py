@@ -5,10 +5,15 @@ bytes, each sign-extended to 32 bits, modulo the number of buckets.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from embedder.arrays import Array
+from embedder.kernels.parts import take
+from embedder.kernels.threads import share
 
 _FNV_BASIS = np.uint32(2166136261)
 _FNV_PRIME = np.uint32(16777619)
+_WORDS_PER_PART = 256
 _CONTINUATION, _CONTINUATION_MASK = 0x80, 0xC0
 
 
@@ -86,8 +91,41 @@ def list_ngrams(letters, starts, min_n, max_n, buckets, counts, out):
     return total
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def compose_words(letters, starts, rows, first, min_n, max_n, buckets, out):
+@njit(nogil=True, cache=True)
+def _compose_parts(parts, letters, starts, rows, first, ngrams, out):
+    min_n, max_n, buckets = ngrams
+    n, D = out.shape
+    V = len(rows) - buckets
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _WORDS_PER_PART
+        for i in range(low, min(n, low + _WORDS_PER_PART)):
+            text = letters[starts[i] : starts[i + 1]]
+            total = np.zeros(D, np.float32)
+            for d in range(D):
+                total[d] = rows[first + i, d]
+            found = 0
+            if buckets > 0:
+                places = np.empty(max(1, len(text) * max_n), np.int64)
+                found = ngram_buckets(text, min_n, max_n, buckets, places)
+                for j in range(found):
+                    row = V + places[j]
+                    for d in range(D):
+                        total[d] += rows[row, d]
+            for d in range(D):
+                out[i, d] = total[d] / np.float32(found + 1)
+
+
+def compose_words(
+    letters: Array,
+    starts: Array,
+    rows: Array,
+    first: int,
+    ngrams: tuple[int, int, int],
+    out: Array,
+) -> None:
     """Set each word's vector to the mean of its own row and the rows of its n-grams.
 
     Parameters
@@ -100,25 +138,10 @@ def compose_words(letters, starts, rows, first, min_n, max_n, buckets, out):
         Rows of the words, then of the buckets.
     first
         The row of the first of these words.
-    min_n, max_n, buckets
-        As for `ngram_buckets`.
+    ngrams
+        The smallest and largest n, and the number of buckets; as for `ngram_buckets`.
     out : (n, D) float32
         Receives the vectors.
     """
-    n, D = out.shape
-    V = len(rows) - buckets
-    for i in prange(n):
-        text = letters[starts[i] : starts[i + 1]]
-        total = np.zeros(D, np.float32)
-        for d in range(D):
-            total[d] = rows[first + i, d]
-        found = 0
-        if buckets > 0:
-            places = np.empty(max(1, len(text) * max_n), np.int64)
-            found = ngram_buckets(text, min_n, max_n, buckets, places)
-            for j in range(found):
-                row = V + places[j]
-                for d in range(D):
-                    total[d] += rows[row, d]
-        for d in range(D):
-            out[i, d] = total[d] / np.float32(found + 1)
+    parts = -(-len(out) // _WORDS_PER_PART)
+    share(_compose_parts, parts, letters, starts, rows, first, ngrams, out)

@@ -1,11 +1,24 @@
-"""The number of threads that run kernels, with a single-threaded BLAS in each."""
+"""The threads that run kernels, each with a single-threaded BLAS.
 
-from collections.abc import Iterator
+Kernels that several threads share are called through `share`. They are compiled without Numba's
+own parallel loops, whose threads wait in ways that are costly on a busy machine, do not survive a
+fork, and exist once per process. Here every `kernel_threads` has a team of its own: Python threads
+that release the interpreter's lock inside a kernel and sleep between kernels. Threads that wake up
+late find the work done and are not waited for.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numba
 import scipy.linalg.cython_blas  # noqa: F401 - see kernel_threads
 from threadpoolctl import threadpool_limits
+
+from embedder.kernels.parts import Parts, cut_parts, new_ranges
 
 
 def available_threads() -> int:
@@ -13,20 +26,158 @@ def available_threads() -> int:
     return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
+class _Work(NamedTuple):
+    """A kernel and its arguments after the `Parts`."""
+
+    kernel: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+class _Team:
+    """A thread's helpers: it hands them work, takes part in it, and waits for those at work."""
+
+    def __init__(self, threads: int) -> None:
+        self._process = os.getpid()
+        self._ranges = new_ranges(threads)
+        self._idle = threading.Condition()
+        self._work: _Work | None = None
+        self._at_work = 0
+        self._error: BaseException | None = None
+        self._is_closed = False
+        self._alarms = [threading.Lock() for _ in range(1, threads)]
+        for number, alarm in enumerate(self._alarms, 1):
+            alarm.acquire()
+            name = f"embedder kernels {number}"
+            threading.Thread(target=self._help, args=(number,), name=name, daemon=True).start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the helpers exist: threads do not survive a fork."""
+        return self._process == os.getpid()
+
+    @property
+    def size(self) -> int:
+        return len(self._alarms) + 1
+
+    def run(self, parts: int, work: _Work) -> None:
+        """Run a kernel on the parts of its work, in all threads that are free."""
+        with self._idle:
+            self._wait()  # there is nobody to wait for, unless the last work was interrupted
+            cut_parts(parts, self._ranges)
+            self._work = work
+        for alarm in self._alarms[: max(0, parts - 1)]:
+            if alarm.locked():  # otherwise the helper has yet to hear the last one
+                alarm.release()
+        try:
+            work.kernel(Parts(self._ranges, 0), *work.arguments)
+        finally:
+            with self._idle:
+                self._work = None
+                self._wait()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _wait(self) -> None:
+        while self._at_work > 0:
+            self._idle.wait()
+
+    def _help(self, number: int) -> None:
+        parts = Parts(self._ranges, number)
+        while True:
+            self._alarms[number - 1].acquire()
+            with self._idle:
+                work = self._work
+                if self._is_closed:
+                    return
+                if work is None:
+                    continue
+                self._at_work += 1
+            try:
+                work.kernel(parts, *work.arguments)
+            except BaseException as error:  # raised again by `run`
+                self._error = error
+            with self._idle:
+                self._at_work -= 1
+                if self._at_work == 0:
+                    self._idle.notify()
+
+    def close(self) -> None:
+        """End the helpers."""
+        self._is_closed = True
+        for alarm in self._alarms:
+            with contextlib.suppress(RuntimeError):  # it has yet to hear the last one
+                alarm.release()
+
+
+class _Local(threading.local):
+    team: _Team | None = None
+
+
+_local = _Local()
+
+
+class _BlasLimit:
+    """Limits BLAS to one thread in this process while any kernels run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._limits: Any = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        with self._lock:
+            if self._users == 0:
+                self._limits = threadpool_limits(1, "blas")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._limits.restore_original_limits()
+
+
+_blas_limit = _BlasLimit()
+
+
 @contextmanager
 def kernel_threads(threads: int) -> Iterator[None]:
-    """Run kernels on at most this many threads, each with a single-threaded BLAS.
+    """Run the kernels that the calling thread shares (`share`) on this many threads.
 
-    Results depend on the number of shares that the work is cut into (the kernels' `threads`), not
-    on how many threads execute them, so that requesting more than the machine has is no error.
+    Results do not depend on the number, and it may be more than the machine has.
 
     `np.dot` in a kernel calls SciPy's BLAS, which must be loaded before it can be limited (hence
-    the import above). A multi-threaded BLAS inside `prange` is three times slower.
+    the import above). A multi-threaded BLAS inside threads is three times slower.
     """
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, available_threads()))
-    try:
-        with threadpool_limits(1, "blas"):
+    before = _local.team
+    with _blas_limit.held():
+        _local.team = team = _Team(threads)
+        try:
             yield
-    finally:
-        numba.set_num_threads(before)
+        finally:
+            _local.team = before
+            team.close()
+
+
+def share(kernel: Callable[..., Any], parts: int, *arguments: Any) -> None:
+    """Run a kernel on the threads of `kernel_threads`, or on this one outside of it.
+
+    Parameters
+    ----------
+    kernel
+        Compiled with `nogil`. Its first parameter is a `Parts`, of which it takes parts until none
+        is left; it returns nothing.
+    parts
+        The number of parts of the work.
+    arguments
+        The kernel's other arguments.
+    """
+    team = _local.team
+    if team is None:
+        team = _Team(1)
+    elif not team.is_alive:
+        team = _local.team = _Team(team.size)
+    team.run(parts, _Work(kernel, arguments))

@@ -1,6 +1,6 @@
 """Windows of a token stream: the words around each token, or before it."""
 
-from numba import njit, prange
+from numba import njit
 
 from embedder.kernels.counts import uniform
 from embedder.kernels.tokens import SENTENCE_END
@@ -52,7 +52,7 @@ def _window_of(seed, i, window, dynamic):
     return 1 + int(uniform(seed, i) * window) if dynamic else window
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
 def windows_around(ids, places, window, left_only, dynamic, seed, contexts, centres):
     """List the windows around the words at some positions of ids (n,) int32.
 
@@ -75,7 +75,7 @@ def windows_around(ids, places, window, left_only, dynamic, seed, contexts, cent
     centres : (B,) int32
         Receives the centre words.
     """
-    for b in prange(len(places)):
+    for b in range(len(places)):
         i = places[b]
         size = _window_of(seed, i, window, dynamic)
         left = _reach(ids, i, -1, size)

@@ -26,8 +26,6 @@ _HALF_RATE = 3000
 _HALF_SHARE = 1250
 _RIDGE = 400.0
 _ITERATIONS = 10
-_THREADS = 16
-"""For sparse products; the result does not depend on it."""
 
 
 class Composition(Protocol):
@@ -50,7 +48,7 @@ class Composition(Protocol):
     def rows_of(self, word: int) -> Array:
         """Return the rows of E whose mean is the vector of a word, its own row first."""
 
-    def vectors(self, E: Array, threads: int = 1) -> Array:
+    def vectors(self, E: Array) -> Array:
         """Return the vectors of all words, (V, D), given E (R, D)."""
 
     def fit(self, vectors: Array) -> Array:
@@ -78,7 +76,7 @@ class OwnRows(NamedTuple):
         """See `Composition`."""
         return np.array([word])
 
-    def vectors(self, E: Array, threads: int = 1) -> Array:
+    def vectors(self, E: Array) -> Array:
         """See `Composition`."""
         return E
 
@@ -160,12 +158,12 @@ class SharedRows(NamedTuple):
         }
         return {word: rows for word, rows in found.items() if rows}
 
-    def vectors(self, E: Array, threads: int = 1) -> Array:
+    def vectors(self, E: Array) -> Array:
         """See `Composition`."""
         from embedder.kernels.composition import compose
 
         out = np.empty((self.words, E.shape[1]), E.dtype)
-        compose(E, self.starts, self.rows, np.arange(self.words), threads, out)
+        compose(E, self.starts, self.rows, np.arange(self.words), out)
         return out
 
     def fit(self, vectors: Array) -> Array:
@@ -268,5 +266,5 @@ def _multiply(matrix: csr_array, dense: Array) -> Array:
 
     out = np.empty((matrix.shape[0], dense.shape[1]), np.float32)
     offsets, columns = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
-    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), _THREADS, out)
+    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), out)
     return out

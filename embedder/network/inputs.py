@@ -23,19 +23,14 @@ class Inputs:
         Whether x concatenates a window's vectors instead of averaging them.
     batch_size
         The largest B.
-    threads
-        How many threads share the work.
     composition
         Which rows of E make up each word's vector.
     """
 
-    def __init__(
-        self, E: Array, concat: bool, batch_size: int, threads: int, composition: Composition
-    ) -> None:
+    def __init__(self, E: Array, concat: bool, batch_size: int, composition: Composition) -> None:
         self._E = E
         self._concat = concat
         self._batch_size = batch_size
-        self._threads = threads
         self._words = composition.words
         self._shared = composition if isinstance(composition, SharedRows) else None
         self._rates = composition.rates()
@@ -69,7 +64,7 @@ class Inputs:
         if self._shared is not None:
             table, ids = self._compose(self._shared, ids)
         gather = gather_concat if self._concat else gather_mean
-        gather(table, ids, self._threads, x)
+        gather(table, ids, x)
 
     def _compose(self, shared: SharedRows, ids: Array) -> tuple[Array, Array]:
         """Return the vectors of the distinct words in ids (B, K), and indexes into them (B, K)."""
@@ -77,7 +72,7 @@ class Inputs:
 
         found = self._group(ids)
         words = self._groups.rows[:found]
-        compose(self._E, shared.starts, shared.rows, words, self._threads, self._vectors)
+        compose(self._E, shared.starts, shared.rows, words, self._vectors)
         local = self._local[: ids.size]
         number_places(self._groups, found, local)
         return self._vectors, local.reshape(ids.shape)
@@ -94,12 +89,17 @@ class Inputs:
         context
             The optimizer and its rules for this step.
         """
-        from embedder.kernels.gather import count_visits, divide_by_window_sizes, step_rows
+        from embedder.kernels.gather import (
+            RowSteps,
+            count_visits,
+            divide_by_window_sizes,
+            step_rows,
+        )
         from embedder.kernels.optimizer import Moments
 
         found = self._group(ids)
         if not self._concat:
-            divide_by_window_sizes(ids, self._threads, d_x)
+            divide_by_window_sizes(ids, d_x)
         groups, gradient = self._groups, d_x.reshape(-1, self._E.shape[1])
         places_per_row = 1 if self._concat else ids.shape[1]
         if self._shared is not None:
@@ -109,19 +109,10 @@ class Inputs:
             places_per_row = 1
         optimizer = context.optimizer
         count_visits(groups, found, optimizer.visits["E"])
-        step_rows(
-            self._E,
-            groups,
-            found,
-            gradient,
-            places_per_row,
-            Moments(optimizer.first["E"], optimizer.second["E"]),
-            optimizer.visits["E"],
-            self._rates,
-            context.rules["E"],
-            optimizer.corrections["E"],
-            self._threads,
-        )
+        moments = Moments(optimizer.first["E"], optimizer.second["E"])
+        visits, corrections = optimizer.visits["E"], optimizer.corrections["E"]
+        steps = RowSteps(moments, visits, self._rates, context.rules["E"], corrections)
+        step_rows(self._E, groups, found, gradient, places_per_row, steps)
 
     def _backpropagate_to_rows(
         self, shared: SharedRows, found: int, gradient: Array, places_per_row: int
@@ -132,8 +123,8 @@ class Inputs:
 
         starts, rows = shared.starts, shared.rows
         words, summed = self._groups.rows[:found], self._gradients[:found]
-        sum_groups(self._groups, found, gradient, places_per_row, self._threads, summed)
-        divide_by_row_counts(starts, words, self._threads, summed)
+        sum_groups(self._groups, found, gradient, places_per_row, summed)
+        divide_by_row_counts(starts, words, summed)
         needed = count_rows(starts, words)
         if self._row_groups is None or len(self._row_groups.order) < needed:
             self._row_groups = new_groups(len(self._E), needed + needed // 2)

@@ -53,15 +53,13 @@ class Network:
         config: NetworkConfig,
         parameters: Parameters,
         batch_size: int,
-        threads: int,
         loss: Loss | None = None,
         seed: int = 0,
         composition: Composition | None = None,
     ) -> None:
         E, W1, _, W2, b2 = parameters
         self.parameters = parameters
-        self.threads = threads
-        self.output = loss or Softmax(W2, b2, batch_size, threads)
+        self.output = loss or Softmax(W2, b2, batch_size)
         self._activation = kernel_constant(config.activation)
         self._dropout = config.dropout
         self._seed = seed
@@ -73,7 +71,7 @@ class Network:
         self._d_W1 = np.empty((length, H), dtype)
         self._d_b1 = np.empty(H, dtype)
         rows = composition or OwnRows(len(E))
-        self._inputs = Inputs(E, config.input == "concat", batch_size, threads, rows)
+        self._inputs = Inputs(E, config.input == "concat", batch_size, rows)
 
     def loss(self, inputs: Array, targets: "Targets") -> float:
         """Return the cross-entropy in nats, summed over the batch and weighted by the targets.
@@ -104,7 +102,7 @@ class Network:
 
         _, W1, b1, _, _ = self.parameters
         features = self._features[:B]
-        hidden_forward(self._x[:B], W1, b1, self._activation, self.threads, features)
+        hidden_forward(self._x[:B], W1, b1, self._activation, features)
         return features
 
     def step(
@@ -153,7 +151,7 @@ class Network:
         _, W1, b1, _, _ = self.parameters
         d_x, activation = self._d_x[: len(x)], self._activation
         gradients = d_x, self._d_W1, self._d_b1
-        hidden_backward(x, W1, features, d_features, activation, self.threads, *gradients)
+        hidden_backward(x, W1, features, d_features, activation, gradients)
         optimizer, rules, _ = context
         for name, array, gradient in (("W1", W1, self._d_W1), ("b1", b1, self._d_b1)):
             step(

@@ -57,7 +57,7 @@ class Durations(NamedTuple):
 
 
 def estimate_durations(
-    config: Config, vocabulary: Vocabulary, composition: Composition, threads: int
+    config: Config, vocabulary: Vocabulary, composition: Composition
 ) -> Durations:
     """Estimate how long a training on counts will take once the text is read.
 
@@ -69,15 +69,13 @@ def estimate_durations(
         The words and their counts.
     composition
         Which rows of E make up each word's vector.
-    threads
-        How many threads share the work.
     """
     V = len(vocabulary)
     kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
     cells = _REPEATED * expected_cells(kept, config)
     C = count_contexts(config, V)
     B = min(config.training.batch_size, joint_rows(config, V))
-    step = time_step(config, C, min(cells / V, C), B, threads, composition)
+    step = time_step(config, C, min(cells / V, C), B, composition)
     network = config.network
     rank = max(network.dimension, network.hidden)
     unit = step / (C * B * (6 * network.hidden + _EXP))
@@ -122,7 +120,6 @@ def time_step(
     contexts: int,
     cells_per_row: float,
     B: int,
-    threads: int,
     composition: Composition,
 ) -> float:
     """Return an estimate of the seconds per training step.
@@ -142,8 +139,6 @@ def time_step(
         The mean number of targets per example.
     B
         Examples per step.
-    threads
-        How many threads share the work.
     composition
         Which rows of E make up each word's vector.
     """
@@ -162,8 +157,8 @@ def time_step(
     start = Start(ones, words, OwnRows(timed), vectors_per_input=vectors)
     parameters = initial_parameters(config.network, start, rng)
     parameters = with_class_rows(config.loss, ones, parameters)
-    loss = make_loss(config.loss, ones, parameters, B, threads, 0)
-    network = Network(config.network, parameters, B, threads, loss, composition=like)
+    loss = make_loss(config.loss, ones, parameters, B, 0)
+    network = Network(config.network, parameters, B, loss, composition=like)
     optimizer = Optimizer(parameters, config.training, config.examples.source)
     seconds = []
     for number in range(1 + _TIMED_STEPS):  # the first compiles, and touches new memory
@@ -189,7 +184,6 @@ def describe_time(
     config: Config,
     examples: Examples,
     contexts: int,
-    threads: int,
     to_go: float,
     composition: Composition,
 ) -> str:
@@ -198,7 +192,7 @@ def describe_time(
     `to_go` is in passes.
     """
     stream = examples.stream
-    step = time_step(config, contexts, examples.targets, stream.batch_size, threads, composition)
+    step = time_step(config, contexts, examples.targets, stream.batch_size, composition)
     per_pass = step * stream.steps_per_pass
     limit = config.training.max_minutes
     ends = f", at most {limit:g} min in total" if limit is not None else ""

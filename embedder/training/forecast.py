@@ -13,6 +13,8 @@ from embedder.examples.spectral import start_bytes
 from embedder.examples.windows import vectors_per_input
 from embedder.network.composition import Composition
 
+_PARTS, _CONTEXTS_PER_PART = 32, 2048
+"""Parts of the softmax, each with a sum of its own for the gradient of its input."""
 _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
 _RESERVED_SHARE = 0.05
@@ -110,7 +112,8 @@ def estimate_needs(
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
         config.loss.name, 2 * config.loss.samples
     )
-    batch = (-(-logits // processes) + 2 * length + (2 + 3 * threads) * features) * B
+    parts = max(_PARTS, C // _CONTEXTS_PER_PART)
+    batch = (-(-logits // processes) + 2 * length + (2 + 2 * threads + parts) * features) * B
     shuffled = 0
     if windows:
         held = min(tokens, config.examples.shuffle_tokens)

@@ -76,8 +76,8 @@ def check_gradients(config: Config) -> list[Comparison]:
         dense = dense @ classes
         targets = _sparse(dense, rng.uniform(0.5, 2.0, _BATCH))
     counts = np.arange(_VOCABULARY, 0, -1)
-    loss = make_loss(config.loss, counts, parameters, _BATCH, 2, config.training.seed)
-    network = Network(config.network, parameters, _BATCH, 2, loss, composition=composition)
+    loss = make_loss(config.loss, counts, parameters, _BATCH, config.training.seed)
+    network = Network(config.network, parameters, _BATCH, loss, composition=composition)
     recorder = Optimizer(parameters, config.training, config.examples.source, gradients_only=True)
     network.step(inputs, targets, recorder, 0, 0.0)
     weighted = dense * targets.scales[:, None]

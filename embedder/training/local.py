@@ -8,7 +8,7 @@ from typing import Any
 from embedder.arrays import Array
 from embedder.config import Config
 from embedder.examples.cache import Cache
-from embedder.examples.prepare import Examples, Place, prepare_examples
+from embedder.examples.prepare import Examples, prepare_examples
 from embedder.examples.sharing import SharedCorpus, share_corpus
 from embedder.network.losses import Loss, make_loss
 from embedder.network.parameters import Parameters
@@ -73,7 +73,7 @@ class LocalEngine:
             self._config,
             self._vocabulary,
             self._corpus,
-            Place(self._work, self.threads),
+            self._work,
             self._shared,
             self.phrases.join_file,
             saved,
@@ -82,7 +82,7 @@ class LocalEngine:
     def loss(self, parameters: Parameters, batch_size: int) -> Loss:
         """See `Engine`."""
         counts, seed = self._vocabulary.counts, self._config.training.seed
-        return make_loss(self._config.loss, counts, parameters, batch_size, self.threads, seed)
+        return make_loss(self._config.loss, counts, parameters, batch_size, seed)
 
     def scatter_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """See `Engine`; this process owns all rows."""

@@ -101,20 +101,15 @@ class RowFit:
         E is changed in place by `fit`; the other layers are frozen.
     rows
         The rows of the counts, one per word, and their totals n_w.
-    threads
-        How many threads share the work; the result does not depend on it.
     """
 
-    def __init__(
-        self, config: Config, parameters: Parameters, rows: CountedRows, threads: int
-    ) -> None:
+    def __init__(self, config: Config, parameters: Parameters, rows: CountedRows) -> None:
         self._parameters = parameters
         self._activation = kernel_constant(config.network.activation)
         self._counts, self._totals = rows.counts, rows.totals
         self._joint = joint_rows(config, len(parameters.E))
         self._steps = closing_steps(config)
         self._prior = config.training.prior_strength
-        self._threads = threads
         self._origin = self._at_origin()
 
     def ranges(self, first: int) -> list[tuple[int, int]]:
@@ -161,7 +156,7 @@ class RowFit:
         for dense in (W2, b2[:, None]):
             sums = np.empty((last - first, dense.shape[1]), dense.dtype)
             rows = offsets[first : last + 1]
-            sparse_times_dense(rows, columns, weights, dense, self._threads, sums)
+            sparse_times_dense(rows, columns, weights, dense, sums)
             found.append((sums * scales).astype(dense.dtype))
         return _Targets(found[0], found[1][:, 0])
 
@@ -171,7 +166,9 @@ class RowFit:
 
         _, *frozen = self._parameters
         losses, d_x = np.empty(len(x)), np.empty_like(x)
-        loss_of_inputs(x, tuple(frozen), self._activation, tuple(targets), losses, d_x)
+        loss_of_inputs(
+            x, tuple(frozen), self._activation, (targets.means, targets.biases), losses, d_x
+        )
         return losses, d_x
 
     def fit(self, first: int, last: int) -> int:

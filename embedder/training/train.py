@@ -209,9 +209,7 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         words = f"{len(text.vocabulary):,} words, {text.tokens:,} tokens"
         V = len(text.vocabulary)
         to_go = passes(config, V) + cost_in_passes(config, V)
-        return f"{words}\n" + describe_time(
-            config, examples, contexts, engine.threads, to_go, text.composition
-        )
+        return f"{words}\n" + describe_time(config, examples, contexts, to_go, text.composition)
 
 
 @contextmanager
@@ -258,7 +256,7 @@ def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: b
         tqdm.write(describe_sizes(config, len(vocabulary)), file=sys.stderr)
         tqdm.write(needs.describe(), file=sys.stderr)
         if config.examples.source == "cooccurrence" and config.training.engine == "local":
-            durations = estimate_durations(config, vocabulary, composition, engine.threads)
+            durations = estimate_durations(config, vocabulary, composition)
             tqdm.write(durations.describe(), file=sys.stderr)
     return _Text(vocabulary, tokens, composition)
 

@@ -127,9 +127,7 @@ class Trainer:
             arrays = engine.scatter_rows(arrays)
             parameters = Parameters(*(arrays[name] for name in Parameters._fields))
         loss = engine.loss(parameters, batch)
-        self.network = Network(
-            config.network, parameters, batch, engine.threads, loss, training.seed, composition
-        )
+        self.network = Network(config.network, parameters, batch, loss, training.seed, composition)
         # Only rows that are trained jointly need moments.
         E = parameters.E
         joint = parameters._replace(E=E[: joint_rows(config, len(E))])
@@ -300,7 +298,7 @@ class Trainer:
         if rows is None or self._fitted is None or not self._config.fits_rows:
             return
         network = self.network
-        fit = RowFit(self._config, network.parameters, rows, network.threads)
+        fit = RowFit(self._config, network.parameters, rows)
         ranges = fit.ranges(self._fitted)
         if not ranges:
             return
@@ -329,7 +327,6 @@ class Trainer:
             self._config,
             self._examples,
             len(self.network.parameters.W2),
-            self.network.threads,
             self._all_passes - self.passes + self._cost_of_fit(),
             self._composition,
         )

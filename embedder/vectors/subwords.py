@@ -125,17 +125,11 @@ class Subwords(NamedTuple):
             The row of the first word.
         """
         from embedder.kernels.subwords import compose_words
+        from embedder.kernels.threads import available_threads, kernel_threads
 
         letters, starts = letters_of(words)
         out = np.empty((len(words), self.rows.shape[1]), np.float32)
-        compose_words(
-            letters,
-            starts,
-            self.rows,
-            first,
-            self.min_n,
-            self.max_n,
-            self.buckets,
-            out,
-        )
+        ngrams = self.min_n, self.max_n, self.buckets
+        with kernel_threads(available_threads()):
+            compose_words(letters, starts, self.rows, first, ngrams, out)
         return out

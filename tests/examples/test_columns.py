@@ -16,6 +16,7 @@ from embedder.examples.columns import (
     one_column_per_word,
 )
 from embedder.examples.held_out import cooccurrence_loss
+from embedder.kernels.threads import kernel_threads
 from embedder.network.activation import activate
 from embedder.network.network import Network
 from embedder.network.parameters import Parameters
@@ -34,7 +35,8 @@ def clusters(rng):
 
 def choose(vectors, own=10, classes=3, near=N, threads=2):
     counts = np.arange(len(vectors), 0, -1.0)
-    return choose_columns(ColumnSizes(own, classes, near), vectors, counts, threads)
+    with kernel_threads(threads):
+        return choose_columns(ColumnSizes(own, classes, near), vectors, counts)
 
 
 def test_frequent_words_have_columns_of_their_own_and_others_share_by_direction(clusters):
@@ -126,7 +128,7 @@ def test_the_loss_is_the_cross_entropy_over_all_words(rng, tmp_path, clusters):
     shapes = (V, 4), (4, 5), (5,), (columns.total, 5), (columns.total,)
     parameters = Parameters(*(rng.normal(size=shape).astype(np.float32) for shape in shapes))
     config = make_config({"corpus": {"files": ["a"]}}, "test")
-    network = Network(config.network, parameters, 7, 2)
+    network = Network(config.network, parameters, 7)
     found = cooccurrence_loss(network, CountedRows(*grouped), 7)
     E, W1, b1, W2, b2 = parameters
     theta = activate(E @ W1 + b1, "sigmoid") @ W2.T + b2

@@ -15,6 +15,7 @@ from embedder.examples.cooccurrence import (
     count_cooccurrences,
     distance_weights,
 )
+from embedder.kernels.threads import kernel_threads
 
 KEEP_ALL = np.ones(6)
 
@@ -24,8 +25,9 @@ def stream(sentences):
 
 
 def count(sentences, folder, keep=KEEP_ALL, threads=2, seed=1, **options):
-    how = CountingOptions(ExamplesConfig(**options), threads)
-    return count_cooccurrences(stream(sentences), TokenSample(keep, seed), how, folder)
+    how = CountingOptions(ExamplesConfig(**options))
+    with kernel_threads(threads):
+        return count_cooccurrences(stream(sentences), TokenSample(keep, seed), how, folder)
 
 
 def dense(counts, contexts=18):
@@ -89,7 +91,7 @@ def test_slabs_do_not_change_the_counts(tmp_path, rng, monkeypatch):
 def test_a_memory_limit_does_not_change_the_counts(tmp_path, rng, limit):
     sentences = long_text(rng)
     whole = Cooccurrences(*map(np.array, count(sentences, tmp_path)))
-    how = CountingOptions(ExamplesConfig(), 2, limit)
+    how = CountingOptions(ExamplesConfig(), limit)
     limited = count_cooccurrences(stream(sentences), TokenSample(KEEP_ALL, 1), how, tmp_path)
     for one, other in zip(whole, limited, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -123,7 +125,7 @@ def test_counts_of_held_out_sentences_and_of_the_rest_sum_to_the_whole(tmp_path,
             count_cooccurrences(
                 ids,
                 TokenSample(KEEP_ALL, 1, 0.3, side),
-                CountingOptions(ExamplesConfig(), 2),
+                CountingOptions(ExamplesConfig()),
                 tmp_path,
             )
         )

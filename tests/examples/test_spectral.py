@@ -12,6 +12,7 @@ from embedder.examples.spectral import (
     positive_pmi_cells,
 )
 from embedder.kernels.sparse import sparse_times_dense
+from embedder.kernels.threads import kernel_threads
 
 
 def symmetric_counts(rng, V):
@@ -39,7 +40,8 @@ def test_the_sparse_product_agrees_with_numpy(rng, threads, k):
     dense = symmetric_counts(rng, 37)
     x = rng.normal(size=(37, k)).astype(np.float32)
     out = np.empty_like(x)
-    sparse_times_dense(*compressed(dense), x, threads, out)
+    with kernel_threads(threads):
+        sparse_times_dense(*compressed(dense), x, out)
     np.testing.assert_allclose(out, dense @ x, rtol=1e-4, atol=1e-3)
 
 
@@ -48,7 +50,7 @@ def test_the_matrix_is_the_positive_pmi(rng, tmp_path, monkeypatch, slab):
     monkeypatch.setattr(cells, "CELLS_PER_SLAB", slab)
     dense = symmetric_counts(rng, 29)
     counts = compressed(dense)
-    options = PmiOptions(tmp_path, 2)
+    options = PmiOptions(tmp_path)
     found = positive_pmi_cells(counts, np.arange(29), counts.row_totals(), options)
     found = multiplication(found, 2)(np.eye(29, dtype=np.float32))
     np.testing.assert_allclose(found, naive.positive_pmi(dense), rtol=1e-4, atol=1e-6)
@@ -58,7 +60,7 @@ def test_the_matrix_is_the_positive_pmi(rng, tmp_path, monkeypatch, slab):
 @pytest.mark.parametrize("rank", [1, 4, 60])
 def test_the_factors_are_nearly_optimal_for_their_rank(rng, tmp_path, rank):
     dense = symmetric_counts(rng, 50)
-    options = PmiOptions(tmp_path, 2)
+    options = PmiOptions(tmp_path)
     left, signs = factorise_pmi(compressed(dense), np.arange(50), rank, rng, options)
     assert left.shape == (50, rank)
     assert set(np.abs(signs)) == {1.0}
@@ -75,7 +77,7 @@ def test_position_specific_contexts_are_summed_by_word(rng, tmp_path):
     rest[:, :20] -= before + after
     split = np.hstack([rest, before, after])
     words = np.r_[np.arange(50), np.arange(20), np.arange(20)]
-    options = PmiOptions(tmp_path, 2)
+    options = PmiOptions(tmp_path)
     whole = factorise_pmi(compressed(dense), np.arange(50), 4, np.random.default_rng(1), options)
     found = factorise_pmi(compressed(split), words, 4, np.random.default_rng(1), options)
     np.testing.assert_allclose(product(found), product(whole), rtol=1e-3, atol=1e-3)
@@ -89,7 +91,7 @@ def test_rare_words_are_projected_onto_the_directions_of_frequent_ones(
     dense[0, 0] = 1000.0  # so that the block of one word is not zero
     whole = naive.positive_pmi(dense)
     monkeypatch.setattr(spectral, "FREQUENT", frequent)
-    left, signs = factorise_pmi(compressed(dense), np.arange(50), 60, rng, PmiOptions(tmp_path, 2))
+    left, signs = factorise_pmi(compressed(dense), np.arange(50), 60, rng, PmiOptions(tmp_path))
     assert left.shape == (50, 60)
     # With all directions of the block, the rows of all words with its columns are exact.
     values, vectors = np.linalg.eigh(whole[:frequent, :frequent])
@@ -102,9 +104,7 @@ def test_words_are_multiplied_in_two_parts(rng, tmp_path, monkeypatch):
     monkeypatch.setattr(spectral, "FREQUENT", 11)
     dense = symmetric_counts(rng, 29)
     counts = compressed(dense)
-    frequent, multiply, multiply_others = positive_pmi(
-        counts, np.arange(29), PmiOptions(tmp_path, 2)
-    )
+    frequent, multiply, multiply_others = positive_pmi(counts, np.arange(29), PmiOptions(tmp_path))
     found = np.vstack([multiply(np.eye(11, dtype="f4")), multiply_others(np.eye(11, dtype="f4"))])
     assert frequent == 11
     np.testing.assert_allclose(found, naive.positive_pmi(dense)[:, :11], rtol=1e-4, atol=1e-6)

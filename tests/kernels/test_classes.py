@@ -2,10 +2,16 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.kernels.classes import SecondLevel, score_within_classes, step_within_classes
+from embedder.kernels.classes import (
+    ClassSteps,
+    SecondLevel,
+    score_within_classes,
+    step_within_classes,
+)
 from embedder.kernels.gather import group_places, new_groups
 from embedder.kernels.optimizer import ADAM, GRADIENT, SGD, Rule
 from embedder.kernels.softmax import OutputMoments
+from embedder.kernels.threads import kernel_threads
 
 DECAYS = (0.9, 0.999)
 STEPS = np.arange(1, 9)
@@ -45,7 +51,8 @@ def group(level):
 def score(level, threads):
     level.log_likelihoods[:] = np.nan
     groups, found, _ = group(level)
-    score_within_classes(level, groups, found, threads)
+    with kernel_threads(threads):
+        score_within_classes(level, groups, found)
     return level.log_likelihoods.copy()
 
 
@@ -59,9 +66,9 @@ def gradients(level, threads):
     d_features = np.zeros_like(level.features)
     visits = np.ones(len(level.starts) - 1, np.int32)
     rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
-    step_within_classes(
-        level, groups, found, threads, rule, CORRECTIONS, visits, moments, d_features
-    )
+    steps = ClassSteps(rule, CORRECTIONS, visits, moments)
+    with kernel_threads(threads):
+        step_within_classes(level, groups, found, steps, d_features)
     return level.log_likelihoods.copy(), d_features, moments.weights_first, moments.bias_first
 
 
@@ -118,7 +125,8 @@ def test_the_gradient_is_added_to_that_of_the_first_level(rng):
     )
     visits = np.ones(3, np.int32)
     rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
-    step_within_classes(level, groups, found, 2, rule, CORRECTIONS, visits, moments, d_features)
+    steps = ClassSteps(rule, CORRECTIONS, visits, moments)
+    step_within_classes(level, groups, found, steps, d_features)
     _, expected, *_ = naive.within_classes(*level[:6])
     np.testing.assert_allclose(d_features, before + expected, rtol=1e-10, atol=1e-12)
 
@@ -147,7 +155,8 @@ def test_a_class_that_is_drawn_takes_its_own_next_step_and_others_stay(rng, name
                 )
         rule = Rule(kind, 0.1, *DECAYS, 1e-8)
         d_features = np.zeros_like(level.features)
-        step_within_classes(level, groups, found, 2, rule, CORRECTIONS, visits, moments, d_features)
+        steps = ClassSteps(rule, CORRECTIONS, visits, moments)
+        step_within_classes(level, groups, found, steps, d_features)
     assert len(set(visits)) > 1
     np.testing.assert_allclose(start.W, W, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(start.b, b, rtol=1e-9, atol=1e-10)

@@ -3,11 +3,13 @@ import numpy as np
 import pytest
 
 from embedder.kernels.clusters import nearest_centroids
+from embedder.kernels.threads import kernel_threads
 
 
 def find(vectors, centroids, threads=2):
     nearest, similarities = np.full(len(vectors), -9), np.full(len(vectors), np.nan, np.float32)
-    nearest_centroids(vectors, centroids, threads, nearest, similarities)
+    with kernel_threads(threads):
+        nearest_centroids(vectors, centroids, nearest, similarities)
     return nearest, similarities
 
 

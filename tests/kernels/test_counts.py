@@ -16,6 +16,7 @@ from embedder.kernels.counts import (
     sample_tokens,
     uniform,
 )
+from embedder.kernels.threads import kernel_threads
 
 WEIGHTS = np.array([1.0, 0.7, 0.1])
 
@@ -128,7 +129,8 @@ def count(ids, words, rules, threads, spare=3):
     room = np.arange(len(words) + 1) * (rules.contexts + spare)
     columns, weights = np.full(room[-1], -9, np.int32), np.full(room[-1], np.nan)
     rows = RowBuffers(room, columns, weights, np.full(len(words), -9))
-    count_rows(index_of(ids, words), rules, threads, rows)
+    with kernel_threads(threads):
+        count_rows(index_of(ids, words), rules, rows)
     dense = np.zeros((len(words), rules.contexts))
     for i, n in enumerate(rows.used):
         own = slice(room[i], room[i] + n)
@@ -229,7 +231,8 @@ def test_contexts_of_one_group_are_added_up(rng, V, groups, part, threads):
     first, last = (round(V * share) for share in part)
     own, rows = buffers(counts, first, last)
     constants = np.full(last - first, np.nan)
-    group_rows(own, group_of, surprises, threads, rows, constants)
+    with kernel_threads(threads):
+        group_rows(own, group_of, surprises, rows, constants)
     expected = naive.group(dense, group_of)[first:last]
     np.testing.assert_allclose(dense_rows(rows, groups), expected, rtol=1e-12)
     np.testing.assert_allclose(constants, (dense @ surprises)[first:last], rtol=1e-12)
@@ -249,13 +252,14 @@ def test_positive_pmi_is_that_of_contexts_added_up_by_word(rng, V, apart, part, 
     shares = np.log(totals / totals.sum()), totals.sum()
     first, last = (round(V * share) for share in part)
     own, rows = buffers(counts, first, last)
-    positive_pmi_rows(own, words, shares, first, threads, rows)
+    with kernel_threads(threads):
+        positive_pmi_rows(own, words, shares, first, rows)
     found = dense_rows(rows, V)
     np.testing.assert_allclose(found, expected[first:last], rtol=1e-5, atol=1e-6)
     assert rows.used.tolist() == (found > 0).sum(1).tolist()
 
     own, rows = buffers(counts, first, last)
-    positive_pmi_rows(own, np.where(words < V // 2, words, -1), shares, first, threads, rows)
+    positive_pmi_rows(own, np.where(words < V // 2, words, -1), shares, first, rows)
     np.testing.assert_array_equal(dense_rows(rows, V)[:, : V // 2], found[:, : V // 2])
     assert rows.used.tolist() == (found[:, : V // 2] > 0).sum(1).tolist()
 
@@ -268,11 +272,12 @@ def test_new_rows_have_the_same_bits_for_any_number_of_threads(rng):
         for threads in (1, 2, 7):
             own, rows = buffers(counts, 0, 30)
             constants = np.empty(30)
-            if number:
-                group_of = (np.arange(90) % 13).astype(np.int32)
-                group_rows(own, group_of, np.ones(90), threads, rows, constants)
-            else:
-                positive_pmi_rows(own, np.arange(90) % 30, (-totals, 30.0), 0, threads, rows)
+            group_of = (np.arange(90) % 13).astype(np.int32)
+            with kernel_threads(threads):
+                if number:
+                    group_rows(own, group_of, np.ones(90), rows, constants)
+                else:
+                    positive_pmi_rows(own, np.arange(90) % 30, (-totals, 30.0), 0, rows)
             runs.append(rows)
         for other in runs[1:]:
             for one, two in zip(runs[0], other, strict=True):

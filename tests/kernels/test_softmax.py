@@ -45,10 +45,10 @@ def example(rng, V, B, H, kind, dtype=np.float64):
     return hidden, W, b, dense, scales
 
 
-def gradients(hidden, W, b, targets, threads):
+def gradients(hidden, W, b, targets):
     moments = OutputMoments(np.zeros_like(W), W[:0], np.zeros_like(b), b[:0])
     d_hidden = np.empty_like(hidden)
-    workspace = new_workspace(*W.shape, len(hidden), threads, W.dtype.type)
+    workspace = new_workspace(*W.shape, len(hidden), W.dtype.type)
     loss = softmax_loss(hidden, W, b, targets, workspace)
     rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
     softmax_step(W, b, targets, workspace, rule, moments, d_hidden)
@@ -60,14 +60,15 @@ def gradients(hidden, W, b, targets, threads):
 @pytest.mark.parametrize(("B", "H", "threads"), [(1, 1, 1), (5, 7, 2), (33, 3, 4)])
 def test_loss_and_gradients_agree_with_numpy_in_float64(rng, kind, V, B, H, threads):
     hidden, W, b, dense, scales = example(rng, V, B, H, kind)
-    found = gradients(hidden, W, b, sparse(dense, scales), threads)
+    with kernel_threads(threads):
+        found = gradients(hidden, W, b, sparse(dense, scales))
     for mine, expected in zip(found, naive.softmax(hidden, W, b, dense), strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_a_workspace_serves_any_smaller_batch(rng):
     W, b = rng.normal(size=(700, 6)), rng.normal(size=700)
-    workspace = new_workspace(700, 6, 512, 2, np.float64)  # rows of 4,096 bytes, so padded
+    workspace = new_workspace(700, 6, 512, np.float64)  # rows of 4,096 bytes, so padded
     rule = Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0)
     for B in (512, 3, 100):
         hidden, _, _, dense, scales = example(rng, 700, B, 6, "soft")
@@ -84,7 +85,7 @@ def test_a_workspace_serves_any_smaller_batch(rng):
 def test_float32_agrees_to_its_precision(rng):
     hidden, W, b, dense, scales = example(rng, 2000, 64, 50, "soft", np.float32)
     W /= np.sqrt(50)
-    found = gradients(hidden, W, b, sparse(dense, scales, np.float32), 2)
+    found = gradients(hidden, W, b, sparse(dense, scales, np.float32))
     expected = naive.softmax(hidden.astype(float), W.astype(float), b.astype(float), dense)
     for mine, true in zip(found, expected, strict=True):
         assert np.abs(mine - true).max() < 1e-5 * np.abs(true).max()
@@ -94,8 +95,8 @@ def test_float32_agrees_to_its_precision(rng):
 def test_gradients_agree_with_finite_differences(rng, kind):
     hidden, W, b, dense, scales = example(rng, 13, 4, 3, kind)
     targets = sparse(dense, scales)
-    _, *found = gradients(hidden, W, b, targets, 2)
-    workspace = new_workspace(*W.shape, len(hidden), 2, np.float64)
+    _, *found = gradients(hidden, W, b, targets)
+    workspace = new_workspace(*W.shape, len(hidden), np.float64)
     for array, gradient in zip((hidden, W, b), found, strict=True):
         differences = np.empty_like(array)
         for place in np.ndindex(array.shape):
@@ -112,7 +113,7 @@ def test_gradients_agree_with_finite_differences(rng, kind):
 def test_large_logits_neither_overflow_nor_lose_the_loss(rng):
     hidden, W, b, dense, scales = example(rng, 700, 6, 5, "soft", np.float32)
     hidden *= 60
-    loss, *found = gradients(hidden, W, b, sparse(dense, scales, np.float32), 2)
+    loss, *found = gradients(hidden, W, b, sparse(dense, scales, np.float32))
     expected = naive.softmax(hidden.astype(float), W.astype(float), b.astype(float), dense)
     assert loss == pytest.approx(expected[0], rel=1e-5)
     for mine, true in zip(found, expected[1:], strict=True):
@@ -124,7 +125,7 @@ def test_later_blocks_may_outweigh_the_first(rng, raised):
     hidden, W, b, dense, scales = example(rng, 3 * BLOCK_ROWS, 6, 5, "soft", np.float32)
     b[BLOCK_ROWS : BLOCK_ROWS + 7] += raised
     b[:9] -= raised
-    found = gradients(hidden, W, b, sparse(dense, scales, np.float32), 1)
+    found = gradients(hidden, W, b, sparse(dense, scales, np.float32))
     expected = naive.softmax(hidden.astype(float), W.astype(float), b.astype(float), dense)
     for mine, true in zip(found, expected, strict=True):
         assert np.abs(mine - true).max() < 1e-5 * np.abs(true).max()
@@ -134,7 +135,7 @@ def test_later_blocks_may_outweigh_the_first(rng, raised):
 def test_the_fused_step_is_the_gradient_followed_by_the_optimizer(rng, kind):
     hidden, W, b, dense, scales = example(rng, BLOCK_ROWS + 9, 8, 6, "soft")
     targets = sparse(dense, scales)
-    workspace = new_workspace(*W.shape, len(hidden), 2, np.float64)
+    workspace = new_workspace(*W.shape, len(hidden), np.float64)
     found_W, found_b = W.copy(), b.copy()
     moments = OutputMoments(*(np.zeros_like(a) for a in (W, W, b, b)))
     d_hidden = np.empty_like(hidden)
@@ -174,14 +175,14 @@ def test_some_rows_step_with_their_bias_and_the_bias_does_not_decay(rng, kind, l
     np.testing.assert_allclose(b, expected_b, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("shares", [1, 2, 3, 8])
-def test_results_depend_on_the_threads_asked_for_and_not_on_those_there_are(rng, shares):
-    arrays = example(rng, 5 * BLOCK_ROWS, 40, 20, "soft", np.float32)
-    hidden, W, b, dense, scales = arrays
+@pytest.mark.parametrize("blocks", [1, 5, 33, 150])
+def test_results_have_the_same_bits_for_any_number_of_threads(rng, blocks):
+    hidden, W, b, dense, scales = example(rng, blocks * BLOCK_ROWS, 70, 3, "soft", np.float32)
     targets = sparse(dense, scales, np.float32)
     runs = []
-    for threads in (1, 2):
+    for threads in (1, 2, 3, 7):
         with kernel_threads(threads):
-            runs.append(gradients(hidden, W, b, targets, shares))
-    for one, other in zip(*runs, strict=True):
-        np.testing.assert_array_equal(one, other)
+            runs.append(gradients(hidden, W, b, targets))
+    for other in runs[1:]:
+        for one, two in zip(runs[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)

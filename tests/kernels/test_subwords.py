@@ -60,7 +60,7 @@ def test_many_words_are_listed_one_after_the_other(words, min_n, max_n):
 
 def compose(words, rows, first, lengths, buckets):
     out = np.full((len(words), rows.shape[1]), np.nan, np.float32)
-    compose_words(*letters_of(words), rows, first, *lengths, buckets, out)
+    compose_words(*letters_of(words), rows, first, (*lengths, buckets), out)
     return out
 
 

@@ -22,13 +22,13 @@ def parameters_for(rng, config):
     return grown._replace(W2=rng.normal(size=grown.W2.shape), b2=rng.normal(size=grown.b2.shape))
 
 
-def example(rng, config, threads=2):
+def example(rng, config):
     parameters = parameters_for(rng, config)
     features = rng.normal(size=(B, H))
     words = rng.integers(0, V, B).astype(np.int32)
     weights = rng.uniform(0.5, 2.0, B)
     targets = one_hot(words, np.float64)._replace(totals=weights, scales=weights)
-    loss = make_loss(config, COUNTS, parameters, B, threads, 3)
+    loss = make_loss(config, COUNTS, parameters, B, 3)
     return parameters, features, targets, loss
 
 
@@ -38,11 +38,10 @@ def test_a_configuration_selects_its_loss(rng):
         assert isinstance(example(rng, LossConfig(name=name))[-1], kind)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
 @pytest.mark.parametrize("classes", [1, 4, V, None])
-def test_class_softmax_agrees_with_numpy(rng, classes, threads):
+def test_class_softmax_agrees_with_numpy(rng, classes):
     config = LossConfig(name="class-softmax", classes=classes)
-    parameters, features, targets, loss = example(rng, config, threads)
+    parameters, features, targets, loss = example(rng, config)
     recorder = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
     value, d_features = loss.step(features, targets, recorder.context(0, 0.0))
     found = value, d_features, recorder.first["W2"], recorder.first["b2"]
@@ -68,7 +67,7 @@ def test_losses_agree_with_numpy_at_400_000_words(rng, name):
     features = rng.normal(size=(examples, width))
     own = np.array([0, 1, 77_777, words - 2, words - 1], np.int32)
     targets = one_hot(own, np.float64)
-    loss = make_loss(config, counts, parameters, examples, 2, 3)
+    loss = make_loss(config, counts, parameters, examples, 3)
     recorder = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
     value, d_features = loss.step(features, targets, recorder.context(0, 0.0))
     W, b = parameters.W2, parameters.b2
@@ -90,7 +89,7 @@ def test_losses_agree_with_numpy_at_400_000_words(rng, name):
 @pytest.mark.parametrize("name", ["softmax", "class-softmax"])
 def test_probabilities_of_all_words_sum_to_one(rng, name):
     parameters, features, *_ = example(rng, LossConfig(name=name))
-    loss = make_loss(LossConfig(name=name), COUNTS, parameters, V, 2, 3)
+    loss = make_loss(LossConfig(name=name), COUNTS, parameters, V, 3)
     same = np.repeat(features[:1], V, axis=0)
     targets = one_hot(np.arange(V, dtype=np.int32), np.float64)
     assert np.exp(loss.log_likelihoods(same, targets)).sum() == pytest.approx(1)

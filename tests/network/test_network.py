@@ -23,7 +23,7 @@ def random_parameters(rng, dtype=np.float64):
 
 
 def gradients(parameters, rows, targets, batch):
-    network = Network(CONFIG, parameters, batch, threads=2)
+    network = Network(CONFIG, parameters, batch)
     optimizer = Optimizer(parameters, TrainingConfig(), gradients_only=True)
     loss = network.step(rows[:, None], targets, optimizer, 0, 0.0)
     return loss, optimizer.first
@@ -148,7 +148,7 @@ def test_gradients_under_dropout_are_those_of_the_masked_network(rng, inputs, di
     start = Start(np.ones(V), np.arange(V), OwnRows(V), vectors_per_input=vectors)
     shapes = initial_parameters(config, start, rng, np.float64)
     parameters = Parameters(*(rng.normal(size=array.shape) for array in shapes))
-    network = Network(config, parameters, 5, threads=2, seed=4)
+    network = Network(config, parameters, 5, seed=4)
     optimizer = Optimizer(parameters, TrainingConfig(), "windows", gradients_only=True)
     windows = rng.integers(-1, V, (5, K)).astype(np.int32)
     targets = one_hot(rng.integers(0, V, 5).astype(np.int32), np.float64)
@@ -173,7 +173,7 @@ def test_gradients_under_dropout_are_those_of_the_masked_network(rng, inputs, di
 
 def test_dropout_preserves_the_mean(rng):
     config = NetworkConfig(dimension=D, hidden=H, dropout=0.25)
-    network = Network(config, random_parameters(rng), 5, threads=2, seed=4)
+    network = Network(config, random_parameters(rng), 5, seed=4)
     values = np.ones((200, 100))
     mask = network._apply_dropout(values, np.random.default_rng(0))
     assert values.mean() == pytest.approx(1, abs=0.02)
@@ -183,7 +183,7 @@ def test_dropout_preserves_the_mean(rng):
 def test_rows_outside_the_batch_do_not_move(rng):
     p = random_parameters(rng, np.float32)
     before = p.E.copy()
-    network = Network(CONFIG, p, 2, threads=2)
+    network = Network(CONFIG, p, 2)
     counts = Cooccurrences(
         np.arange(V + 1), rng.integers(0, V, V).astype(np.int32), np.ones(V, np.float32)
     )

@@ -14,8 +14,8 @@ def test_the_time_of_a_step_is_measured_and_extrapolated(make_toy_config, monkey
     monkeypatch.setattr("embedder.training.duration.time.perf_counter", lambda: next(times))
     config = make_toy_config()
     # By this clock, each timed step takes a second; at most 2**14 contexts are timed.
-    assert time_step(config, 100, 5.0, 20, 2, OwnRows(100)) == 1.0
-    assert time_step(config, 10 * 2**14, 5.0, 20, 2, OwnRows(100)) == 10.0
+    assert time_step(config, 100, 5.0, 20, OwnRows(100)) == 1.0
+    assert time_step(config, 10 * 2**14, 5.0, 20, OwnRows(100)) == 10.0
 
 
 def test_a_run_reports_its_expected_duration(make_toy_config, capsys):
@@ -45,7 +45,7 @@ def test_durations_grow_with_what_they_are_of(make_toy_config, monkeypatch):
         names = [f"w{i}" for i in range(words)]
         vocabulary = Vocabulary(names, scale * words // np.arange(1, words + 1))
         config = make_toy_config(**sections)
-        return estimate_durations(config, vocabulary, OwnRows(words), 2)
+        return estimate_durations(config, vocabulary, OwnRows(words))
 
     small, large, longer = estimate(40_000), estimate(160_000), estimate(40_000, 1000)
     assert small.passes == large.passes == longer.passes

@@ -52,7 +52,7 @@ def fit(parameters, counts, steps, prior=20.0, threads=1, joint=V, **network):
     found = parameters._replace(E=parameters.E.copy())
     config = config_of(network, closing_steps=steps, prior_strength=prior, joint_rows=joint)
     with kernel_threads(threads):
-        rows = RowFit(config, found, CountedRows(counts), threads)
+        rows = RowFit(config, found, CountedRows(counts))
         for first, last in rows.ranges(0):
             rows.fit(first, last)
     return found.E
@@ -141,7 +141,7 @@ def test_a_converged_row_is_evaluated_no_more(rng, counts, monkeypatch):
     for tolerance in (np.inf, 3e-3, 1e-4):
         monkeypatch.setattr(row_fit, "TOLERANCE", tolerance)
         with kernel_threads(1):
-            rows = RowFit(config, parameters, CountedRows(counts[0]), 1)
+            rows = RowFit(config, parameters, CountedRows(counts[0]))
             evaluations.append(rows.fit(1, V))
     assert evaluations[0] == V - 2  # the start needs none, and the last word has no neighbour
     assert evaluations[0] < evaluations[1] < evaluations[2] < 20 * V

@@ -54,13 +54,12 @@ def make_loss(
     counts: Array,
     parameters: Parameters,
     batch_size: int,
-    threads: int,
     seed: int,
 ) -> Loss:
     """Return the loss that a configuration names; see `SampledLoss` for the parameters."""
     output = parameters.W2, parameters.b2
     if config.name == "softmax":
-        return Softmax(*output, batch_size, threads)
+        return Softmax(*output, batch_size)
     if config.name == "class-softmax":
-        return ClassSoftmax(counts, *output, batch_size, threads)
-    return SampledLoss(config, counts, *output, batch_size, threads, seed)
+        return ClassSoftmax(counts, *output, batch_size)
+    return SampledLoss(config, counts, *output, batch_size, seed)

@@ -26,21 +26,18 @@ class ClassSoftmax:
         The output layer, with one row per word, then one per class; changed in place by a step.
     batch_size
         The largest B.
-    threads
-        How many threads share the work.
     """
 
-    def __init__(self, counts: Array, W2: Array, b2: Array, batch_size: int, threads: int) -> None:
+    def __init__(self, counts: Array, W2: Array, b2: Array, batch_size: int) -> None:
         from embedder.kernels.gather import new_groups
 
         self._W2, self._b2 = W2, b2
         self._words = len(counts)
-        self._first_level = Softmax(W2[self._words :], b2[self._words :], batch_size, threads)
+        self._first_level = Softmax(W2[self._words :], b2[self._words :], batch_size)
         classes = len(W2) - self._words
         self._starts = class_starts(counts, classes)
         self._class_of = np.repeat(np.arange(classes, dtype=np.int32), np.diff(self._starts))
         self._groups = new_groups(classes, batch_size)
-        self._threads = threads
 
     def log_likelihoods(self, features: Array, targets: "Targets") -> Array:
         """See `Loss`."""
@@ -49,7 +46,7 @@ class ClassSoftmax:
         classes = self._classes(targets)
         found = self._first_level.log_likelihoods(features, classes)
         level = self._second_level(features, targets)
-        score_within_classes(level, self._groups, self._group_by(classes), self._threads)
+        score_within_classes(level, self._groups, self._group_by(classes))
         return found + level.log_likelihoods
 
     def training_loss(self, features: Array, targets: "Targets", number: int) -> float:
@@ -60,7 +57,7 @@ class ClassSoftmax:
         self, features: Array, targets: "Targets", context: StepContext
     ) -> tuple[float, Array]:
         """See `Loss`."""
-        from embedder.kernels.classes import step_within_classes
+        from embedder.kernels.classes import ClassSteps, step_within_classes
         from embedder.kernels.softmax import OutputMoments
 
         classes = self._classes(targets)
@@ -75,17 +72,9 @@ class ClassSoftmax:
         visits = optimizer.visits["W2"][self._words :]
         visits[np.unique(classes.columns)] += 1
         level = self._second_level(features, targets)
-        step_within_classes(
-            level,
-            self._groups,
-            self._group_by(classes),
-            self._threads,
-            rules["W2 rows"],
-            optimizer.corrections["W2"],
-            visits,
-            moments,
-            d_features,
-        )
+        steps = ClassSteps(rules["W2 rows"], optimizer.corrections["W2"], visits, moments)
+        found = self._group_by(classes)
+        step_within_classes(level, self._groups, found, steps, d_features)
         return loss - float(level.log_likelihoods.sum()), d_features
 
     def _classes(self, targets: "Targets") -> "Targets":

@@ -29,8 +29,6 @@ class SampledLoss:
         The output layer; changed in place by a step.
     batch_size
         The largest B.
-    threads
-        How many threads share the work.
     seed
         Determines the candidates, together with the step's number.
     """
@@ -42,7 +40,6 @@ class SampledLoss:
         W2: Array,
         b2: Array,
         batch_size: int,
-        threads: int,
         seed: int,
     ) -> None:
         from embedder.kernels import sampled as kernels
@@ -59,7 +56,6 @@ class SampledLoss:
         self._kind = kinds[config.name]
         self._share = config.negatives / S
         self._batch_size = batch_size
-        self._threads = threads
         self._seed = seed
         self._samples = S
         self.proposal = proposal_probabilities(config, counts)
@@ -81,7 +77,7 @@ class SampledLoss:
     def log_likelihoods(self, features: Array, targets: "Targets") -> Array:
         """See `Loss`."""
         if self._exact is None:
-            self._exact = Softmax(self._W2, self._b2, self._batch_size, self._threads)
+            self._exact = Softmax(self._W2, self._b2, self._batch_size)
         return self._exact.log_likelihoods(features, targets)
 
     def training_loss(self, features: Array, targets: "Targets", number: int) -> float:
@@ -98,7 +94,7 @@ class SampledLoss:
         self, features: Array, targets: "Targets", context: StepContext
     ) -> tuple[float, Array]:
         """See `Loss`."""
-        from embedder.kernels.gather import count_visits, group_places, step_rows
+        from embedder.kernels.gather import RowSteps, count_visits, group_places, step_rows
         from embedder.kernels.optimizer import Moments
 
         loss, sample, gradients = self._differentiate(features, targets, context.number)
@@ -115,19 +111,9 @@ class SampledLoss:
                 optimizer.first[name].reshape(-1, table.shape[1]),
                 optimizer.second[name].reshape(-1, table.shape[1]),
             )
-            step_rows(
-                table,
-                self._groups,
-                found,
-                gradient,
-                1,
-                moments,
-                visits,
-                _UNIFORM_RATES,
-                context.rules[f"{name} rows"],
-                optimizer.corrections["W2"],
-                self._threads,
-            )
+            rule, corrections = context.rules[f"{name} rows"], optimizer.corrections["W2"]
+            steps = RowSteps(moments, visits, _UNIFORM_RATES, rule, corrections)
+            step_rows(table, self._groups, found, gradient, 1, steps)
         return loss, gradients.features
 
     def _differentiate(
@@ -142,17 +128,9 @@ class SampledLoss:
         n = len(words) + len(candidates)
         d_features, d_rows, d_bias = self._gradients
         gradients = SampledGradients(d_features[: len(words)], d_rows[:n], d_bias[:n])
-        loss = sampled_gradients(
-            self._kind,
-            self._share,
-            features,
-            self._W2,
-            self._b2,
-            sample,
-            self._threads,
-            gradients,
-        )
-        return float(loss), sample, gradients
+        layer = features, self._W2, self._b2
+        loss = sampled_gradients(self._kind, self._share, layer, sample, gradients)
+        return loss, sample, gradients
 
 
 def proposal_probabilities(config: LossConfig, counts: Array) -> Array:

@@ -21,16 +21,14 @@ class Softmax:
         The output layer; changed in place by a step.
     batch_size
         The largest B.
-    threads
-        How many threads share the work.
     """
 
-    def __init__(self, W2: Array, b2: Array, batch_size: int, threads: int) -> None:
+    def __init__(self, W2: Array, b2: Array, batch_size: int) -> None:
         from embedder.kernels.softmax import new_workspace
 
         C, features = W2.shape
         self._W2, self._b2 = W2, b2
-        self.workspace = new_workspace(C, features, batch_size, threads, W2.dtype.type)
+        self.workspace = new_workspace(C, features, batch_size, W2.dtype.type)
         self._d_features = np.empty((batch_size, features), W2.dtype)
 
     def training_loss(self, features: Array, targets: "Targets", number: int = 0) -> float:

@@ -241,21 +241,15 @@ class Worker:
     ) -> Slice:
         """Return the slice for some contexts, those of words first … last − 1."""
         targets: list[OwnTargets] = [OwnCounts(counts) for counts in self._counts]
-        return Slice(
-            self._config,
-            contexts,
-            targets or [OwnWords(*words)],
-            batch_size,
-            features,
-            self._threads,
-        )
+        own = targets or [OwnWords(*words)]
+        return Slice(self._config, contexts, own, batch_size, features)
 
     def prepare_multiplication(self, own: Slice, context_words: Array, totals: Array) -> None:
         """Compute a slice's columns of the positive PMI matrix."""
         counts = self._counts[TRAINING]
-        options = PmiOptions(Path(self._folder.name), self._threads)
+        options = PmiOptions(Path(self._folder.name))
         cells = positive_pmi_cells(counts, context_words, totals, options)
-        own.multiply = multiplication(cells, self._threads)
+        own.multiply = multiplication(cells)
         own.vocabulary = len(totals)
 
     def serve(

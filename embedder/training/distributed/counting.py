@@ -130,7 +130,7 @@ def count_shard(
     with tempfile.TemporaryDirectory(prefix="embedder-") as folder, kernel_threads(threads):
         sample = np.empty(len(ids), np.int32)
         sample = sample[: sample_tokens(ids, *wanted, sample, *before)]
-        options = CountingOptions(config.examples, threads, config.training.memory_limit)
+        options = CountingOptions(config.examples, config.training.memory_limit)
         counts = count_sample(sample, V, options, Path(folder) / "cells", np.float64)
         return _cut(counts, contexts_of_ranges(cuts, V, config.examples))
 

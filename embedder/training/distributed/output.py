@@ -126,8 +126,6 @@ class Slice:
         The targets among these contexts, for training and held-out text.
     batch_size, features
         As for `Message`.
-    threads
-        How many threads share the work of this process.
     """
 
     def __init__(
@@ -137,12 +135,10 @@ class Slice:
         targets: list[OwnTargets],
         batch_size: int,
         features: int,
-        threads: int,
     ) -> None:
         self.config = config
         self.contexts = contexts
         self.targets = targets
-        self.threads = threads
         self.message = Message(batch_size, features)
         self.multiply: Callable[[Array], Array] | None = None
         """Multiplies by this slice's columns of the positive PMI matrix, for a spectral start."""
@@ -161,7 +157,7 @@ class Slice:
         parameters = _empty_parameters(len(self.contexts), features)
         optimizer = Optimizer(parameters, self.config.training)
         arrays = _rows_of(parameters._asdict() | optimizer.state())
-        softmax = Softmax(parameters.W2, parameters.b2, batch_size, self.threads)
+        softmax = Softmax(parameters.W2, parameters.b2, batch_size)
         total = np.empty((batch_size, features), np.float32)
         while True:
             exchange.broadcast(self.message.memory)
@@ -206,7 +202,7 @@ class SlicedSoftmax:
     def __init__(self, exchange: Exchange, own: Slice, W2: Array, b2: Array) -> None:
         self._exchange = exchange
         self._slice = own
-        self._softmax = Softmax(W2, b2, len(own.message.features), own.threads)
+        self._softmax = Softmax(W2, b2, len(own.message.features))
         self._d_features = np.empty_like(own.message.features)
         self.steps = 0
         self.bytes = 0

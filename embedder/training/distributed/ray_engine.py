@@ -20,7 +20,6 @@ from embedder.examples.cooccurrence import context_words, no_pairs_error
 from embedder.examples.prepare import (
     Examples,
     Outputs,
-    Place,
     examples_of_counts,
     prepare_examples,
 )
@@ -230,9 +229,8 @@ class RayEngine:
                 for ids in text.ids:
                     file.write(fetch(ids).data)
         corpus = EncodedCorpus(np.memmap(path, np.int32, "r+"), text.tokens)
-        place = Place(text.work, self.threads)
         examples = prepare_examples(
-            self._config, text.vocabulary, corpus, place, join=self.phrases.join_file
+            self._config, text.vocabulary, corpus, text.work, join=self.phrases.join_file
         )
         group.connect(examples.stream.batch_size)
         return examples

@@ -81,7 +81,7 @@ def test_counts_from_shards_equal_those_of_one_machine(config, tmp_path, size, r
                 config.validation.fraction,
                 validation,
             ),
-            CountingOptions(config.examples, 2),
+            CountingOptions(config.examples),
             tmp_path,
         )
         np.testing.assert_allclose(found, dense(expected, found.shape), rtol=1e-6)
