@@ -40,10 +40,11 @@ from embedder.kernels.threads import share
 
 BLOCK_ROWS = 512
 """Measured: 256 to 1,024 differ by a few per cent; 512 × 1,024 logits are 2 MB."""
+_PARTS = 32
+"""Parts come in multiples of this number, where there are as many blocks: few enough that adding up
+their gradients costs little, and enough that threads finish at about the same time."""
 _BLOCKS_PER_PART = 4
-_MANY_PARTS = 32
-"""Parts have fewer blocks where these give at most so many parts."""
-_EXAMPLES_PER_PART = 64
+_FEATURES_PER_PART = 8
 _WORDS_FOR_SHIFT = 32
 MAX_SUM = 1e15
 """A larger sum of exponentials means that the shift was too small."""
@@ -115,7 +116,7 @@ def new_workspace(
 ) -> Workspace:
     """Allocate the buffers for V words, H features and B examples."""
     blocks = -(-vocabulary // BLOCK_ROWS)
-    parts = -(-blocks // _blocks_per_part(blocks))
+    parts = min(blocks, _PARTS * max(1, blocks // (_PARTS * _BLOCKS_PER_PART)))
     if batch * np.dtype(dtype).itemsize % _ALIASING_BYTES == 0:
         batch += _PADDING
     return Workspace(
@@ -128,11 +129,6 @@ def new_workspace(
         d_hidden=np.empty((parts, features, batch), dtype),
         log_sums=np.empty(batch, np.float64),
     )
-
-
-@njit(cache=True)
-def _blocks_per_part(blocks):
-    return max(1, min(_BLOCKS_PER_PART, (blocks + _MANY_PARTS - 1) // _MANY_PARTS))
 
 
 @njit(inline="always")
@@ -232,7 +228,7 @@ def _exponentiate_parts(parts, weights, bias, targets, workspace):
     """Perform step 1 of the module's description."""
     vocabulary = weights.shape[0]
     blocks = len(workspace.shifts)
-    per_part = _blocks_per_part(blocks)
+    count = len(workspace.ends)
     hidden_transposed = workspace.hidden.T
     cursors = np.empty(len(workspace.hidden), np.int64)
     before = -1
@@ -240,13 +236,13 @@ def _exponentiate_parts(parts, weights, bias, targets, workspace):
         part = take(parts)
         if part < 0:
             break
-        first = part * per_part
+        first = part * blocks // count
         if part != before + 1 or part == 0:
             _find_first_targets(targets, first * BLOCK_ROWS, cursors)
         before = part
         target_logits = workspace.target_logits[part]
         target_logits[:] = 0.0
-        for k in range(first, min(first + per_part, blocks)):
+        for k in range(first, (part + 1) * blocks // count):
             low = k * BLOCK_ROWS
             high = min(vocabulary, low + BLOCK_ROWS)
             logits = workspace.logits[low:high]
@@ -349,7 +345,7 @@ def _differentiate_parts(parts, weights, bias, targets, workspace, rule, moments
     """Perform step 3 of the module's description."""
     vocabulary = weights.shape[0]
     blocks = len(workspace.shifts)
-    per_part = _blocks_per_part(blocks)
+    count = len(workspace.ends)
     rows = min(BLOCK_ROWS, vocabulary)
     batch, features = workspace.hidden.shape
     product = np.empty((features, batch), weights.dtype)
@@ -363,9 +359,9 @@ def _differentiate_parts(parts, weights, bias, targets, workspace, rule, moments
         if taken < 0:
             break
         # Backwards, because the last blocks are still in the cache and the cursors point there.
-        part = len(workspace.ends) - 1 - taken
-        first = part * per_part
-        last = min(first + per_part, blocks)
+        part = count - 1 - taken
+        first = part * blocks // count
+        last = (part + 1) * blocks // count
         cursors[:] = workspace.ends[part]
         total = workspace.d_hidden[part]
         for k in range(last - 1, first - 1, -1):
@@ -390,21 +386,23 @@ def _differentiate_parts(parts, weights, bias, targets, workspace, rule, moments
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def _add_parts(parts, d_hidden_by_part, d_hidden):
-    """Sum ∂J/∂h (parts, H, B) over the parts of step 3, in their order; examples form parts."""
-    features = d_hidden_by_part.shape[1]
-    total = np.empty((features, _EXAMPLES_PER_PART), d_hidden.dtype)
+    """Sum ∂J/∂h (parts, H, B) over the parts of step 3, in their order; features form parts."""
+    batch = len(d_hidden)
     while True:
         part = take(parts)
         if part < 0:
             break
-        low = part * _EXAMPLES_PER_PART
-        high = min(len(d_hidden), low + _EXAMPLES_PER_PART)
-        total[:] = 0
-        for k in range(len(d_hidden_by_part)):
-            for j in range(features):
-                for i in range(high - low):
-                    total[j, i] += d_hidden_by_part[k, j, low + i]
-        d_hidden[low:high] = total[:, : high - low].T
+        low = part * _FEATURES_PER_PART
+        high = min(d_hidden.shape[1], low + _FEATURES_PER_PART)
+        total = d_hidden_by_part[0, low:high]
+        for k in range(1, len(d_hidden_by_part)):
+            for j in range(high - low):
+                row = d_hidden_by_part[k, low + j]
+                for i in range(batch):
+                    total[j, i] += row[i]
+        for i in range(batch):
+            for j in range(high - low):
+                d_hidden[i, low + j] = total[j, i]
 
 
 def softmax_step(
@@ -433,5 +431,5 @@ def softmax_step(
     """
     parts = len(workspace.ends)
     share(_differentiate_parts, parts, weights, bias, targets, workspace, rule, moments)
-    parts = -(-len(d_hidden) // _EXAMPLES_PER_PART)
+    parts = -(-d_hidden.shape[1] // _FEATURES_PER_PART)
     share(_add_parts, parts, workspace.d_hidden, d_hidden)
