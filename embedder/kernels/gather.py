@@ -87,29 +87,35 @@ def group_places(ids, groups):
     return found
 
 
+@njit(error_model="numpy", cache=True)
+def gather_means(low, high, table, ids, x):
+    """Set rows low … high − 1 of x; see `gather_mean`."""
+    batch, width = ids.shape
+    for b in range(low, high):
+        out = x[b]
+        out[:] = 0
+        count = 0
+        for k in range(width):
+            ahead = ids[min(b + _WINDOWS_AHEAD, batch - 1), k]
+            if ahead >= 0:
+                prefetch_row(table, ahead)
+            if ids[b, k] >= 0:
+                row = table[ids[b, k]]
+                for j in range(len(out)):
+                    out[j] += row[j]
+                count += 1
+        if count > 1:
+            out *= table.dtype.type(1.0 / count)
+
+
 @njit(nogil=True, error_model="numpy", cache=True)
 def _gather_mean_parts(parts, table, ids, x):
-    batch, width = ids.shape
     while True:
         part = take(parts)
         if part < 0:
             break
         low = part * _EXAMPLES_PER_PART
-        for b in range(low, min(batch, low + _EXAMPLES_PER_PART)):
-            out = x[b]
-            out[:] = 0
-            count = 0
-            for k in range(width):
-                ahead = ids[min(b + _WINDOWS_AHEAD, batch - 1), k]
-                if ahead >= 0:
-                    prefetch_row(table, ahead)
-                if ids[b, k] >= 0:
-                    row = table[ids[b, k]]
-                    for j in range(len(out)):
-                        out[j] += row[j]
-                    count += 1
-            if count > 1:
-                out *= table.dtype.type(1.0 / count)
+        gather_means(low, min(len(ids), low + _EXAMPLES_PER_PART), table, ids, x)
 
 
 def gather_mean(table: Array, ids: Array, x: Array) -> None:
@@ -143,11 +149,10 @@ def gather_concat(table: Array, ids: Array, x: Array) -> None:
 @njit(error_model="numpy", cache=True)
 def divide_by_window_sizes(ids, d_x):
     """Divide ∂J/∂x (B, D) by each window's number of words, ids (B, K) ≥ 0, in place."""
-    batch, width = ids.shape
-    for b in range(batch):
+    for b in range(len(ids)):
         count = 0
-        for k in range(width):
-            count += ids[b, k] >= 0
+        for word in ids[b]:
+            count += word >= 0
         if count > 1:
             d_x[b] *= d_x.dtype.type(1.0 / count)
 
@@ -212,30 +217,37 @@ class RowSteps(NamedTuple):
     corrections: Array
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
-def _step_parts(parts, table, groups, found, gradient, places_per_row, steps):
+@njit(error_model="numpy", cache=True)
+def step_groups(low, high, table, groups, found, gradient, places_per_row, steps):
+    """Update the rows of groups low … high − 1; see `step_rows`."""
     moments, visits, rates, rule, corrections = steps
     total = groups.starts[found]
     summed = np.empty(table.shape[1], table.dtype)
+    for g in range(low, high):
+        row = groups.rows[g]
+        ahead = groups.rows[min(g + _ROWS_AHEAD, found - 1)]
+        prefetch_row(table, ahead)
+        if len(moments.first):
+            prefetch_row(moments.first, ahead)
+        if len(moments.second):
+            prefetch_row(moments.second, ahead)
+        _sum_of_group(groups, g, gradient, places_per_row, total, summed)
+        factor = rates[row] if len(rates) else np.float32(1)
+        own = rule_of_row(rule, visits[row], corrections, factor)
+        first_moments = flat_rows(moments.first, row, row + 1)
+        second_moments = flat_rows(moments.second, row, row + 1)
+        step(table[row], summed, first_moments, second_moments, own)
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _step_parts(parts, table, groups, found, gradient, places_per_row, steps):
     while True:
         part = take(parts)
         if part < 0:
             break
         low = part * _GROUPS_PER_PART
-        for g in range(low, min(found, low + _GROUPS_PER_PART)):
-            row = groups.rows[g]
-            ahead = groups.rows[min(g + _ROWS_AHEAD, found - 1)]
-            prefetch_row(table, ahead)
-            if len(moments.first):
-                prefetch_row(moments.first, ahead)
-            if len(moments.second):
-                prefetch_row(moments.second, ahead)
-            _sum_of_group(groups, g, gradient, places_per_row, total, summed)
-            factor = rates[row] if len(rates) else np.float32(1)
-            own = rule_of_row(rule, visits[row], corrections, factor)
-            first_moments = flat_rows(moments.first, row, row + 1)
-            second_moments = flat_rows(moments.second, row, row + 1)
-            step(table[row], summed, first_moments, second_moments, own)
+        high = min(found, low + _GROUPS_PER_PART)
+        step_groups(low, high, table, groups, found, gradient, places_per_row, steps)
 
 
 def step_rows(

@@ -25,7 +25,7 @@ from embedder.kernels.parts import take
 from embedder.kernels.threads import share
 
 SIGMOID, TANH, RELU, IDENTITY = range(4)
-_EXAMPLES_PER_PART = 64
+EXAMPLES_PER_PART = 64
 
 
 @njit(error_model="numpy", cache=True)
@@ -62,23 +62,29 @@ def multiply_by_derivative(d, h, activation):
                 d[i] = 0
 
 
+@njit(error_model="numpy", cache=True)
+def forward_examples(low, high, x, W1, b1, activation, features):
+    """Compute the output layer's input of examples low … high − 1; see `hidden_forward`."""
+    hidden = len(b1)
+    r = np.dot(x[low:high], W1)
+    for i in range(low, high):
+        row = r[i - low]
+        row += b1
+        activate(row, activation)
+        features[i, :hidden] = row
+        if features.shape[1] > hidden:
+            features[i, hidden:] = x[i]
+
+
 @njit(nogil=True, error_model="numpy", cache=True)
 def _forward_parts(parts, x, W1, b1, activation, features):
-    hidden = len(b1)
     while True:
         part = take(parts)
         if part < 0:
             break
-        low = part * _EXAMPLES_PER_PART
-        high = min(len(x), low + _EXAMPLES_PER_PART)
-        r = np.dot(x[low:high], W1)
-        for i in range(low, high):
-            row = r[i - low]
-            row += b1
-            activate(row, activation)
-            features[i, :hidden] = row
-            if features.shape[1] > hidden:
-                features[i, hidden:] = x[i]
+        low = part * EXAMPLES_PER_PART
+        high = min(len(x), low + EXAMPLES_PER_PART)
+        forward_examples(low, high, x, W1, b1, activation, features)
 
 
 def hidden_forward(x: Array, W1: Array, b1: Array, activation: int, features: Array) -> None:
@@ -94,32 +100,39 @@ def hidden_forward(x: Array, W1: Array, b1: Array, activation: int, features: Ar
     features : (B, H) or (B, H + D)
         Receives h, and x after it with direct connections.
     """
-    share(_forward_parts, -(-len(x) // _EXAMPLES_PER_PART), x, W1, b1, activation, features)
+    share(_forward_parts, -(-len(x) // EXAMPLES_PER_PART), x, W1, b1, activation, features)
+
+
+@njit(error_model="numpy", cache=True)
+def differentiate_examples(low, high, layer, d_features, activation, d_x, d_W1, d_b1):
+    """Compute the gradients of examples low … high − 1; see `hidden_backward`."""
+    x, W1, features = layer
+    hidden = W1.shape[1]
+    d_r = np.empty((high - low, hidden), x.dtype)
+    d_b1[:] = 0
+    for i in range(low, high):
+        row = d_r[i - low]
+        row[:] = d_features[i, :hidden]
+        multiply_by_derivative(row, features[i, :hidden], activation)
+        d_b1 += row
+    d_input = d_x[low:high]
+    np.dot(d_r, W1.T, d_input)
+    if features.shape[1] > hidden:
+        d_input += d_features[low:high, hidden:]
+    np.dot(x[low:high].T, d_r, d_W1)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def _backward_parts(parts, layer, d_features, activation, d_x, W1_by_part, b1_by_part):
-    x, W1, features = layer
-    hidden = W1.shape[1]
-    W1_transposed = W1.T
+    batch = len(d_x)
     while True:
         part = take(parts)
         if part < 0:
             break
-        low = part * _EXAMPLES_PER_PART
-        high = min(len(x), low + _EXAMPLES_PER_PART)
-        d_r = np.empty((high - low, hidden), x.dtype)
-        b1_by_part[part] = 0
-        for i in range(low, high):
-            row = d_r[i - low]
-            row[:] = d_features[i, :hidden]
-            multiply_by_derivative(row, features[i, :hidden], activation)
-            b1_by_part[part] += row
-        d_input = d_x[low:high]
-        np.dot(d_r, W1_transposed, d_input)
-        if features.shape[1] > hidden:
-            d_input += d_features[low:high, hidden:]
-        np.dot(x[low:high].T, d_r, W1_by_part[part])
+        low = part * EXAMPLES_PER_PART
+        high = min(batch, low + EXAMPLES_PER_PART)
+        d_W1, d_b1 = W1_by_part[part], b1_by_part[part]
+        differentiate_examples(low, high, layer, d_features, activation, d_x, d_W1, d_b1)
 
 
 @njit(cache=True)
@@ -150,7 +163,7 @@ def hidden_backward(
         ∂J/∂x (B, D), ∂J/∂W1 (D, H) and ∂J/∂b1 (H,), to be set.
     """
     d_x, d_W1, d_b1 = gradients
-    parts = -(-len(x) // _EXAMPLES_PER_PART)
+    parts = -(-len(x) // EXAMPLES_PER_PART)
     W1_by_part = np.empty((parts, *d_W1.shape), x.dtype)
     b1_by_part = np.empty((parts, 1, len(d_b1)), x.dtype)
     layer = x, W1, features

@@ -31,6 +31,7 @@ from numba import njit
 
 from embedder.arrays import Array
 from embedder.kernels.exp import exp
+from embedder.kernels.hidden import EXAMPLES_PER_PART
 from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch_row
 from embedder.kernels.threads import share
@@ -38,7 +39,6 @@ from embedder.kernels.threads import share
 SAMPLED_SOFTMAX, NEGATIVE_SAMPLING, NCE = range(3)
 _REMOVED = -1e30
 """The logit of a candidate to ignore."""
-_EXAMPLES_PER_PART = 64
 _TARGETS_AHEAD = 4
 """How far ahead to prefetch rows of W, which are scattered."""
 
@@ -149,7 +149,7 @@ def _logistic_of_candidates(logits, target_logits, weights, share, d_targets):
 
 
 @njit(cache=True)
-def _candidate_rows(W, b, sample):
+def candidate_rows(W, b, sample):
     """Return the candidates' rows of W (S, H), and b minus the corrections (S,)."""
     rows = np.empty((len(sample.candidates), W.shape[1]), W.dtype)
     shifts = np.empty(len(sample.candidates), W.dtype)
@@ -159,47 +159,62 @@ def _candidate_rows(W, b, sample):
     return rows, shifts
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
-def _differentiate_parts(parts, kind, share_of_noise, layer, rows, shifts, sample, gradients, sums):
+@njit(error_model="numpy", cache=True)
+def score_examples(low, high, kind, share_of_noise, layer, candidates, sample, gradients, sums):
+    """Compute the loss and the gradients of examples low … high − 1; see `sampled_gradients`.
+
+    `candidates` are their rows of W and shifts, from `candidate_rows`; ∂J/∂W and ∂J/∂b of these
+    candidates go to `sums`, (S, H) and (S,).
+    """
     features, W, b = layer
-    batch, size = features.shape
-    targets, weights, candidates, target_corrections, _ = sample
+    rows, shifts = candidates
+    d_candidates, d_shifts = sums
+    targets, weights, words, target_corrections, _ = sample
     d_features, d_rows, d_bias = gradients
+    size = features.shape[1]
+    own, own_targets, own_weights = features[low:high], targets[low:high], weights[low:high]
+    target_logits = np.empty(high - low, features.dtype)
+    for i in range(high - low):
+        target = own_targets[i]
+        prefetch_row(W, own_targets[min(i + _TARGETS_AHEAD, high - low - 1)])
+        target_logits[i] = np.dot(own[i], W[target]) + b[target] - target_corrections[low + i]
+    logits = np.dot(rows, own.T)
+    _prepare(logits, shifts, words, own_targets, kind != NCE)
+    d_targets = np.empty(high - low, features.dtype)
+    if kind == SAMPLED_SOFTMAX:
+        loss = _softmax_of_candidates(logits, target_logits, own_weights, d_targets)
+    else:
+        noise = features.dtype.type(share_of_noise)
+        loss = _logistic_of_candidates(logits, target_logits, own_weights, noise, d_targets)
+    np.dot(logits, own, d_candidates)
+    for s in range(len(words)):
+        d_shifts[s] = logits[s].sum()
+    d_own = d_features[low:high]
+    np.dot(logits.T, rows, d_own)
+    for i in range(high - low):
+        row = W[own_targets[i]]
+        d = d_targets[i]
+        for j in range(size):
+            d_own[i, j] += d * row[j]
+            d_rows[low + i, j] = d * own[i, j]
+        d_bias[low + i, 0] = d
+    return loss
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _score_parts(parts, kind, share_of_noise, layer, candidates, sample, gradients, sums):
     d_candidates, d_shifts, losses = sums
+    batch = len(sample.targets)
     while True:
         part = take(parts)
         if part < 0:
             break
-        low = part * _EXAMPLES_PER_PART
-        high = min(batch, low + _EXAMPLES_PER_PART)
-        own, own_targets, own_weights = features[low:high], targets[low:high], weights[low:high]
-        target_logits = np.empty(high - low, features.dtype)
-        for i in range(high - low):
-            target = own_targets[i]
-            prefetch_row(W, own_targets[min(i + _TARGETS_AHEAD, high - low - 1)])
-            target_logits[i] = np.dot(own[i], W[target]) + b[target] - target_corrections[low + i]
-        logits = np.dot(rows, own.T)
-        _prepare(logits, shifts, candidates, own_targets, kind != NCE)
-        d_targets = np.empty(high - low, features.dtype)
-        if kind == SAMPLED_SOFTMAX:
-            losses[part] = _softmax_of_candidates(logits, target_logits, own_weights, d_targets)
-        else:
-            noise = features.dtype.type(share_of_noise)
-            losses[part] = _logistic_of_candidates(
-                logits, target_logits, own_weights, noise, d_targets
-            )
-        np.dot(logits, own, d_candidates[part])
-        for s in range(len(candidates)):
-            d_shifts[part, s] = logits[s].sum()
-        d_own = d_features[low:high]
-        np.dot(logits.T, rows, d_own)
-        for i in range(high - low):
-            row = W[own_targets[i]]
-            d = d_targets[i]
-            for j in range(size):
-                d_own[i, j] += d * row[j]
-                d_rows[low + i, j] = d * own[i, j]
-            d_bias[low + i, 0] = d
+        low = part * EXAMPLES_PER_PART
+        high = min(batch, low + EXAMPLES_PER_PART)
+        own = d_candidates[part], d_shifts[part]
+        losses[part] = score_examples(
+            low, high, kind, share_of_noise, layer, candidates, sample, gradients, own
+        )
 
 
 @njit(cache=True)
@@ -237,23 +252,12 @@ def sampled_gradients(
     features, W, b = layer
     batch, size = features.shape
     samples, dtype = len(sample.candidates), features.dtype
-    parts = -(-batch // _EXAMPLES_PER_PART)
-    rows, shifts = _candidate_rows(W, b, sample)
+    parts = -(-batch // EXAMPLES_PER_PART)
+    candidates = candidate_rows(W, b, sample)
     sums = (
         np.empty((parts, samples, size), dtype),
         np.empty((parts, samples), dtype),
         np.empty(parts),
     )
-    share(
-        _differentiate_parts,
-        parts,
-        kind,
-        share_of_noise,
-        layer,
-        rows,
-        shifts,
-        sample,
-        gradients,
-        sums,
-    )
+    share(_score_parts, parts, kind, share_of_noise, layer, candidates, sample, gradients, sums)
     return float(_add_parts(sums, gradients.rows[batch:], gradients.bias[batch:, 0]))

@@ -10,6 +10,7 @@ late find the work done and are not waited for.
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -19,6 +20,10 @@ import scipy.linalg.cython_blas  # noqa: F401 - see kernel_threads
 from threadpoolctl import threadpool_limits
 
 from embedder.kernels.parts import Parts, cut_parts, new_ranges
+from embedder.kernels.phases import Phases, new_counters
+
+_PAUSE = 5e-5
+"""Seconds that a thread sleeps before it looks again whether the tasks before its own are done."""
 
 
 def available_threads() -> int:
@@ -175,9 +180,37 @@ def share(kernel: Callable[..., Any], parts: int, *arguments: Any) -> None:
     arguments
         The kernel's other arguments.
     """
+    _team().run(parts, _Work(kernel, arguments))
+
+
+def share_phases(kernel: Callable[..., Any], tasks: int, *arguments: Any) -> None:
+    """Run a kernel of several phases, otherwise as `share`.
+
+    Parameters
+    ----------
+    kernel
+        Compiled with `nogil`. Its first parameter is a `Phases`, of which it takes tasks until none
+        is left; it then returns False.
+    tasks
+        The number of tasks of all phases.
+    arguments
+        The kernel's other arguments.
+    """
+    team = _team()
+    counters = new_counters(team.size)
+
+    def run(parts: Parts, *arguments: Any) -> None:
+        while kernel(Phases(counters, parts.thread, tasks), *arguments):
+            time.sleep(_PAUSE)
+
+    team.run(tasks, _Work(run, arguments))
+
+
+def _team() -> _Team:
+    """Return this thread's team, or one without helpers."""
     team = _local.team
     if team is None:
-        team = _Team(1)
-    elif not team.is_alive:
+        return _Team(1)
+    if not team.is_alive:
         team = _local.team = _Team(team.size)
-    team.run(parts, _Work(kernel, arguments))
+    return team

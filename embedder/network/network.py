@@ -18,9 +18,11 @@ from embedder.network.activation import kernel_constant
 from embedder.network.composition import Composition, OwnRows
 from embedder.network.inputs import Inputs
 from embedder.network.losses import Loss
+from embedder.network.losses.sampled import SampledLoss
 from embedder.network.losses.softmax import Softmax
 from embedder.network.optimizer import Optimizer, StepContext
 from embedder.network.parameters import Parameters
+from embedder.network.window_step import WindowStep, is_one_kernel
 
 if TYPE_CHECKING:
     from embedder.kernels.softmax import Targets
@@ -37,9 +39,6 @@ class Network:
         Changed in place by `step`.
     batch_size
         The largest B.
-    threads
-        How many threads share the work; the same seed and number of threads give bit-identical
-        results.
     loss
         Owns the output layer; by default the exact softmax.
     seed
@@ -71,6 +70,10 @@ class Network:
         self._d_W1 = np.empty((length, H), dtype)
         self._d_b1 = np.empty(H, dtype)
         rows = composition or OwnRows(len(E))
+        self._window_step: WindowStep | None = None
+        if isinstance(self.output, SampledLoss) and is_one_kernel(config, rows):
+            step = WindowStep(config.activation, parameters, self.output, batch_size)
+            self._window_step = step
         self._inputs = Inputs(E, config.input == "concat", batch_size, rows)
 
     def loss(self, inputs: Array, targets: "Targets") -> float:
@@ -121,6 +124,8 @@ class Network:
         rate
             The scheduled learning rate.
         """
+        if self._window_step is not None:
+            return self._window_step.step(inputs, targets, optimizer.context(number, rate))
         B, H = len(inputs), len(self.parameters.b1)
         x = self._x[:B]
         rng = np.random.default_rng([self._seed, number, 1]) if self._dropout else None

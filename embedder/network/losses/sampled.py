@@ -53,8 +53,8 @@ class SampledLoss:
         V, H = W2.shape
         S = config.samples
         self._W2, self._b2 = W2, b2
-        self._kind = kinds[config.name]
-        self._share = config.negatives / S
+        self.kind = kinds[config.name], config.negatives / S
+        """The kind and the weight of a noise word, as for `embedder.kernels.sampled`."""
         self._batch_size = batch_size
         self._seed = seed
         self._samples = S
@@ -90,6 +90,14 @@ class SampledLoss:
         drawn = np.searchsorted(self._ends, rng.random(self._samples) * self._ends[-1], "right")
         return np.asarray(drawn, np.int32)
 
+    def sample(self, targets: "Targets", number: int) -> "Sample":
+        """Return the targets, one per example, and the candidates of a step."""
+        from embedder.kernels.sampled import Sample
+
+        words, candidates = targets.columns[targets.starts], self.draw(number)
+        corrections = self._target_corrections[words], self._corrections[candidates]
+        return Sample(words, targets.totals, candidates, *corrections)
+
     def step(
         self, features: Array, targets: "Targets", context: StepContext
     ) -> tuple[float, Array]:
@@ -120,16 +128,15 @@ class SampledLoss:
         self, features: Array, targets: "Targets", number: int
     ) -> tuple[float, "Sample", "SampledGradients"]:
         """Return the loss, the targets and candidates, and the gradients."""
-        from embedder.kernels.sampled import Sample, SampledGradients, sampled_gradients
+        from embedder.kernels.sampled import SampledGradients, sampled_gradients
 
-        words, candidates = targets.columns[targets.starts], self.draw(number)
-        corrections = self._target_corrections[words], self._corrections[candidates]
-        sample = Sample(words, targets.totals, candidates, *corrections)
-        n = len(words) + len(candidates)
+        sample = self.sample(targets, number)
+        B = len(sample.targets)
+        n = B + len(sample.candidates)
         d_features, d_rows, d_bias = self._gradients
-        gradients = SampledGradients(d_features[: len(words)], d_rows[:n], d_bias[:n])
+        gradients = SampledGradients(d_features[:B], d_rows[:n], d_bias[:n])
         layer = features, self._W2, self._b2
-        loss = sampled_gradients(self._kind, self._share, layer, sample, gradients)
+        loss = sampled_gradients(*self.kind, layer, sample, gradients)
         return loss, sample, gradients
 
 
