@@ -212,9 +212,8 @@ def recipes(session: nox.Session) -> None:
     session.install("-e", ".[sklearn,umap]", "spacy", "model2vec>=0.4", "gensim>=4.3.3")
     session.install("nbconvert", "ipykernel", "matplotlib>=3.8")
     text = Path("docs/using.md").read_text(encoding="utf-8")
-    commands = [
-        block for name in ("toy", "spacy", "model2vec") for block in blocks("docs/using.md", name)
-    ]
+    names = "toy", "spacy", "model2vec", "wefe"
+    commands = [block for name in names for block in blocks("docs/using.md", name)]
     session.run("bash", "-euc", "\n".join(commands), external=True)
     session.run("python", "-c", "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
     notebook = ["docs/chain-rule.ipynb", "--output-dir", str(SCRATCH), "--to", "notebook"]

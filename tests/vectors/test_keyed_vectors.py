@@ -111,6 +111,21 @@ def test_gensims_own_class_shares_the_memory(vectors):
     assert found.get_vecattr("w0", "count") == 100
 
 
+@pytest.mark.filterwarnings("ignore:The parameter (source|target)_lang_vec")
+def test_what_gensim_builds_on_keyed_vectors_takes_the_view(vectors):
+    similarities = pytest.importorskip("gensim.similarities")
+    translation = pytest.importorskip("gensim.models.translation_matrix")
+    view = vectors.keyed_vectors()
+    found = []
+    for each in (view, view.to_gensim()):
+        index = similarities.WordEmbeddingSimilarityIndex(each)
+        matrix = translation.TranslationMatrix(each, each, [(word, word) for word in WORDS])
+        found.append((list(index.most_similar("w1", topn=3)), matrix.translate(["w1"], topn=1)))
+    (own, own_word), (other, other_word) = found
+    close(own, other)
+    assert own_word == other_word == {"w1": ["w1"]}
+
+
 def test_unknown_words_are_key_errors(vectors):
     view = vectors.keyed_vectors()
     for ask in (
