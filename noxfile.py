@@ -194,9 +194,9 @@ def extras(session: nox.Session, extra: str) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Compare with gensim and model2vec: formats, evaluation, phrases, and a training."""
+    """Compare with gensim and model2vec, and read tables of polars and Hugging Face datasets."""
     session.install("-e", ".[dev,peers]", "matplotlib>=3.8")  # editable as in `extras`
-    session.run("pytest", "-k", "gensim or model2vec")
+    session.run("pytest", "-k", "gensim or model2vec or polars or datasets")
     session.run("python", "scripts/make_toy_world.py")
     arguments = ["data/toy-world.txt", "--config", "configs/toy.yaml"]
     arguments += ["--analogies", "data/toy-analogies.txt", "--json", "runs/compare.json"]

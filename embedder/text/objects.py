@@ -14,6 +14,7 @@ from embedder.errors import CorpusError
 from embedder.text.corpus import normalised
 
 _LONGEST_GLOB = 1000
+_ROWS_PER_BATCH = 1000
 _NO_TOKEN = frozenset(" \t\n\r\v\f\0")
 NAME = "python:objects"
 """Stands for the text in `corpus.files`."""
@@ -103,21 +104,47 @@ def _column_names(source: Any) -> list[Any] | None:
     names = getattr(source, "column_names", None)  # Arrow, Hugging Face
     if names is None and type(source).__name__ == "DataFrame":
         names = source.columns
+    elif names is None and type(source).__name__ == "LazyFrame":
+        names = source.collect_schema().names()
+    elif names is None and _is_in_batches(source):
+        names = source.schema.names
     return None if names is None or callable(names) else list(names)
 
 
+def _is_in_batches(source: Any) -> bool:
+    """Return whether an object is Arrow's reader of batches, or its dataset of files."""
+    if not type(source).__module__.startswith("pyarrow.") or hasattr(source, "column_names"):
+        return False
+    return hasattr(source, "to_batches") or hasattr(source, "read_next_batch")
+
+
 def _column(source: Any, names: list[Any], field: str | None) -> Any:
-    if field is None and len(names) == 1:
-        return source[names[0]]
-    if field is None or field not in map(str, names):
-        what = "has several columns" if field is None else f"has no column '{field}'"
-        raise CorpusError(
-            f"the table {what}; set text_field to the one that contains the text, one of: "
-            f"{', '.join(map(str, names))}."
-        )
-    if hasattr(source, "take") and hasattr(source, "features"):  # Hugging Face, row by row
-        return (row[field] for row in source)
-    return source[next(name for name in names if str(name) == field)]
+    """Return an iterable over a column; only this one is read, if possible in batches."""
+    if field is None and len(names) != 1:
+        raise _no_column("has several columns" if names else "has no columns", names)
+    wanted = str(names[0]) if field is None else field
+    found = [name for name in names if str(name) == wanted]
+    if len(found) != 1:
+        number = f"{len(found)} columns" if found else "no column"
+        raise _no_column(f"has {number} '{wanted}'", names)
+    (name,) = found
+    if type(source).__name__ == "LazyFrame":
+        return source.select(name).collect()[name]
+    if hasattr(source, "select_columns"):  # Hugging Face
+        batches = source.select_columns([name]).with_format("arrow").iter(_ROWS_PER_BATCH)
+    elif _is_in_batches(source):
+        to_batches = getattr(source, "to_batches", None)
+        batches = source if to_batches is None else to_batches(columns=[name])
+    else:
+        return source[name]
+    return (value for batch in batches for value in batch.column(name))
+
+
+def _no_column(what: str, names: list[Any]) -> CorpusError:
+    there = f", one of: {', '.join(map(str, names))}" if names else ""
+    return CorpusError(
+        f"the table {what}; set text_field to the one that contains the text{there}."
+    )
 
 
 def _present(items: Iterator[Any], field: str | None) -> Iterator[tuple[int, Any]]:

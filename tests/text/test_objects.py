@@ -13,6 +13,10 @@ def lines(source, field=None, **settings):
     return b"".join(blocks_of(objects, config)).decode().split("\n")[:-1]
 
 
+COLUMNS = {
+    "id": [1, 2, 3], "text": ["A b", None, "C"], "tokens": [["A", "b"], None, ["C"]],
+}  # fmt: skip
+ARROW = "pyarrow", "pyarrow.dataset", "pyarrow.parquet"
 TOKENS = {"tokenizer": "whitespace", "lowercase": False}
 
 
@@ -68,6 +72,10 @@ def test_columns_and_tables_of_pandas():
         lines(frame)
     with pytest.raises(CorpusError, match="no column 'body'"):
         lines(frame, "body")
+    with pytest.raises(CorpusError, match="has no columns; set text_field"):
+        lines(pd.DataFrame())
+    with pytest.raises(CorpusError, match="has 2 columns 't'"):
+        lines(pd.DataFrame([["a", "b"]], columns=["t", "t"]), "t")
 
 
 def test_columns_and_tables_of_arrow():
@@ -77,18 +85,57 @@ def test_columns_and_tables_of_arrow():
     assert lines(pa.array([["a", "b"], ["c"]]), **TOKENS) == ["a b", "c"]
 
 
-def test_tables_like_those_of_datasets_are_read_row_by_row():
-    class Dataset:
-        column_names = ("id", "text")
-        features = ()
+def test_batches_of_arrow_are_read_one_by_one(tmp_path):
+    pa, dataset, parquet = map(pytest.importorskip, ARROW)
+    table = pa.table(COLUMNS)
+    parquet.write_table(table, tmp_path / "t.parquet")
+    for source in (table.to_reader, lambda: dataset.dataset(tmp_path / "t.parquet")):
+        assert lines(source(), "text") == ["a b", "c"]
+        assert lines(source(), "tokens", **TOKENS) == ["A b", "C"]
+        with pytest.raises(CorpusError, match=r"several columns; set text_field .* id, text"):
+            lines(source())
 
-        def take(self, count):
-            raise NotImplementedError
 
-        def __iter__(self):
-            return iter([{"id": 1, "text": "a"}, {"id": 2, "text": "b"}])
+def test_columns_and_tables_of_polars(tmp_path):
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame(COLUMNS)
+    frame.write_parquet(tmp_path / "t.parquet")
+    assert lines(frame["text"]) == lines(frame.select("text")) == ["a b", "c"]
+    assert lines(frame["tokens"], **TOKENS) == ["A b", "C"]
+    assert lines(frame["text"].cast(pl.Categorical)) == ["a b", "c"]
+    for table in (frame, frame.lazy(), pl.scan_parquet(tmp_path / "t.parquet")):
+        assert lines(table, "text") == ["a b", "c"]
+        assert lines(table, "tokens", **TOKENS) == ["A b", "C"]
+        with pytest.raises(CorpusError, match=r"several columns; set text_field .* id, text"):
+            lines(table)
+        with pytest.raises(CorpusError, match="no column 'body'"):
+            lines(table, "body")
 
-    assert lines(Dataset(), "text") == ["a", "b"]
+
+@pytest.mark.parametrize("form", [None, "numpy", "pandas", "arrow"])
+def test_columns_and_tables_of_hugging_face_datasets(form):
+    dataset = pytest.importorskip("datasets").Dataset.from_dict(COLUMNS).with_format(form)
+    assert lines(dataset["text"]) == lines(dataset.select_columns("text")) == ["a b", "c"]
+    assert lines(dataset["tokens"], **TOKENS) == ["A b", "C"]
+    for table in (dataset, dataset.to_iterable_dataset()):
+        assert lines(table, "text") == ["a b", "c"]
+        assert lines(table, "tokens", **TOKENS) == ["A b", "C"]
+        with pytest.raises(CorpusError, match=r"several columns; set text_field .* id, text"):
+            lines(table)
+        with pytest.raises(CorpusError, match="no column 'body'"):
+            lines(table, "body")
+
+
+def test_streams_of_hugging_face_datasets_without_known_columns():
+    datasets = pytest.importorskip("datasets")
+    stream = datasets.IterableDataset.from_generator(
+        lambda: ({"id": i, "text": text} for i, text in enumerate(COLUMNS["text"]))
+    )
+    assert lines(stream, "text") == ["a b", "c"]
+    if hasattr(stream, "__getitem__"):  # from version 4
+        assert lines(stream["text"]) == ["a b", "c"]
+    with pytest.raises(CorpusError, match=r"item 1 is a dictionary; set text_field .*: id, text"):
+        lines(stream)
 
 
 def test_paths_are_told_from_texts(write):
