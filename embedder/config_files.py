@@ -5,7 +5,7 @@ import re
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -94,10 +94,25 @@ def make_config(tree: dict[str, Any], origin: str, names: dict[str, str] | None 
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        message = describe_errors(error)
-        for key, name in (names or {}).items():
-            message = re.sub(rf"\b{re.escape(key)}\b", name, message)
+        message = with_names(describe_errors(error), names or {})
         raise ConfigError(f"{origin}: {message}") from None
+
+
+def with_names(message: str, names: Mapping[str, str]) -> str:
+    """Replace the keys in an error by what its reader calls them.
+
+    Commands to type (`key=value`), suggestions in quotes and names of files remain as they are.
+
+    Parameters
+    ----------
+    message
+        The error.
+    names
+        A name for each dotted key that has one.
+    """
+    for key, name in names.items():
+        message = re.sub(rf"(?<![\w./'-]){re.escape(key)}(?![\w=/'-]|\.\w)", name, message)
+    return message
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -142,6 +157,11 @@ def apply_overrides(tree: dict[str, Any], overrides: typing.Sequence[str]) -> No
     """Set the keys that overrides such as `training.passes=5` name."""
     for override in overrides:
         set_key(tree, *_parse_override(override))
+
+
+def override_keys(overrides: typing.Sequence[str]) -> list[str]:
+    """Return the keys that overrides name."""
+    return [override.partition("=")[0] for override in overrides]
 
 
 def _parse_override(override: str) -> tuple[str, Any]:

@@ -19,15 +19,19 @@ NAMES = {
     "max_words": "vocabulary.max_size",
     "min_count": "vocabulary.min_count",
     "passes": "training.passes",
-    "epochs": "training.passes",
-    "workers": "training.threads",
 }
 """Short names that keys do not have, or that several keys have."""
+ALIASES = {"epochs": "training.passes", "workers": "training.threads"}
+"""What other programs call keys."""
+_SELF_EXPLANATORY = ("corpus", "vocabulary", "network", "training")
+"""Sections whose keys are understood without the section: `dimension`, but not `fraction`."""
 SWITCHES: dict[str, dict[str, Any]] = {
     "subwords": {"subwords.max_n": 6, "network.vectors": "hidden"},
     "phrases": {"corpus.phrases.passes": 2},
 }
 """What the value true stands for. Spelling predicts hidden vectors best (docs/experiments.md)."""
+TEXT_NAME = {"corpus.files": "the name"}
+"""What errors say instead of a key that only configurations have."""
 _OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)*=")
 _CONFIGURATIONS = (".yaml", ".yml")
 
@@ -111,6 +115,15 @@ def apply_settings(tree: dict[str, Any], settings: dict[str, Any]) -> dict[str, 
     return names
 
 
+def argument_names() -> dict[str, str]:
+    """Return the short names that errors use for keys where no configuration contains them."""
+    from embedder.config_files import all_keys
+
+    keys = [(section, key) for section, key in all_keys() if section in _SELF_EXPLANATORY]
+    names = {f"{section}.{key}": key for section, key in keys if key not in ("files", *NAMES)}
+    return {**names, **{key: name for name, key in NAMES.items()}, **TEXT_NAME}
+
+
 def _keys_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the keys that one setting stands for, and their values."""
     if name in SWITCHES and isinstance(value, bool):
@@ -133,14 +146,14 @@ def _key_of(name: str) -> str:
     keys = [".".join(key) for key in all_keys()]
     if name in keys:
         return name
-    if name in NAMES:
-        return NAMES[name]
+    if name in NAMES or name in ALIASES:
+        return {**NAMES, **ALIASES}[name]
     found = [key for key in keys if key.rpartition(".")[2] == name]
     if len(found) == 1:
         return found[0]
     if found:
         raise ConfigError(f"{name}: ambiguous; expected one of {', '.join(found)}.")
-    known = [*NAMES, *SWITCHES, *(key.rpartition(".")[2] for key in keys)]
+    known = [*NAMES, *ALIASES, *SWITCHES, *(key.rpartition(".")[2] for key in keys)]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f" Did you mean '{near[0]}'?" if near else " `embedder config` lists all settings."
     raise ConfigError(f"{name}: unknown setting.{hint}")

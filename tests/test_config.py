@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from embedder.config import Config
-from embedder.config_files import load_config
+from embedder.config_files import load_config, with_names
 from embedder.errors import ConfigError
 
 MINIMAL = "corpus: {files: [a.txt]}\n"
@@ -152,3 +152,18 @@ def test_every_key_says_what_it_is():
         for name, field in getattr(section, "model_fields", {}).items():
             if section is not Config or name == "output":
                 assert field.description, f"{section.__name__}.{name}"
+
+
+def test_errors_call_keys_what_their_reader_does():
+    names = {"corpus.errors": "errors", "training.engine": "--engine"}
+    for message, expected in [
+        ("a.txt: set corpus.errors to 'replace'.", "a.txt: set errors to 'replace'."),
+        ("lower corpus.errors.", "lower errors."),
+        ("corpus.errors, training.engine: no", "errors, --engine: no"),
+        ("`phrases training.engine=local`", "`phrases training.engine=local`"),
+        ("did you mean 'corpus.errors'?", "did you mean 'corpus.errors'?"),
+        ("a/corpus.errors.txt: empty", "a/corpus.errors.txt: empty"),
+        ("my.corpus.errors: empty", "my.corpus.errors: empty"),
+        ("corpus.errors/a.txt: empty", "corpus.errors/a.txt: empty"),
+    ]:
+        assert with_names(message, names) == expected

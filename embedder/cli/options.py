@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OVERRIDES = "embedder.overrides"
@@ -70,6 +71,14 @@ DTYPE = click.option(
 )
 
 
+class ConfigOption(click.Option):
+    """An option that sets a configuration key; errors name it instead of the key."""
+
+    def __init__(self, *arguments: Any, key: str, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.key = key
+
+
 def config_option(*names: str, key: str, help: str, **settings: Any) -> Callable[[_F], _F]:
     """Return an option that sets a configuration key; see `given_overrides`."""
 
@@ -77,7 +86,8 @@ def config_option(*names: str, key: str, help: str, **settings: Any) -> Callable
         if value is not None:
             ctx.meta.setdefault(_OVERRIDES, []).append(f"{key}={json.dumps(value)}")
 
-    return click.option(*names, expose_value=False, callback=remember, help=help, **settings)
+    settings.update(cls=ConfigOption, key=key, expose_value=False, callback=remember)
+    return click.option(*names, help=help, **settings)
 
 
 def config_switch(name: str, keys: dict[str, Any], help: str) -> Callable[[_F], _F]:
@@ -95,6 +105,27 @@ def given_overrides() -> list[str]:
     """Return the configuration keys that the command's options set, as 'key=value'."""
     found: list[str] = click.get_current_context().meta.get(_OVERRIDES, [])
     return found
+
+
+def option_names(ctx: click.Context) -> dict[str, str]:
+    """Return what errors call the keys that a command's options set.
+
+    If a configuration contains the keys, only those given as options are called so.
+    """
+    from embedder.settings import TEXT_NAME, is_configuration, split_inputs
+
+    files, overrides = split_inputs(ctx.params.get("inputs", ()))
+    options = [option for option in ctx.command.params if isinstance(option, ConfigOption)]
+    configured = any(map(is_configuration, files))
+    if configured:
+        options = [each for each in options if _is_given(ctx, each)]
+    typed = {override.partition("=")[0] for override in overrides}
+    names = {each.key: max(each.opts, key=len) for each in options if each.key not in typed}
+    return names if configured or not options else {**names, **TEXT_NAME}
+
+
+def _is_given(ctx: click.Context, option: click.Option) -> bool:
+    return ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
 
 
 def grouped(name: str, *fields: str) -> Callable[[_F], _F]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from embedder.cli.options import option_names
 from embedder.errors import EmbedderError
 from embedder.version import __version__
 
@@ -32,6 +33,18 @@ class Command(click.Command):
         # Click does not rewrap a paragraph that begins with this mark.
         self.help = re.sub(r"\n\n(?=    )", "\n\n\b\n", inspect.cleandoc(self.help or ""))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; errors are one sentence in terms of its options."""
+        try:
+            return super().invoke(ctx)
+        except EmbedderError as error:
+            message = str(error)
+        except MemoryError:
+            message = "out of memory; lower vocabulary.max_size or training.batch_size."
+        from embedder.config_files import with_names
+
+        raise click.ClickException(with_names(message, option_names(ctx))) from None
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat the option before each of its values, then parse."""
         if not args or args[0].startswith("-"):
@@ -55,16 +68,6 @@ class Command(click.Command):
 
 class _Program(click.Group):
     command_class = Command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except EmbedderError as error:
-            raise click.ClickException(str(error)) from None
-        except MemoryError:
-            raise click.ClickException(
-                "out of memory; lower vocabulary.max_size or training.batch_size."
-            ) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by topic, each with its full summary."""

@@ -70,8 +70,8 @@ def _normalised(
         read += len(block)
         if config.limit is not None and read > config.limit:
             raise CorpusError(
-                f"{source.name}: with this file, the uncompressed text exceeds corpus.limit, "
-                f"{config.limit:,} bytes; raise the limit or use less text."
+                f"{source.name}: with this file, the uncompressed text exceeds corpus.limit "
+                f"({config.limit:,} bytes); raise the limit or use less text."
             )
         if progress:
             progress(len(block))
@@ -111,7 +111,7 @@ def _normalise(block: bytes, config: CorpusConfig, source: Source, offset: int) 
         except UnicodeDecodeError as error:
             raise CorpusError(
                 f"{source.name}: byte {offset + error.start:,} is not UTF-8; convert the file "
-                "(iconv -t UTF-8), or set corpus.errors to replace or ignore."
+                "(iconv -t UTF-8), or set corpus.errors to 'replace' or 'ignore'."
             ) from None
         block = (text.lower() if config.lowercase else text).encode("utf-8")
     return split_words(block) if config.tokenizer == "words" else block

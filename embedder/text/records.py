@@ -73,7 +73,7 @@ def texts(
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{source.name}: not UTF-8 ({error.reason}); convert the file (iconv -t UTF-8), or set "
-            "corpus.errors to replace or ignore."
+            "corpus.errors to 'replace' or 'ignore'."
         ) from None
 
 

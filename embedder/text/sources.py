@@ -97,9 +97,7 @@ def find_sources(patterns: Iterable[str]) -> list[Source]:
             raise CorpusError(f"{pattern}: no matching files; check corpus.files.")
         sources.extend(Source(str(path), path) for path in paths)
     if sum(is_standard_input(source) for source in sources) > 1:
-        raise CorpusError(
-            "corpus.files: '-' occurs more than once, but standard input can be read only once."
-        )
+        raise CorpusError("-: occurs more than once, but standard input can be read only once.")
     return sources
 
 
@@ -193,7 +191,7 @@ def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
     for source in find_sources(patterns):
         if is_standard_input(source):
             raise CorpusError(
-                "corpus.files: '-' can be read by one process only; write the text to a file."
+                "-: standard input can be read by one process only; write the text to a file."
             )
         with as_corpus_errors(source), open_source(source) as stream:
             kind = kind_of(source, peek(stream))

@@ -294,7 +294,7 @@ def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int,
     """Return (word, count, number) of the words to keep, in vocabulary order; number −1 if none."""
     letters, starts, counts = words
     if len(counts) == 0:
-        raise VocabularyError("The corpus has no words; check corpus.files.")
+        raise VocabularyError("The corpus has no words; use more text.")
     text = letters.tobytes()
     frequent = [
         (-int(counts[i]), text[starts[i] : starts[i + 1]].decode("utf-8"), int(i))

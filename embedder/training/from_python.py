@@ -3,17 +3,24 @@
 import copy
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from embedder.config import Config
-from embedder.config_files import apply_overrides, make_config, read_yaml, set_key
+from embedder.config_files import (
+    apply_overrides,
+    make_config,
+    override_keys,
+    read_yaml,
+    set_key,
+    with_names,
+)
 from embedder.errors import ConfigError, EmbedderError, RunError
 from embedder.runs.run_folder import RunFolder
-from embedder.settings import apply_settings, is_configuration
+from embedder.settings import apply_settings, argument_names, is_configuration
 from embedder.text.objects import NAME, Objects, are_paths, blocks_of, objects_of
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
@@ -28,6 +35,7 @@ _ADVICE = (
     ("--overwrite", "overwrite=True"),
 )
 """What commands and options in errors are in Python."""
+_CALL = "embedder.train"
 _TOKENS = {"corpus.tokenizer": "whitespace", "corpus.lowercase": False}
 
 
@@ -73,7 +81,7 @@ def trained_run(
         After Ctrl-C, once the state is saved in a folder that remains.
     """
     with _python_errors():
-        config, objects = _configuration(source, overrides, settings, wanted)
+        config, objects, names = _configuration(source, overrides, settings, wanted)
     output = wanted.output
     if output is None and "output" in config.model_fields_set:
         output = Path(config.output)
@@ -84,7 +92,7 @@ def trained_run(
         config = config.model_copy(update={"output": str(folder)})
         text = None if objects is None else partial(blocks_of, objects, config.corpus)
         try:
-            with _python_errors():
+            with _python_errors(names):
                 train(config, wanted.overwrite, wanted.resume, not wanted.progress, text=text)
         except Interrupted as stop:
             advice = "nothing was kept, since there is no output=…"
@@ -95,19 +103,19 @@ def trained_run(
 
 
 @contextmanager
-def _python_errors() -> Iterator[None]:
+def _python_errors(names: Mapping[str, str] | None = None) -> Iterator[None]:
     """Give advice in terms of arguments."""
     try:
         yield
     except EmbedderError as error:
-        raise type(error)(_for_python(str(error))) from None
+        raise type(error)(_for_python(with_names(str(error), names or {}))) from None
 
 
 def _configuration(
     source: Any, overrides: Sequence[str], settings: dict[str, Any], wanted: Wanted
-) -> tuple[Config, Objects | None]:
-    """Return the configuration, and the text if it is not in files."""
-    origin = "embedder.train"
+) -> tuple[Config, Objects | None, dict[str, str]]:
+    """Return the configuration, the text if it is not in files, and names of keys for errors."""
+    origin = _CALL
     tree: dict[str, Any] = {}
     if wanted.resume and wanted.output is not None:
         tree = RunFolder(wanted.output).read_config().model_dump()
@@ -128,13 +136,17 @@ def _configuration(
         is_text = True
         tree = tree or {"corpus": {"files": [NAME]}}
     names = apply_settings(tree, settings)
+    if origin == _CALL:
+        names = {**argument_names(), **names}
+    for key in override_keys(overrides):
+        names.pop(key, None)
     apply_overrides(tree, overrides)
     objects = None
     if is_text:
         objects = objects_of(source, tree["corpus"].get("text_field"))
         for key, value in _TOKENS.items() if objects.are_tokens else ():
             set_key(tree, key, value)
-    return make_config(tree, origin, names), objects
+    return make_config(tree, origin, names), objects, names
 
 
 def _for_python(message: str) -> str:

@@ -83,7 +83,7 @@ def test_tables_are_read_by_field_or_refused(invoke, write, toy_files):
     write("t.csv", "id,body\n" + "".join(f'{i},"{row}"\n' for i, row in enumerate(rows)))
     result = invoke("train", "t.csv", *QUICK)
     assert result.exit_code == 1
-    assert "set corpus.text_field to the column that contains the text, one of: id, body" in (
+    assert "set --text-field to the column that contains the text, one of: id, body" in (
         result.output
     )
     assert not Path("runs/t").exists()
@@ -94,7 +94,32 @@ def test_tables_are_read_by_field_or_refused(invoke, write, toy_files):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.txt"], "nowhere.txt: no such file or folder"),
+        (["t.csv"], "t.csv: a CSV file; set --text-field to the column"),
+        (["t.csv", "--text-field", "title"], "'title', which is set by --text-field;"),
+        (["t.csv", "corpus.text_field=title"], "'title', which is set by corpus.text_field;"),
+        (["long.txt", "--memory-limit", "1kB"], "but --memory-limit is 1 KiB; lower --max-words,"),
+        (["t.csv", "--text-field", "id"], "; lower --min-count ("),
+        (["t.csv", "network.dimension=0"], "the command line: network.dimension: expected"),
+        (["t.csv", "network.hidden=0"], "the command line: network.hidden: expected"),
+        (["t.csv", "--memory-limit", "much"], "the command line: --memory-limit: "),
+        (["c.yaml"], "t.csv: a CSV file; set corpus.text_field to the column"),
+        (["c.yaml", "--text-field", "title"], "'title', which is set by --text-field;"),
+        (["c.yaml", "corpus.text_field=id"], "; lower vocabulary.min_count ("),
+    ],
+)
+def test_errors_name_what_was_typed(invoke, write, arguments, message):
+    write("t.csv", "id\na b c\n")
+    write("long.txt", "a b c\n" * 9)
+    write("c.yaml", "corpus: {files: t.csv}\n")
+    result = invoke("train", *arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.txt"], "nowhere.txt: no such file or folder; check the name."),
         (["nowhere.yaml"], "nowhere.yaml: no such configuration file"),
         ([""], "The name of a text is empty"),
         ([], "give a text or a configuration, such as: embedder train my.txt"),

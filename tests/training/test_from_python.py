@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import embedder
-from embedder.errors import ConfigError, CorpusError, RunError
+from embedder.errors import ConfigError, CorpusError, EmbedderError, RunError
 from embedder.training import from_python
 from embedder.training.trainer import Interrupted, Trainer
 
@@ -69,12 +69,46 @@ def test_errors_speak_of_arguments(sentences, tmp_path):
         embedder.train(sentences, dimension=-1)
     with pytest.raises(ConfigError, match="Did you mean 'dimension'"):
         embedder.train(sentences, dimensions=5)
-    with pytest.raises(CorpusError, match="no such file"):
+    with pytest.raises(CorpusError, match=r"^nowhere.txt: no such .* check the name.$"):
         embedder.train("nowhere.txt")
     with pytest.raises(CorpusError, match="the iterable of texts is empty"):
         embedder.train([])
     with pytest.raises(RunError, match="paths instead of objects"):
         embedder.train(sentences, engine="ray")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"text_field": "id", "min_count": 9}, r"min_count 9, .*; lower min_count \("),
+        ({"max_words": 2}, r"a CSV file; set text_field to the column .*: id, body"),
+        ({"text_field": "title"}, r"in the column 'title', which is set by text_field;"),
+        ({"text_field": "body"}, r"not UTF-8 .*, or set errors to 'replace' or 'ignore'"),
+        ({"dimension": -1}, r"embedder.train: dimension: expected a number greater"),
+        ({"network": {"hidden": -1}}, r"embedder.train: hidden: expected a number greater"),
+        ({"fraction": 2}, r"embedder.train: fraction: expected a number less"),
+        ({"validation": {"fraction": 2}}, r"embedder.train: validation.fraction: expected"),
+    ],
+)
+def test_errors_of_files_speak_of_arguments(settings, message):
+    last = b"\xff" if settings.get("text_field") == "body" else b"y"
+    Path("t.csv").write_bytes(b"id,body\na,x\nb," + last)
+    with pytest.raises(EmbedderError, match=message):
+        embedder.train("t.csv", **settings, progress=False)
+
+
+def test_errors_of_configurations_speak_of_keys():
+    Path("t.csv").write_text("id,body\na,x\n")
+    Path("c.yaml").write_text("corpus: {files: t.csv}\n")
+    for source in ("c.yaml", {"corpus": {"files": "t.csv"}}):
+        with pytest.raises(CorpusError, match=r"set corpus.text_field to the column"):
+            embedder.train(source, progress=False)
+        with pytest.raises(CorpusError, match=r"'title', which is set by text_field;"):
+            embedder.train(source, text_field="title", progress=False)
+        with pytest.raises(CorpusError, match=r"'title', which is set by corpus.text_field;"):
+            embedder.train(source, ["corpus.text_field=title"], progress=False)
+    with pytest.raises(CorpusError, match=r"'title', which is set by corpus.text_field;"):
+        embedder.train("t.csv", ["corpus.text_field=title"], progress=False)
 
 
 def test_an_interrupted_training_is_resumed_with_the_same_objects(sentences, monkeypatch):
@@ -125,7 +159,7 @@ def test_dictionaries_without_sections_are_no_configuration(sentences):
 
 
 def test_the_limit_covers_objects(sentences):
-    with pytest.raises(CorpusError, match=r"exceeds corpus.limit"):
+    with pytest.raises(CorpusError, match=r"exceeds limit \(1,000 bytes\); raise the limit"):
         embedder.train(sentences, limit=1000, **SMALL)
 
 

@@ -156,7 +156,7 @@ class RayEngine:
                 bar.update(length - bar.n)
         if limit is not None and length > limit:
             raise CorpusError(
-                f"The uncompressed text exceeds corpus.limit, {limit:,} bytes; raise the limit or "
+                f"The uncompressed text exceeds corpus.limit ({limit:,} bytes); raise the limit or "
                 "use less text."
             )
 

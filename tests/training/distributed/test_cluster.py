@@ -289,7 +289,7 @@ def test_errors_in_the_text_are_reported_as_by_one_process(on_cluster, write):
     config = on_cluster(
         "run", 2, corpus={"files": [str(broken)], "limit": 1000, "errors": "ignore"}
     )
-    with pytest.raises(CorpusError, match=r"corpus\.limit, 1,000 bytes"):
+    with pytest.raises(CorpusError, match=r"corpus\.limit \(1,000 bytes\)"):
         train(config, quiet=True)
 
 
