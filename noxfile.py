@@ -168,6 +168,12 @@ def documented(session: nox.Session) -> None:
             session.error(f"the tutorial's report has no {picture}")
     shell(session, *blocks("docs/distributed.md", "cluster"))
     shell(session, "NO_MKDOCS_2_WARNING=1 mkdocs build --strict --site-dir runs/site")
+    leaks = re.compile(
+        r"Sentinel|UNSET|PydanticUndefined|&lt;(function|class|object)| at 0x[0-9a-f]"
+    )
+    for page in Path("runs/site").rglob("*.html"):
+        if leaks.search(page.read_text(encoding="utf-8")):
+            session.error(f"{page} shows an object of Python instead of a text")
 
 
 @nox.session

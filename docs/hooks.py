@@ -1,5 +1,6 @@
-"""MkDocs hook that generates the configuration reference from the configuration classes."""
+"""MkDocs hooks: the configuration reference, from the configuration classes; tables of options."""
 
+import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,11 +10,18 @@ from embedder.config import LANGUAGE_MODEL_DEFAULTS, WINDOWS_DEFAULTS, Config
 from embedder.config_files import default_of, type_of
 
 _MARKER = "<!-- configuration -->"
+_NO_DEFAULT = re.compile(r"<td>(None|<code>(Sentinel\.UNSET|False|\(\))</code>)</td>")
+"""What mkdocs-click shows for options without a default, depending on Click's version."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the marker in a page with the reference."""
     return markdown.replace(_MARKER, configuration_reference())
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Show a dash for options of commands that have no default."""
+    return _NO_DEFAULT.sub("<td>–</td>", html)
 
 
 def configuration_reference() -> str:
