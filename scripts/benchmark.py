@@ -5,9 +5,9 @@
 Prints, all from one run: the rate of a 4096³ single-precision matrix product; the step's rate,
 counted as 6·B·H·V floating-point operations (three products; softmax, targets and optimizer are not
 counted), next to the same step in plain NumPy and, if installed, in PyTorch; the step's rate on
-windows of text, by loss, and by number of threads; the time of analogies and neighbours; and the
-time and peak memory of a whole training run. Most figures are medians of several repetitions. The
-benchmark takes a quarter of an hour; `--quick` takes two minutes.
+windows of text, by loss, and by number of threads, also beside other programs; the time of
+analogies and neighbours; and the time and peak memory of a whole training run. Most figures are
+medians of several repetitions. The benchmark takes a quarter of an hour; `--quick` two minutes.
 """
 
 import argparse
@@ -379,6 +379,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="a text file, instead of generated text")
     parser.add_argument("--quick", action="store_true", help="two sizes and a small corpus")
     options = parser.parse_args()
+    from benchmark_load import measure_load  # which imports this script
 
     threads = available_threads()
     print(f"{platform.processor() or platform.machine()}, {threads} threads")
@@ -396,6 +397,7 @@ def main() -> None:
             for row in measure_windows(shape, peak)
         ],
         "scaling": measure_scaling(),
+        "load": measure_load(1 if options.quick else 3),
         "search": measure_search(
             2_000 if options.quick else 19_544, 100_000 if options.quick else 1_000_000, peak
         ),

@@ -109,17 +109,25 @@ def new_buffers(weights: Weights, batch: int, samples: int, width: int) -> Windo
     E, W1, _, W2, _ = weights
     (D, H), F, dtype = W1.shape, W2.shape[1], E.dtype
     tasks = -(-batch // EXAMPLES_PER_PART)
-    shapes = [(batch, D), (batch, D), (batch, F)]
-    of_loss = [(batch, F), (batch + samples, F), (batch + samples, 1)]
-    by_task = [(tasks, D, H), (tasks, H), (tasks, samples, F), (tasks, samples)]
+
+    def empty(*shape: int) -> Array:
+        return np.empty(shape, dtype)
+
     return WindowBuffers(
-        *(np.empty(shape, dtype) for shape in shapes),
-        SampledGradients(*(np.empty(shape, dtype) for shape in of_loss)),
-        *(np.empty(shape, dtype) for shape in by_task),
-        np.empty(tasks),
-        new_groups(len(E), batch * width),
-        new_groups(len(W2), batch + samples),
-        np.zeros(2, np.int64),
+        x=empty(batch, D),
+        d_x=empty(batch, D),
+        features=empty(batch, F),
+        gradients=SampledGradients(
+            empty(batch, F), empty(batch + samples, F), empty(batch + samples, 1)
+        ),
+        W1_by_task=empty(tasks, D, H),
+        b1_by_task=empty(tasks, H),
+        candidates_by_task=empty(tasks, samples, F),
+        shifts_by_task=empty(tasks, samples),
+        losses=np.empty(tasks),
+        input_groups=new_groups(len(E), batch * width),
+        output_groups=new_groups(len(W2), batch + samples),
+        found=np.zeros(2, np.int64),
     )
 
 
@@ -157,10 +165,10 @@ def window_step(
     gradients = SampledGradients(buffers.gradients.features[:batch], rows, bias)
     examples = -(-batch // EXAMPLES_PER_PART)
     tasks = _GROUPINGS + examples + _CANDIDATE_TASKS + _WEIGHT_TASKS + _INPUT_TASKS + _OUTPUT_TASKS
-    share_phases(
-        _run_tasks, tasks, loss, activation, weights, ids, (words, sample),
-        candidate_rows(weights.W2, weights.b2, sample), steps, buffers._replace(gradients=gradients),
-    )  # fmt: skip
+    candidates = candidate_rows(weights.W2, weights.b2, sample)
+    own = buffers._replace(gradients=gradients)
+    network = loss, activation, weights
+    share_phases(_run_tasks, tasks, *network, ids, (words, sample), candidates, steps, own)
     return float(buffers.losses[:examples].sum())
 
 

@@ -1,0 +1,150 @@
+import naive
+import numpy as np
+import pytest
+
+from embedder.kernels.gather import RowSteps
+from embedder.kernels.hidden import EXAMPLES_PER_PART
+from embedder.kernels.optimizer import ADAM, GRADIENT, Moments, Rule
+from embedder.kernels.sampled import NCE, NEGATIVE_SAMPLING, SAMPLED_SOFTMAX, Sample
+from embedder.kernels.threads import kernel_threads
+from embedder.kernels.window_step import (
+    Weights,
+    WindowSteps,
+    new_buffers,
+    window_step,
+)
+from embedder.network.activation import kernel_constant
+
+KINDS = {"sampled-softmax": SAMPLED_SOFTMAX, "negative-sampling": NEGATIVE_SAMPLING, "nce": NCE}
+V, D, H = 40, 5, 7
+NEGATIVES = 3.0
+
+
+def random_weights(rng, direct, dtype=np.float64):
+    F = H + D if direct else H
+    shapes = (V, D), (D, H), (H,), (V, F), (V,)
+    return Weights(*(rng.normal(size=shape).astype(dtype) for shape in shapes))
+
+
+def random_batch(rng, B, K, S, kind, dtype=np.float64):
+    """Windows with gaps and one without a word, targets, and candidates drawn from q."""
+    q = rng.dirichlet(np.ones(V))
+    ids = rng.integers(-1, V, (B, K)).astype(np.int32)
+    ids[0] = -1
+    correction = {"sampled-softmax": np.log(S * q), "nce": np.log(NEGATIVES * q)}.get(kind, 0 * q)
+    targets = rng.integers(0, V, B).astype(np.int32)
+    candidates = rng.choice(V, S, p=q).astype(np.int32)
+    sample = Sample(
+        targets,
+        rng.uniform(0.5, 2.0, B).astype(dtype),
+        candidates,
+        (correction[targets] * (kind == "nce")).astype(dtype),
+        correction[candidates].astype(dtype),
+    )
+    return ids, sample, q
+
+
+def all_steps(weights, rule, with_second=True):
+    """The same rule for every parameter, with moments of zero."""
+
+    def moments(array):
+        return Moments(np.zeros_like(array), np.zeros_like(array if with_second else array[:0]))
+
+    def rows(array, visits):
+        return RowSteps(moments(array), visits, np.empty(0, np.float32), rule, np.ones(1))
+
+    visits = np.zeros(V, np.int32)
+    return WindowSteps(
+        rows(weights.E, np.zeros(V, np.int32)),
+        rows(weights.W2, visits),
+        rows(weights.b2[:, None], visits),
+        moments(weights.W1),
+        moments(weights.b1),
+        rule,
+        rule,
+    )
+
+
+def run(weights, ids, sample, steps, kind, activation="sigmoid", room=0):
+    buffers = new_buffers(weights, len(ids) + room, len(sample.candidates), ids.shape[1])
+    loss = KINDS[kind], NEGATIVES / len(sample.candidates)
+    code = kernel_constant(activation)
+    return window_step(loss, code, weights, ids, sample, steps, buffers)
+
+
+def expected_gradients(weights, ids, sample, q, kind, activation, direct):
+    """The loss and the gradients of E, W1, b1, W2 and b2, layer by layer."""
+    E, W1, b1, W2, b2 = weights
+    x = naive.gather(E, ids, "mean")
+    features = naive.hidden_forward(x, W1, b1, activation, direct)
+    of_loss = sample.targets, sample.weights, sample.candidates, q, NEGATIVES
+    loss, d_features, d_W2, d_b2 = naive.sampled(kind, features, W2, b2, *of_loss)
+    d_x, d_W1, d_b1 = naive.hidden_backward(x, W1, b1, d_features, activation, direct)
+    d_E = naive.scatter(np.zeros_like(E), ids, d_x, "mean")
+    return loss, (d_E, d_W1, d_b1, d_W2, d_b2)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("activation", "direct"), [("sigmoid", False), ("identity", True)])
+@pytest.mark.parametrize(("B", "K", "S"), [(1, 1, 1), (EXAMPLES_PER_PART + 1, 3, 20), (300, 2, 9)])
+def test_gradients_are_those_of_the_layers(rng, threads, kind, activation, direct, B, K, S):
+    weights = random_weights(rng, direct)
+    ids, sample, q = random_batch(rng, B, K, S, kind)
+    steps = all_steps(weights, Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0), with_second=False)
+    with kernel_threads(threads):
+        loss = run(weights, ids, sample, steps, kind, activation)
+    expected, gradients = expected_gradients(weights, ids, sample, q, kind, activation, direct)
+    assert loss == pytest.approx(expected, rel=1e-10)
+    found = (
+        steps.E.moments.first, steps.W1_moments.first, steps.b1_moments.first,
+        steps.W2.moments.first, steps.b2.moments.first[:, 0],
+    )  # fmt: skip
+    for mine, true in zip(found, gradients, strict=True):
+        np.testing.assert_allclose(mine, true, rtol=1e-9, atol=1e-11)
+    assert set(np.flatnonzero(steps.E.visits)) == set(ids[ids >= 0])
+    words = np.concatenate([sample.targets, sample.candidates])
+    assert set(np.flatnonzero(steps.W2.visits)) == set(words)
+    assert steps.W2.visits.max() == 1
+
+
+def test_every_parameter_takes_the_optimizers_step(rng):
+    weights = random_weights(rng, direct=False)
+    ids, sample, q = random_batch(rng, 150, 3, 11, "nce")
+    before = [array.copy() for array in weights]
+    _, gradients = expected_gradients(weights, ids, sample, q, "nce", "sigmoid", False)
+    decays, epsilon, rate = (0.5, 0.9), 1e-8, 0.05
+    rule = Rule(ADAM, rate, *decays, epsilon)
+    run(weights, ids, sample, all_steps(weights, rule), "nce")
+    for found, start, gradient in zip(weights, before, gradients, strict=True):
+        m, s = (1 - decays[0]) * gradient, (1 - decays[1]) * gradient**2
+        np.testing.assert_allclose(
+            found, start - rate * m / (np.sqrt(s) + epsilon), rtol=1e-8, atol=1e-9
+        )
+
+
+def test_a_batch_may_be_smaller_than_the_buffers(rng):
+    weights = random_weights(rng, direct=False)
+    ids, sample, _ = random_batch(rng, 100, 3, 10, "nce")
+    found = []
+    for room in (0, 300):
+        own = Weights(*(array.copy() for array in weights))
+        steps = all_steps(own, Rule(ADAM, 0.1, 0.5, 0.9, 1e-8))
+        found.append((run(own, ids, sample, steps, "nce", room=room), *own))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_steps_have_the_same_bits_for_any_number_of_threads(rng):
+    weights = random_weights(rng, direct=False, dtype=np.float32)
+    batches = [random_batch(rng, 500, 4, 30, "sampled-softmax", np.float32)[:2] for _ in range(3)]
+    runs = []
+    for threads in (1, 2, 3, 7):
+        own = Weights(*(array.copy() for array in weights))
+        steps = all_steps(own, Rule(ADAM, 0.01, 0.5, 0.9, 1e-8))
+        with kernel_threads(threads):
+            losses = [run(own, *batch, steps, "sampled-softmax") for batch in batches]
+        runs.append((losses, *own))
+    for other in runs[1:]:
+        for one, two in zip(runs[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
