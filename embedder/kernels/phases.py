@@ -20,8 +20,8 @@ _NEXT, _DONE = 0, 16
 """Places of the counters, in different cache lines."""
 _OWN = 32
 _STRIDE = 16
-_MAX_POLLS = 2000
-"""Some 10 to 50 microseconds."""
+_MAX_POLLS = 1 << 19
+"""Some 150 microseconds."""
 _NONE = -1
 
 
@@ -59,6 +59,17 @@ def _load_atomically(typing_context, array, index):
 
 
 load_atomically: Any = intrinsic(_load_atomically)
+
+
+@njit(nogil=True, cache=True)
+def await_change(numbers, index, seen, polls):
+    """Wait until an entry is no longer `seen`, but no longer than some polls; return the entry."""
+    found = seen
+    for _ in range(polls):
+        found = load_atomically(numbers, index)
+        if found != seen:
+            break
+    return found
 
 
 @njit(inline="always")

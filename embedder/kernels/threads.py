@@ -16,12 +16,16 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numba
+import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - see kernel_threads
 from threadpoolctl import threadpool_limits
 
 from embedder.kernels.parts import Parts, cut_parts, new_ranges
-from embedder.kernels.phases import Phases, new_counters
+from embedder.kernels.phases import Phases, await_change, new_counters
 
+_POLLS = 1 << 19
+"""How long a helper without work looks for more before it sleeps: some 150 microseconds, about as
+long as it takes to wake up."""
 _PAUSE = 5e-5
 """Seconds that a thread sleeps before it looks again whether the tasks before its own are done."""
 
@@ -49,6 +53,7 @@ class _Team:
         self._at_work = 0
         self._error: BaseException | None = None
         self._is_closed = False
+        self._calls = np.zeros(1, np.int64)
         self._alarms = [threading.Lock() for _ in range(1, threads)]
         for number, alarm in enumerate(self._alarms, 1):
             alarm.acquire()
@@ -70,6 +75,7 @@ class _Team:
             self._wait()  # there is nobody to wait for, unless the last work was interrupted
             cut_parts(parts, self._ranges)
             self._work = work
+            self._calls[0] += 1
         for alarm in self._alarms[: max(0, parts - 1)]:
             if alarm.locked():  # otherwise the helper has yet to hear the last one
                 alarm.release()
@@ -89,8 +95,12 @@ class _Team:
 
     def _help(self, number: int) -> None:
         parts = Parts(self._ranges, number)
+        seen = 0
         while True:
-            self._alarms[number - 1].acquire()
+            calls = await_change(self._calls, 0, seen, _POLLS)
+            if calls == seen:
+                self._alarms[number - 1].acquire()
+            seen = calls
             with self._idle:
                 work = self._work
                 if self._is_closed:
