@@ -1,7 +1,10 @@
 """Atomic file writes: a file is either complete or absent."""
 
+import contextlib
 import errno
 import os
+import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +75,40 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def home_is_known() -> bool:
+    """Return whether the user has a home; one without a name on this machine may have none."""
+    return "XDG_CACHE_HOME" in os.environ or Path(os.path.expanduser("~")).is_absolute()  # noqa: PTH111
+
+
+def private_folder(name: str) -> Path | None:
+    """Return a folder among the temporary files in which only this user can write.
+
+    All processes of the user get the same one. None if there is no place for temporary files.
+    """
+    own = f"{name}-{os.getuid()}" if hasattr(os, "getuid") else name
+    try:
+        place = Path(tempfile.gettempdir())
+        with contextlib.suppress(FileExistsError):
+            (place / own).mkdir(mode=0o700)
+        # Others may have taken the name, and what they put there must not be executed.
+        found = next(filter(_is_private, sorted(place.glob(f"{own}*"))), None)
+        return found or Path(tempfile.mkdtemp(prefix=f"{own}-"))
+    except OSError:
+        return None
+
+
+def _is_private(folder: Path) -> bool:
+    """Return whether nobody else can write into a folder, nor exchange it for another."""
+    if os.name != "posix":
+        return True  # the folder of temporary files is the user's own
+    found = folder.lstat()
+    return (
+        stat.S_ISDIR(found.st_mode)
+        and found.st_uid == os.getuid()
+        and not stat.S_IMODE(found.st_mode) & 0o077
+    )
 
 
 def describe_write_error(

@@ -9,7 +9,7 @@ PACKAGE = Path(embedder.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MOST_PARAMETERS, MOST_LINES = 7, 60
 COLLECTING = {"__init__.py", "network/losses/__init__.py", "vectors/formats/__init__.py"}
-COLLECTING |= {"cli/__init__.py"}
+COLLECTING |= {"cli/__init__.py", "kernels/__init__.py"}
 
 
 def functions():

@@ -18,7 +18,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from embedder.errors import RunError
-from embedder.storage import describe_write_error
+from embedder.storage import describe_write_error, home_is_known
 from embedder.text.sources import Source, as_corpus_errors
 from embedder.version import __version__
 
@@ -99,9 +99,19 @@ class Cache:
 
 
 def default_folder() -> Path:
-    """Return `$EMBEDDER_CACHE`, or the user's cache folder for this program."""
+    """Return `$EMBEDDER_CACHE`, or the user's cache folder for this program.
+
+    Raises
+    ------
+    RunError
+        If the user has no home, and so no cache folder.
+    """
     own = os.environ.get("EMBEDDER_CACHE")
-    return Path(own) if own else user_cache_path("embedder", appauthor=False)
+    if own:
+        return Path(own)
+    if not home_is_known():
+        raise RunError("The user has no home folder for the cache; set EMBEDDER_CACHE to a folder.")
+    return user_cache_path("embedder", appauthor=False)
 
 
 def address(kind: str, settings: dict[str, Any], sources: Sequence[Source] = ()) -> str | None:
