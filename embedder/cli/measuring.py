@@ -160,11 +160,14 @@ def compare(
 
 def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
     from embedder.evaluation.perplexity import evaluate_perplexity
+    from embedder.kernels.compiler import compiling
     from embedder.reporting import tables
     from embedder.runs.checkpoint import load_model
+    from embedder.training.progress import say
 
     model = load_model(run)
-    results = {file: evaluate_perplexity(model, file) for file in files}
+    with compiling(say):
+        results = {file: evaluate_perplexity(model, file) for file in files}
     click.echo(tables.perplexity_table(results) + "\n")
     return {file: result._asdict() for file, result in results.items()}
 

@@ -331,12 +331,13 @@ def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | No
         embedder phrases configs/quickstart.yaml corpus.phrases.passes=2 -n 20
         embedder phrases my.txt --out phrases.tsv
     """
+    from embedder.kernels.compiler import compiling
     from embedder.reporting import tables
     from embedder.settings import config_of
     from embedder.text.phrases import learn_phrases
-    from embedder.training.progress import reading_bar
+    from embedder.training.progress import reading_bar, say
 
-    with reading_bar(quiet=False) as bar:
+    with compiling(say), reading_bar(quiet=False) as bar:
         found = learn_phrases(config_of([str(config)], overrides), bar.update)
     click.echo(tables.phrase_table(found, count))
     if out is not None:
@@ -358,10 +359,14 @@ def check_gradients(config: Path, overrides: tuple[str, ...]) -> None:
         embedder check-gradients configs/quickstart.yaml network.activation=tanh
     """
     from embedder.config_files import load_config
+    from embedder.kernels.compiler import compiling
     from embedder.reporting import tables
     from embedder.training import gradient_check
+    from embedder.training.progress import say
 
-    comparisons = gradient_check.check_gradients(load_config(config, overrides))
+    settings = load_config(config, overrides)
+    with compiling(say):
+        comparisons = gradient_check.check_gradients(settings)
     click.echo(tables.gradient_rows(comparisons))
     if not all(comparison.passed for comparison in comparisons):
         raise click.ClickException(f"a deviation exceeds {gradient_check.TOLERANCE:g}.")

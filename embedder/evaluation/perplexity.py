@@ -74,8 +74,10 @@ def evaluate_perplexity(model: Model, file: str) -> Perplexity:
     EmbedderError
         If the text cannot be read, or contains nothing to predict.
     """
+    from embedder.kernels.compiler import require_compiler
     from embedder.kernels.threads import available_threads, kernel_threads
 
+    require_compiler()
     config, vocabulary = model.config, model.vocabulary
     threads = config.training.threads or available_threads()
     batch = min(config.training.batch_size, len(vocabulary))

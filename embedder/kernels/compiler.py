@@ -1,17 +1,25 @@
-"""Numba as a compiler: the folder in which it keeps machine code."""
+"""Numba as a compiler: the folder in which it keeps machine code, and the wait until it is done."""
 
 import os
 import sys
 import tempfile
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numba
+from numba.core import event
 from numba.core.dispatcher import Dispatcher
 
+from embedder.errors import ConfigError
 from embedder.storage import home_is_known, private_folder
 
 _CACHE = "NUMBA_CACHE_DIR"
+_PATIENCE = 2.0
+"""Seconds of compilation that need no explanation; loading all kernels from the cache takes one."""
+_NOTICE = "Compiling kernels: up to a minute, once per installation and kind of network."
 
 
 def prepare_cache() -> None:
@@ -65,6 +73,78 @@ def _is_writable(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def require_compiler() -> None:
+    """Reject a process in which Numba is switched off.
+
+    Kernels would be executed as Python: a thousand times as slowly, with integers that do not wrap,
+    and without the few instructions that Python does not have.
+
+    Raises
+    ------
+    ConfigError
+        If `NUMBA_DISABLE_JIT` is set.
+    """
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        raise ConfigError(
+            "NUMBA_DISABLE_JIT is set, but the kernels run only when Numba compiles them; unset it "
+            "(unset NUMBA_DISABLE_JIT), and start again."
+        )
+
+
+@contextmanager
+def compiling(report: Callable[[str], object] | None = None) -> Iterator[None]:
+    """Run kernels; say so if it takes seconds to compile them.
+
+    Parameters
+    ----------
+    report
+        Called at most once, from another thread, with a line of text.
+
+    Raises
+    ------
+    ConfigError
+        See `require_compiler`.
+    """
+    require_compiler()
+    if report is None:
+        yield
+        return
+    with event.install_listener("numba:compile", _Patience(report)):
+        yield
+
+
+class _Patience(event.Listener):
+    """Reports once that compilation takes time, as soon as it has taken more than `_PATIENCE`.
+
+    Numba compiles under a lock, and what it finds in the cache is no event.
+    """
+
+    def __init__(self, report: Callable[[str], object]) -> None:
+        self._report: Callable[[str], object] | None = report
+        self._depth = 0  # a kernel is compiled within those that call it
+        self._spent = self._started = 0.0
+        self._timer = threading.Timer(0, self._tell)
+
+    def on_start(self, event: event.Event) -> None:
+        self._depth += 1
+        if self._depth == 1 and self._report is not None:
+            self._started = time.perf_counter()
+            self._timer = threading.Timer(max(0.0, _PATIENCE - self._spent), self._tell)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def on_end(self, event: event.Event) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._timer.cancel()
+            self._spent += time.perf_counter() - self._started
+
+    def _tell(self) -> None:
+        report, self._report = self._report, None
+        if report is not None:
+            report(_NOTICE)
 
 
 def _say(line: str) -> None:

@@ -25,7 +25,9 @@ def list_ngrams(
     if not max_n or not buckets:
         return np.zeros(len(words), np.int64), np.empty(0, np.int64)
     from embedder.kernels import subwords as kernels
+    from embedder.kernels.compiler import require_compiler
 
+    require_compiler()
     letters, starts = letters_of(words, alone)
     counts = np.empty(len(words), np.int64)
     found = np.empty(len(letters) * (max_n - min_n + 1), np.int64)

@@ -223,6 +223,9 @@ def learn_phrases(config: Config, progress: Callable[[int], object] | None = Non
     EmbedderError
         If the text cannot be read.
     """
+    from embedder.kernels.compiler import require_compiler
+
+    require_compiler()
     phrases = config.corpus.phrases
     if not phrases.used:
         phrases = phrases.model_copy(update={"passes": 1})

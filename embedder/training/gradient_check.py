@@ -58,6 +58,9 @@ def check_gradients(config: Config) -> list[Comparison]:
         the random numbers. With subwords, words share rows at random; with `examples.contexts`,
         half of the words are grouped into classes, and the loss is that of all words.
     """
+    from embedder.kernels.compiler import require_compiler
+
+    require_compiler()
     rng = np.random.default_rng(config.training.seed)
     config = config.model_copy(update={"network": config.network.model_copy(update=_EXACT)})
     composition = _random_composition(rng) if config.subwords.used else OwnRows(_VOCABULARY)

@@ -1,6 +1,5 @@
 """The whole training: from a configuration to a run folder with a trained model."""
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from embedder.config import Config
 from embedder.config_automatic import passes
@@ -30,6 +28,7 @@ from embedder.training.forecast import (
     refuse_too_large,
 )
 from embedder.training.local import LocalEngine, TextReader
+from embedder.training.progress import say
 from embedder.training.row_fit import cost_in_passes
 from embedder.training.tracking import Listener, trackers
 from embedder.training.trainer import Trainer, timed
@@ -160,11 +159,12 @@ def train(
     Interrupted
         After Ctrl-C or SIGTERM, once the state is saved.
     """
+    from embedder.kernels.compiler import compiling
     from embedder.kernels.threads import kernel_threads
 
     folder = RunFolder(Path(config.output))
     seconds: dict[str, float] = {}
-    with _as_run_errors(folder):
+    with compiling(None if quiet else say), _as_run_errors(folder):
         saved = _open(folder, overwrite, resume)
         with (
             open_engine(config, cache, text) as engine,
@@ -196,9 +196,11 @@ def rehearse(config: Config, quiet: bool = False) -> str:
     EmbedderError
         For any error that would stop the training before its first step.
     """
+    from embedder.kernels.compiler import compiling
     from embedder.kernels.threads import kernel_threads
 
     with (
+        compiling(None if quiet else say),
         open_engine(config) as engine,
         kernel_threads(engine.threads),
         tempfile.TemporaryDirectory(prefix="embedder-") as work,
@@ -242,7 +244,7 @@ def _newest_checkpoint(folder: RunFolder) -> SavedState:
     """Return the newest intact checkpoint, and report damaged ones."""
     saved, problems = load_checkpoint(folder)
     for problem in problems:
-        tqdm.write(f"{problem} Resuming from an older checkpoint.", file=sys.stderr)
+        say(f"{problem} Resuming from an older checkpoint.")
     return saved
 
 
@@ -253,11 +255,11 @@ def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: b
     needs = estimate_needs(config, composition, tokens, engine.threads, engine.processes)
     refuse_too_large(needs, config.training.memory_limit)
     if not quiet:
-        tqdm.write(describe_sizes(config, len(vocabulary)), file=sys.stderr)
-        tqdm.write(needs.describe(), file=sys.stderr)
+        say(describe_sizes(config, len(vocabulary)))
+        say(needs.describe())
         if config.examples.source == "cooccurrence" and config.training.engine == "local":
             durations = estimate_durations(config, vocabulary, composition)
-            tqdm.write(durations.describe(), file=sys.stderr)
+            say(durations.describe())
     return _Text(vocabulary, tokens, composition)
 
 

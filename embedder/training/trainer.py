@@ -1,6 +1,5 @@
 """The training loop: steps, metrics, validation and checkpoints."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from embedder.text.vocabulary import Vocabulary
 from embedder.training.duration import describe_time
 from embedder.training.engine import Engine
 from embedder.training.metrics import Metrics
-from embedder.training.progress import progress_bar
+from embedder.training.progress import progress_bar, say
 from embedder.training.row_fit import RowFit, cost_in_passes
 from embedder.training.signals import deferred_signals
 from embedder.training.tracking import Listener
@@ -228,7 +227,7 @@ class Trainer:
         """Train until `_is_done`."""
         stream = self._examples.stream
         if not quiet:
-            tqdm.write(self._describe_time(), file=sys.stderr)
+            say(self._describe_time())
         metrics = Metrics(folder.metrics, stream.words, self.number, self.passes, listeners)
         bar = progress_bar(
             quiet,
@@ -276,7 +275,7 @@ class Trainer:
             return True
         if self._time_share() < 1:
             return False
-        tqdm.write(f"Time limit reached after {self.passes:.2f} passes.", file=sys.stderr)
+        say(f"Time limit reached after {self.passes:.2f} passes.")
         return True
 
     def _restore_best(self, folder: RunFolder) -> None:

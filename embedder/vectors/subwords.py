@@ -124,9 +124,11 @@ class Subwords(NamedTuple):
         first
             The row of the first word.
         """
+        from embedder.kernels.compiler import require_compiler
         from embedder.kernels.subwords import compose_words
         from embedder.kernels.threads import available_threads, kernel_threads
 
+        require_compiler()
         letters, starts = letters_of(words)
         out = np.empty((len(words), self.rows.shape[1]), np.float32)
         ngrams = self.min_n, self.max_n, self.buckets

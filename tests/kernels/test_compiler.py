@@ -2,12 +2,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numba
 import pytest
 
 import embedder
+from embedder.errors import ConfigError
 from embedder.kernels import compiler
 
 
@@ -71,3 +73,41 @@ def test_the_cache_is_not_a_folder_called_tilde_where_the_user_has_no_home(
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     restored.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
     assert compiler._finds_a_folder()
+
+
+def compile_a_kernel():
+    def kernel(x):
+        return x + 1
+
+    assert numba.njit(kernel)(1) == 2
+
+
+def test_compilation_is_reported_once_when_it_has_taken_long(monkeypatch):
+    monkeypatch.setattr(compiler, "_PATIENCE", 0.0)
+    said = []
+    reported = threading.Event()
+
+    def report(line):
+        said.append(line)
+        reported.set()
+
+    with compiler.compiling(report):
+        compile_a_kernel()
+        assert reported.wait(60)
+        compile_a_kernel()
+    assert len(said) == 1
+    assert "Compiling kernels" in said[0]
+
+
+def test_short_compilation_is_not_worth_a_line(monkeypatch):
+    monkeypatch.setattr(compiler, "_PATIENCE", 1e4)
+    said = []
+    with compiler.compiling(said.append):
+        compile_a_kernel()
+    assert said == []
+
+
+def test_switching_numba_off_is_an_error_that_names_the_variable(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(ConfigError, match="unset NUMBA_DISABLE_JIT"), compiler.compiling():
+        pytest.fail("kernels would run as Python")

@@ -5,12 +5,10 @@ layer, and writes the run folder. When it trains on counts, it reads no text its
 own the other slices. See docs/distributed.md.
 """
 
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from embedder.arrays import Array
 from embedder.config import Config
@@ -42,7 +40,7 @@ from embedder.training.distributed.group import Group, share_ranges
 from embedder.training.distributed.output import HELD_OUT, TRAINING, SlicedSoftmax
 from embedder.training.distributed.slices import SlicedRows, cut_words
 from embedder.training.engine import WorkerLost
-from embedder.training.progress import reading_bar
+from embedder.training.progress import reading_bar, say
 
 _RANGES_PER_WORKER = 8
 """More than one, so that ranges can be redistributed when workers are lost."""
@@ -266,15 +264,11 @@ class RayEngine:
         self._step = max(self._step, step)
         if self._losses > _LOSSES_WITHOUT_PROGRESS:
             raise lost
-        tqdm.write(
-            f"A worker was lost ({lost}); resuming from the last checkpoint.", file=sys.stderr
-        )
+        say(f"A worker was lost ({lost}); resuming from the last checkpoint.")
         self._leave()
         self.processes = self._cluster.wait_for_room(self._config.cluster.wait_minutes)
         if self.processes < self._cluster.workers:
-            tqdm.write(
-                f"{self.processes} of {self._cluster.workers} workers are left.", file=sys.stderr
-            )
+            say(f"{self.processes} of {self._cluster.workers} workers are left.")
 
     def _leave(self) -> None:
         if self._group is not None:

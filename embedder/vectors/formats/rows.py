@@ -17,6 +17,7 @@ from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import describe_write_error
 from embedder.text.vocabulary import Vocabulary
+from embedder.training import progress as bars
 from embedder.vectors.word_vectors import WordVectors
 
 ROWS_PER_CHUNK = 4096
@@ -25,14 +26,14 @@ MAX_DIMENSION = 100_000
 
 def progress_bar(total: int | None, wanted: bool, what: str) -> "tqdm[Never]":
     """Return a progress bar that counts vectors; it shows on a terminal, after half a second."""
-    return tqdm(
+    return bars.progress_bar(
+        not wanted,
         total=total,
         desc=what,
         unit=" vectors",
         unit_scale=True,
         delay=0.5,
         leave=False,
-        disable=None if wanted else True,
     )
 
 
