@@ -2,12 +2,14 @@
 
 import inspect
 import re
+import signal
 from typing import Any
 
 import click
 
 from embedder.cli.options import option_names
 from embedder.errors import EmbedderError
+from embedder.training.signals import stop_signals
 from embedder.version import __version__
 
 _TOPICS = {
@@ -69,6 +71,14 @@ class Command(click.Command):
 class _Program(click.Group):
     command_class = Command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with stop_signals() as signals, signals.at_once():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            click.echo("Stopped.", err=True)
+            raise SystemExit(exit_code_of(stop)) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by topic, each with its full summary."""
         for topic, names in _TOPICS.items():
@@ -79,6 +89,11 @@ class _Program(click.Group):
                 rows.append((name, command.get_short_help_str(_LONGEST_SUMMARY)))
             with formatter.section(topic):
                 formatter.write_dl(rows)
+
+
+def exit_code_of(stop: BaseException) -> int:
+    """Return the exit code of a program that a signal ended: 128 and its number."""
+    return 128 + int(getattr(stop, "number", signal.SIGINT))
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -14,12 +14,9 @@ from embedder.cli.options import (
     given_overrides,
     grouped,
 )
-from embedder.cli.program import main
+from embedder.cli.program import exit_code_of, main
 from embedder.errors import EmbedderError
 from embedder.settings import SWITCHES, split_inputs
-
-_INTERRUPTED = 130
-
 
 _COUNT = click.IntRange(min=1)
 
@@ -150,15 +147,14 @@ def train(
     try:
         result = run_training(settings, mode["overwrite"], resume is not None, quiet)
     except Interrupted as stop:
-        click.echo(
-            f"Stopped at {stop}; all progress is saved. "
-            f"Resume with: embedder train --resume {settings.output}",
-            err=True,
-        )
-        raise SystemExit(_INTERRUPTED) from None
-    except KeyboardInterrupt:
-        click.echo("Stopped before training began; nothing was saved.", err=True)
-        raise SystemExit(_INTERRUPTED) from None
+        done = f"the model is saved in {settings.output}."
+        if not stop.finished:
+            done = f"all progress is saved. Resume with: embedder train --resume {settings.output}"
+        click.echo(f"Stopped at {stop}; {done}", err=True)
+        raise SystemExit(exit_code_of(stop)) from None
+    except KeyboardInterrupt as stop:
+        click.echo("Stopped; nothing new was saved.", err=True)
+        raise SystemExit(exit_code_of(stop)) from None
     if not quiet:
         _summarise(result.folder)
 
@@ -268,7 +264,7 @@ def run_experiment(experiment: Path, quiet: bool, dry_run: bool, cache_limit: fl
         )
     except Interrupted as stop:
         click.echo(f"Stopped at {stop}; resume with: embedder run {experiment}", err=True)
-        raise SystemExit(_INTERRUPTED) from None
+        raise SystemExit(exit_code_of(stop)) from None
     heading, cells = results.as_cells(rows)
     click.echo(tables.table(heading, cells))
     if results.best_row(rows, described.best_by) is not None:

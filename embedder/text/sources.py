@@ -245,9 +245,18 @@ def _files_below(path: Path) -> list[Path]:
 
 
 def open_source(source: Source) -> IO[bytes]:
-    """Open a source for reading bytes; the file name extension selects the decompressor."""
+    """Open a source for reading bytes; the file name extension selects the decompressor.
+
+    Raises
+    ------
+    CorpusError
+        For a standard input that is closed.
+    """
     if is_standard_input(source):
-        return sys.stdin.buffer
+        if sys.stdin is None:
+            raise CorpusError("-: standard input is closed; name a file, or pipe text into it.")
+        # A program that a signal ends closes `sys.stdin`, and would wait for the thread that reads.
+        return sys.stdin.detach() if isinstance(sys.stdin, io.TextIOWrapper) else sys.stdin.buffer
     file: Any = source.path
     if source.url is not None:
         import fsspec

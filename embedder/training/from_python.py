@@ -78,7 +78,7 @@ def trained_run(
     EmbedderError
         For anything that a user can fix.
     KeyboardInterrupt
-        After Ctrl-C, once the state is saved in a folder that remains.
+        After Ctrl-C, SIGTERM or SIGHUP, once the state is saved in a folder that remains.
     """
     with _python_errors():
         config, objects, names = _configuration(source, overrides, settings, wanted)
@@ -96,7 +96,9 @@ def trained_run(
                 train(config, wanted.overwrite, wanted.resume, not wanted.progress, text=text)
         except Interrupted as stop:
             advice = "nothing was kept, since there is no output=…"
-            if output is not None:
+            if output is not None and stop.finished:
+                advice = f"the run is complete: embedder.load({str(output)!r})"
+            elif output is not None:
                 advice = f"resume with embedder.train(…, output={str(output)!r}, resume=True)"
             raise KeyboardInterrupt(f"stopped at {stop}; {advice}") from None
         yield folder, output is not None

@@ -1,13 +1,15 @@
 """The whole training: from a configuration to a run folder with a trained model."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from embedder.arrays import Array
 from embedder.config import Config
 from embedder.config_automatic import passes
 from embedder.errors import RunError
@@ -30,8 +32,9 @@ from embedder.training.forecast import (
 from embedder.training.local import LocalEngine, TextReader
 from embedder.training.progress import say
 from embedder.training.row_fit import cost_in_passes
+from embedder.training.signals import StopSignals, stop_signals
 from embedder.training.tracking import Listener, trackers
-from embedder.training.trainer import Trainer, timed
+from embedder.training.trainer import Interrupted, Trainer, timed
 
 
 @contextmanager
@@ -89,36 +92,76 @@ class _Text(NamedTuple):
     composition: Composition
 
 
+class _Trained(NamedTuple):
+    """What `save_model` takes."""
+
+    parameters: Parameters
+    metadata: dict[str, Any]
+    columns: Array | None
+
+
 class _Training(NamedTuple):
     """A training that resumes from the last checkpoint when workers are lost.
 
     ``seconds``
         Receives the time of each stage.
+    ``signals``
+        Stop it.
     """
 
     config: Config
     folder: RunFolder
     engine: Engine
-    text: _Text
     seconds: dict[str, float]
+    signals: StopSignals
+    quiet: bool
 
-    def run(
-        self, saved: SavedState | None, quiet: bool, listeners: Sequence[Listener]
+    def run(self, saved: SavedState | None, listeners: Sequence[Listener]) -> _Trained:
+        """Read the text and train to the end, from a saved state if there is one."""
+        folder, engine = self.folder, self.engine
+        with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work:
+            parts = folder.read_word_parts() if saved else load_word_parts(self.config.subwords)
+            with timed(self.seconds, "reading"), self.signals.at_once():
+                text = _read(self.config, engine, parts, Path(work), self.quiet)
+            begin = None
+            if saved:
+                _check_same_corpus(folder, text.vocabulary)
+            else:
+                begin = partial(folder.begin, self.config, text.vocabulary, parts, engine.phrases)
+            trainer, parameters = self._train(text, saved, listeners, begin)
+            own = {"seconds": self.seconds, "tokens": text.tokens}
+            metadata = trainer.metadata() | engine.statistics() | own
+        return _Trained(parameters, metadata, trainer.columns)
+
+    def _train(
+        self,
+        text: _Text,
+        saved: SavedState | None,
+        listeners: Sequence[Listener],
+        begin: Callable[[], None] | None,
     ) -> tuple[Trainer, Parameters]:
-        """Train to the end; return the trainer, and the parameters gathered from all workers."""
+        """Train; return the trainer, and the parameters gathered from all workers.
+
+        `begin` is called once there is something to train: a run that is replaced stays until then.
+        """
         folder, engine = self.folder, self.engine
         while True:
             try:
-                trainer = self._make_trainer(saved)
+                with self.signals.at_once():
+                    trainer = self._make_trainer(text, saved)
+                if begin is not None:
+                    begin()
+                    begin = None
                 with trackers(self.config, folder.path, trainer.number) as tracking:
-                    trainer.run(folder, quiet, [*tracking, *listeners])
+                    trainer.run(folder, self.quiet, [*tracking, *listeners], self.signals)
                 return trainer, trainer.gathered_parameters()
             except WorkerLost as lost:
-                saved = _newest_checkpoint(folder) if folder.checkpoints() else None
-                engine.recover(lost, saved.metadata["step"] if saved else 0)
+                with self.signals.at_once():  # waiting for other workers takes minutes
+                    saved = _newest_checkpoint(folder) if folder.checkpoints() else None
+                    engine.recover(lost, saved.metadata["step"] if saved else 0)
 
-    def _make_trainer(self, saved: SavedState | None) -> Trainer:
-        vocabulary, _, composition = self.text
+    def _make_trainer(self, text: _Text, saved: SavedState | None) -> Trainer:
+        vocabulary, _, composition = text
         with timed(self.seconds, "counting"):
             examples = self.engine.examples(saved.columns if saved else None)
         return Trainer(
@@ -157,34 +200,26 @@ def train(
     EmbedderError
         For anything that a user can fix.
     Interrupted
-        After Ctrl-C or SIGTERM, once the state is saved.
+        After Ctrl-C, SIGTERM or SIGHUP, once the state is saved.
+    Stopped
+        The same, but before there was anything to save; an existing run is then as it was.
     """
     from embedder.kernels.compiler import compiling
     from embedder.kernels.threads import kernel_threads
 
     folder = RunFolder(Path(config.output))
     seconds: dict[str, float] = {}
-    with compiling(None if quiet else say), _as_run_errors(folder):
+    with stop_signals() as signals, compiling(None if quiet else say), _as_run_errors(folder):
         saved = _open(folder, overwrite, resume)
-        with (
-            open_engine(config, cache, text) as engine,
-            kernel_threads(engine.threads),
-            tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work,
-        ):
-            parts = folder.read_word_parts() if resume else load_word_parts(config.subwords)
-            with timed(seconds, "reading"):
-                read = _read(config, engine, parts, Path(work), quiet)
-            if resume:
-                _check_same_corpus(folder, read.vocabulary)
-            else:
-                folder.begin(config, read.vocabulary, parts, engine.phrases)
-            training = _Training(config, folder, engine, read, seconds)
-            trainer, parameters = training.run(saved, quiet, listeners)
-            own = {"seconds": seconds, "tokens": read.tokens}
-            metadata = trainer.metadata() | engine.statistics() | own
-        save_model_with_fallback(folder.model, parameters, metadata, trainer.columns)
+        with open_engine(config, cache, text) as engine, kernel_threads(engine.threads):
+            signals.listen()  # a cluster may have taken them over
+            training = _Training(config, folder, engine, seconds, signals, quiet)
+            trained = training.run(saved, listeners)
+        save_model_with_fallback(folder.model, *trained)
         folder.remove_checkpoints()
         folder.best.unlink(missing_ok=True)
+        if signals.received is not None:
+            raise Interrupted("the end", signals.received, finished=True)
     return Result(folder.path, seconds)
 
 

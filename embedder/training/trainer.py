@@ -1,5 +1,6 @@
 """The training loop: steps, metrics, validation and checkpoints."""
 
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,16 +32,28 @@ from embedder.training.engine import Engine
 from embedder.training.metrics import Metrics
 from embedder.training.progress import progress_bar, say
 from embedder.training.row_fit import RowFit, cost_in_passes
-from embedder.training.signals import deferred_signals
+from embedder.training.signals import StopSignals
 from embedder.training.tracking import Listener
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
-    """A signal stopped the training after its state was saved."""
+    """A signal stopped the training after its state was saved.
 
-    def __init__(self, progress: str) -> None:
+    Parameters
+    ----------
+    progress
+        How far the training came.
+    number
+        The signal.
+    finished
+        Whether the training had ended, so that there is nothing to resume.
+    """
+
+    def __init__(self, progress: str, number: int = signal.SIGINT, finished: bool = False) -> None:
         super().__init__(progress)
         self.progress = progress
+        self.number = int(number)
+        self.finished = finished
 
 
 @contextmanager
@@ -117,6 +130,7 @@ class Trainer:
         self._best = _Best(np.inf, 0)
         self._validated_at = -1
         self._fitted: int | None = None  # rows, once the passes are completed
+        self._signals = StopSignals()
         batch = examples.stream.batch_size
         with timed(seconds, "initialisation"):
             parameters = saved.parameters if saved else examples.start(composition)
@@ -191,6 +205,8 @@ class Trainer:
             self._best = _Best(*saved.metadata["best"])
             self._trained_before = float(saved.metadata.get("trained_seconds", 0.0))
             self._fitted = saved.metadata.get("fitted")
+            if self._fitted is not None and "validation_loss" in saved.metadata:
+                self._held_out["validation_loss"] = float(saved.metadata["validation_loss"])
         except (KeyError, ValueError, TypeError) as error:
             raise RunError(
                 f"the checkpoint does not match the run's configuration ({error}); start again "
@@ -206,8 +222,25 @@ class Trainer:
         self.passes = batch.passes
         return loss + batch.constant, float(batch.targets.totals.sum(dtype=np.float64))
 
-    def run(self, folder: RunFolder, quiet: bool, listeners: Sequence[Listener] = ()) -> None:
+    def run(
+        self,
+        folder: RunFolder,
+        quiet: bool,
+        listeners: Sequence[Listener] = (),
+        signals: StopSignals | None = None,
+    ) -> None:
         """Train to the end; write metrics and checkpoints.
+
+        Parameters
+        ----------
+        folder
+            The run.
+        quiet
+            Show no progress bars.
+        listeners
+            Called with each line of metrics.
+        signals
+            Stop the training between two steps, or two ranges of fitted rows.
 
         Raises
         ------
@@ -216,12 +249,13 @@ class Trainer:
         Interrupted
             After a signal, once the state is saved.
         """
+        self._signals = signals or self._signals
         if self._fitted is None:
             self._train(folder, quiet, listeners)
             self._restore_best(folder)
             self._fitted = 0
         self._fit_rows(folder, quiet)
-        self._finish()
+        self._finish(folder)
 
     def _train(self, folder: RunFolder, quiet: bool, listeners: Sequence[Listener]) -> None:
         """Train until `_is_done`."""
@@ -237,7 +271,7 @@ class Trainer:
             unit_scale=True,
         )
         self._started = self._saved_at = time.perf_counter()
-        with deferred_signals() as signals, bar:
+        with bar:
             for batch in stream.batches():
                 passes_before = int(self.passes)
                 loss, weight = self.step(batch)
@@ -249,7 +283,7 @@ class Trainer:
                 metrics.write(self.number, self.passes, held_out, end_of_pass)
                 if self._is_done():
                     break
-                self._checkpoint(folder, end_of_pass, stop=bool(signals))
+                self._checkpoint(folder, end_of_pass)
         if self.number == 0:
             raise CorpusError("The corpus has no window to train on; use more text.")
 
@@ -303,21 +337,22 @@ class Trainer:
             return
         words = ranges[-1][1]
         bar = progress_bar(quiet, total=words, initial=ranges[0][0], desc="rows", unit=" words")
-        with deferred_signals() as signals, bar:
+        with bar:
             for first, last in ranges:
+                self._checkpoint(folder)
                 fit.fit(first, last)
                 self._fitted = last
                 bar.update(last - first)
-                if last < words:
-                    self._checkpoint(folder, end_of_pass=False, stop=bool(signals))
         if self._examples.validation is not None:
             self._held_out["validation_loss"] = self._examples.validation(network)
 
-    def _finish(self) -> None:
+    def _finish(self, folder: RunFolder) -> None:
         """Test on held-out text."""
         if self._examples.test is not None:
+            self._checkpoint(folder)
             self._held_out["test_loss"] = self._examples.test(self.network)
         if self._examples.ngram is not None:
+            self._checkpoint(folder)
             self._held_out |= self._examples.ngram(self.network)
         self._seconds["training"] = self._trained_seconds()
 
@@ -349,15 +384,19 @@ class Trainer:
             self._best = _Best(self._best.loss, self._best.validations_since + 1)
         return loss
 
-    def _checkpoint(self, folder: RunFolder, end_of_pass: bool, stop: bool) -> None:
-        if stop or self._checkpoint_is_due(end_of_pass):
+    def _checkpoint(self, folder: RunFolder, end_of_pass: bool = False) -> None:
+        """Save the state if it is due, or if a signal asks to stop here."""
+        number = self._signals.received
+        if number is not None or self._checkpoint_is_due(end_of_pass):
             save_checkpoint(folder, self.state(), self._config.training.checkpoints_kept)
             self._saved_at = time.perf_counter()
-        if stop:
-            raise Interrupted(self._describe_position())
+        if number is not None:
+            raise Interrupted(self._describe_position(), number)
 
     def _describe_position(self) -> str:
         if self._fitted is not None:
+            if not self._config.fits_rows or self._fitted == self._composition.words:
+                return "the evaluation on held-out text"
             return f"fit of rows, word {self._fitted:,}"
         return f"pass {int(self.passes) + 1} of {self._all_passes}, step {self.number:,}"
 

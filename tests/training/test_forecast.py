@@ -28,7 +28,7 @@ def test_the_estimate_matches_the_allocation(make_toy_config, monkeypatch):
     found = {}
     original = Trainer.run
 
-    def run(self, folder, quiet, listeners):
+    def run(self, *arguments):
         workspace = self.network.output.workspace
         found["parameters"] = sum(a.nbytes for a in self.network.parameters) + sum(
             a.nbytes
@@ -37,7 +37,7 @@ def test_the_estimate_matches_the_allocation(make_toy_config, monkeypatch):
         )
         found["logits"] = workspace.logits.nbytes
         found["V"] = len(self.network.parameters.E)
-        original(self, folder, quiet, listeners)
+        original(self, *arguments)
 
     monkeypatch.setattr(Trainer, "run", run)
     config = make_toy_config(training={"passes": 1})

@@ -19,6 +19,9 @@ from embedder.examples import prepare as examples_module
 from embedder.kernels import hidden, softmax
 from embedder.runs.checkpoint import load_model
 from embedder.runs.run_folder import RunFolder
+from embedder.training import train as training
+from embedder.training.local import LocalEngine
+from embedder.training.signals import Stopped
 from embedder.training.train import rehearse, train
 from embedder.training.trainer import Interrupted, Trainer
 from embedder.vectors.from_run import load_vectors
@@ -161,15 +164,16 @@ def stop_after(steps, monkeypatch, how):
     monkeypatch.setattr(Trainer, "step", step)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_resumes_bit_identically(make_toy_config, monkeypatch, number):
     whole = make_toy_config("whole")
     train(whole, quiet=True)
     config = make_toy_config("stopped")
     with monkeypatch.context() as patch:
         stop_after(33, patch, lambda: os.kill(os.getpid(), number))
-        with pytest.raises(Interrupted, match=r"step 33$"):
+        with pytest.raises(Interrupted, match=r"step 33$") as stop:
             train(config, quiet=True)
+        assert stop.value.number == number
     folder = RunFolder(Path(config.output))
     assert folder.checkpoints()
     assert not folder.model.exists()
@@ -179,6 +183,86 @@ def test_an_interrupted_run_resumes_bit_identically(make_toy_config, monkeypatch
     steps = [line["step"] for line in lines(config.output)]
     assert steps == sorted(set(steps))
     assert not folder.checkpoints()
+
+
+def killed(function, number=signal.SIGTERM):
+    """Return the function, which first sends the process a signal."""
+
+    def kill(*arguments, **options):
+        os.kill(os.getpid(), number)
+        return function(*arguments, **options)
+
+    return kill
+
+
+@pytest.mark.parametrize("stage", ["read", "examples"])
+def test_a_run_stopped_before_training_leaves_no_folder_or_the_run_that_it_would_replace(
+    make_toy_config, monkeypatch, stage
+):
+    config = make_toy_config(training={"passes": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalEngine, stage, killed(getattr(LocalEngine, stage)))
+        with pytest.raises(Stopped):
+            train(config, quiet=True)
+        assert not Path(config.output).exists()
+    train(config, quiet=True)
+    before = sorted((entry, entry.read_bytes()) for entry in Path(config.output).iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalEngine, stage, killed(getattr(LocalEngine, stage)))
+        with pytest.raises(Stopped):
+            train(config, overwrite=True, quiet=True)
+    assert before == sorted((entry, entry.read_bytes()) for entry in Path(config.output).iterdir())
+
+
+def losses(config):
+    found = load_model(Path(config.output)).metadata
+    return {name: loss for name, loss in found.items() if "loss" in name}
+
+
+@pytest.mark.parametrize(
+    ("stage", "position"),
+    [
+        ("_is_done", "pass 1 of 20, step 1"),
+        ("_restore_best", "fit of rows, word 0"),
+        ("_fit_rows", "fit of rows, word 0"),
+        ("_finish", "the evaluation on held-out text"),
+    ],
+)
+def test_a_run_stopped_between_its_stages_resumes_bit_identically(
+    make_toy_config, monkeypatch, stage, position
+):
+    sections = {"validation": {"fraction": 0.1}}
+    if stage == "_finish":  # only windows have a test
+        sections = {
+            "examples": WINDOWS,
+            "network": {"vectors": "input"},
+            "training": {"passes": 1, "batch_size": 512},
+            "validation": {"split": [60_000, 5_000]},
+        }
+    whole = make_toy_config("whole", **sections)
+    train(whole, quiet=True)
+    config = make_toy_config("stopped", **sections)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, stage, killed(getattr(Trainer, stage)))
+        with pytest.raises(Interrupted, match=f"^{position}$"):
+            train(config, quiet=True)
+    assert not RunFolder(Path(config.output)).model.exists()
+    train(config, resume=True, quiet=True)
+    assert_bit_identical(whole, config)
+    assert losses(whole) == losses(config)
+    assert len(losses(whole)) == 1 + (stage == "_finish")
+
+
+def test_a_signal_while_the_model_is_written_ends_the_program_with_the_model_complete(
+    make_toy_config, monkeypatch
+):
+    config = make_toy_config(training={"passes": 1})
+    save = training.save_model_with_fallback
+    monkeypatch.setattr(training, "save_model_with_fallback", killed(save))
+    with pytest.raises(Interrupted, match="the end") as stop:
+        train(config, quiet=True)
+    assert stop.value.finished
+    load_model(Path(config.output))
 
 
 def test_a_crashed_run_resumes_from_its_last_checkpoint(make_toy_config, monkeypatch):
