@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from embedder.arrays import Array
 from embedder.errors import EmbedderError, RunError
 
 _TEMPORARY = ".tmp"
+_STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1")
 
 
 def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
@@ -20,7 +22,8 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
     Parameters
     ----------
     path
-        The file's final name; an existing file is replaced.
+        The file's final name; an existing file is replaced. A pipe or device is written to instead,
+        and `-` is standard output.
     content
         The bytes, or a function that writes them to the path it is given.
 
@@ -29,6 +32,9 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
     RunError
         If the disk is full or the folder is not writable; `path` is then unchanged.
     """
+    if is_stream(path):
+        _write_stream(path, content)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     try:
         if callable(content):
@@ -43,6 +49,35 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         raise RunError(describe_write_error(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is standard output (-), a pipe or a device: none can be replaced."""
+    if str(path) in _STANDARD_OUTPUT:
+        return True
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    return False
+
+
+def _write_stream(path: Path, content: bytes | Callable[[Path], None]) -> None:
+    """Write a whole file into a stream: those who write files seek in them, and streams cannot."""
+    try:
+        target = 1 if str(path) in _STANDARD_OUTPUT else os.open(path, os.O_WRONLY)
+        with (
+            tempfile.TemporaryDirectory(prefix="embedder-") as folder,
+            open(target, "wb", closefd=target != 1) as stream,
+        ):
+            if callable(content):
+                whole = Path(folder) / "whole"
+                content(whole)
+                with whole.open("rb") as file:
+                    shutil.copyfileobj(file, stream)
+            else:
+                stream.write(content)
+    except OSError as error:
+        raise RunError(describe_write_error(path, error)) from error
 
 
 def read_utf8(path: Path, error_kind: type[EmbedderError], if_missing: str) -> str:

@@ -1,9 +1,10 @@
 import os
 import tempfile
+import threading
 
 import pytest
 
-from embedder.storage import home_is_known, private_folder
+from embedder.storage import home_is_known, private_folder, write_atomically
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions of Unix")
 
@@ -56,3 +57,17 @@ def test_a_user_without_a_name_has_no_home_unless_the_environment_says_so(monkey
     assert not home_is_known()
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert home_is_known()
+
+
+@posix
+@pytest.mark.parametrize("content", [b"text", lambda path: path.write_bytes(b"text")])
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path, content):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    write_atomically(pipe, content)
+    reader.join()
+    assert found == [b"text"]
+    assert pipe.is_fifo()

@@ -42,10 +42,10 @@ def init(template: str, overrides: tuple[str, ...], output: Path | None, overwri
     """
     from embedder.config_files import apply_overrides, commented, make_config, read_yaml
     from embedder.resources import resource
-    from embedder.storage import write_atomically
+    from embedder.storage import is_stream, write_atomically
 
     output = output or Path(f"{template}.yaml")
-    if output.exists() and not overwrite:
+    if output.exists() and not is_stream(output) and not overwrite:
         raise ConfigError(f"{output}: exists; choose another --output, or replace it: --overwrite.")
     packaged, _ = TEMPLATES[template]
     source = resource(packaged)
@@ -63,7 +63,7 @@ def init(template: str, overrides: tuple[str, ...], output: Path | None, overwri
         lines = [f"# {TEMPLATES[template][1][0].upper()}{TEMPLATES[template][1][1:]}."]
     write_atomically(output, "\n".join([*lines, commented(tree), ""]).encode())
     command = "run" if template == "experiment" else "train"
-    click.echo(f"Wrote {output}; edit it, then: embedder {command} {output}")
+    click.echo(f"Wrote {output}; edit it, then: embedder {command} {output}", err=is_stream(output))
 
 
 @main.command("config")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from embedder.cli.options import option_names
+from embedder.cli.streams import lenient_streams
 from embedder.errors import EmbedderError
 from embedder.training.signals import stop_signals
 from embedder.version import __version__
@@ -70,6 +71,11 @@ class Command(click.Command):
 
 class _Program(click.Group):
     command_class = Command
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the program; see `click.Group.main`."""
+        with lenient_streams():
+            return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -136,7 +136,8 @@ def export(
 ) -> None:
     """Write the vectors of a run for other programs.
 
-    MODEL is a run (or a file of vectors); OUT is a file, or a folder for static-embedding.
+    MODEL is a run (or a file of vectors); OUT is a file, - for standard output, or a folder for
+    static-embedding.
 
     For example:
 
@@ -157,7 +158,7 @@ def convert(source: Path, out: Path, file_format: Any, post: tuple[str, ...], dt
 
     The format of IN is detected: word2vec text or binary, GloVe, fastText .vec or .bin, .npy,
     safetensors, finalfusion, the embedding projector's .tsv, or a model2vec or
-    sentence-transformers folder.
+    sentence-transformers folder. OUT may be - for standard output.
 
     For example:
 
@@ -168,16 +169,19 @@ def convert(source: Path, out: Path, file_format: Any, post: tuple[str, ...], dt
 
 
 def _export(vectors: Any, out: Path, file_format: Any, dtype: str) -> None:
+    from embedder.storage import is_stream
     from embedder.vectors.formats import save
     from embedder.vectors.rounding import rounded, rounding_loss
 
     save(vectors, out, file_format, progress=True, dtype=dtype)
     words, dimension = vectors.matrix.shape
-    click.echo(f"Wrote {words:,} vectors of {dimension} dimensions to {out}.")
+    aside = is_stream(out)  # standard output may be the file
+    click.echo(f"Wrote {words:,} vectors of {dimension} dimensions to {out}.", err=aside)
     if dtype != "float32":
         loss = rounding_loss(vectors, rounded(vectors, dtype))
         click.echo(
             f"As {dtype}, the mean cosine of a vector with the original is {loss.cosine:.6f}, and "
             f"{loss.neighbors:.1%} of the words' ten nearest neighbours are the same; "
-            f"eval --dtype {dtype} measures the effect."
+            f"eval --dtype {dtype} measures the effect.",
+            err=aside,
         )

@@ -1,3 +1,5 @@
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -183,3 +185,17 @@ def test_a_script_without_files_trains(tmp_path):
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert found.stdout == "3 ['a', 'b', 'c']\n", found.stderr
     assert not list(Path.cwd().iterdir())
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("stderr", [None, Full()])
+def test_training_needs_no_stderr(monkeypatch, capsys, stderr):
+    monkeypatch.setattr(sys, "stderr", stderr)
+    sentences = [["the", "cat", "sat"], ["the", "dog", "sat"]] * 50
+    vectors = embedder.train(sentences, **SMALL | {"progress": True})
+    assert len(vectors) == 4
+    assert capsys.readouterr().out == ""
