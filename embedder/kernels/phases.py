@@ -72,6 +72,14 @@ def await_change(numbers, index, seen, polls):
     return found
 
 
+@njit(nogil=True, cache=True)
+def await_zero(numbers, index, polls):
+    """Wait until an entry is zero, but no longer than some polls."""
+    for _ in range(polls):
+        if load_atomically(numbers, index) == 0:
+            break
+
+
 @njit(inline="always")
 def take_task(phases):
     """Return this thread's next task, or −1 if all are taken."""

@@ -111,12 +111,18 @@ class Workspace(NamedTuple):
     log_sums: Array
 
 
+def count_parts(vocabulary: int) -> int:
+    """Return the number of parts of V words."""
+    blocks = -(-vocabulary // BLOCK_ROWS)
+    return min(blocks, _PARTS * max(1, blocks // (_PARTS * _BLOCKS_PER_PART)))
+
+
 def new_workspace(
     vocabulary: int, features: int, batch: int, dtype: type = np.float32
 ) -> Workspace:
     """Allocate the buffers for V words, H features and B examples."""
     blocks = -(-vocabulary // BLOCK_ROWS)
-    parts = min(blocks, _PARTS * max(1, blocks // (_PARTS * _BLOCKS_PER_PART)))
+    parts = count_parts(vocabulary)
     if batch * np.dtype(dtype).itemsize % _ALIASING_BYTES == 0:
         batch += _PADDING
     return Workspace(

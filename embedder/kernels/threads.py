@@ -8,11 +8,13 @@ late find the work done and are not waited for.
 """
 
 import contextlib
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -21,18 +23,31 @@ import scipy.linalg.cython_blas  # noqa: F401 - see kernel_threads
 from threadpoolctl import threadpool_limits
 
 from embedder.kernels.parts import Parts, cut_parts, new_ranges
-from embedder.kernels.phases import Phases, await_change, new_counters
+from embedder.kernels.phases import Phases, await_change, await_zero, new_counters
 
 _POLLS = 1 << 19
-"""How long a helper without work looks for more before it sleeps: some 150 microseconds, about as
-long as it takes to wake up."""
+"""How long a thread that waits for another looks again and again before it sleeps: some 150
+microseconds, about as long as it takes to wake up."""
+_CALLS, _AT_WORK = 0, 16
+"""Places of counters, in different cache lines."""
 _PAUSE = 5e-5
 """Seconds that a thread sleeps before it looks again whether the tasks before its own are done."""
 
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""What a Linux container may use: microseconds of processors in a period, "200000 100000"."""
+
+
 def available_threads() -> int:
-    """Return the number of threads available to kernels on this machine."""
-    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    """Return the number of processors that this process may use, or `NUMBA_NUM_THREADS` if set."""
+    found = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    if "NUMBA_NUM_THREADS" in os.environ:
+        return found
+    try:
+        quota, period = (float(number) for number in _QUOTA.read_text().split())
+    except (OSError, ValueError):
+        return found
+    return max(1, min(found, math.ceil(quota / period)))
 
 
 class _Work(NamedTuple):
@@ -50,10 +65,9 @@ class _Team:
         self._ranges = new_ranges(threads)
         self._idle = threading.Condition()
         self._work: _Work | None = None
-        self._at_work = 0
         self._error: BaseException | None = None
         self._is_closed = False
-        self._calls = np.zeros(1, np.int64)
+        self._counters = np.zeros(32, np.int64)
         self._alarms = [threading.Lock() for _ in range(1, threads)]
         for number, alarm in enumerate(self._alarms, 1):
             alarm.acquire()
@@ -75,7 +89,7 @@ class _Team:
             self._wait()  # there is nobody to wait for, unless the last work was interrupted
             cut_parts(parts, self._ranges)
             self._work = work
-            self._calls[0] += 1
+            self._counters[_CALLS] += 1
         for alarm in self._alarms[: max(0, parts - 1)]:
             if alarm.locked():  # otherwise the helper has yet to hear the last one
                 alarm.release()
@@ -84,20 +98,22 @@ class _Team:
         finally:
             with self._idle:
                 self._work = None
+            await_zero(self._counters, _AT_WORK, _POLLS)
+            with self._idle:
                 self._wait()
         if self._error is not None:
             error, self._error = self._error, None
             raise error
 
     def _wait(self) -> None:
-        while self._at_work > 0:
+        while self._counters[_AT_WORK] > 0:
             self._idle.wait()
 
     def _help(self, number: int) -> None:
         parts = Parts(self._ranges, number)
         seen = 0
         while True:
-            calls = await_change(self._calls, 0, seen, _POLLS)
+            calls = await_change(self._counters, _CALLS, seen, _POLLS)
             if calls == seen:
                 self._alarms[number - 1].acquire()
             seen = calls
@@ -107,14 +123,14 @@ class _Team:
                     return
                 if work is None:
                     continue
-                self._at_work += 1
+                self._counters[_AT_WORK] += 1
             try:
                 work.kernel(parts, *work.arguments)
             except BaseException as error:  # raised again by `run`
                 self._error = error
             with self._idle:
-                self._at_work -= 1
-                if self._at_work == 0:
+                self._counters[_AT_WORK] -= 1
+                if self._counters[_AT_WORK] == 0:
                     self._idle.notify()
 
     def close(self) -> None:

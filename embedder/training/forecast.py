@@ -13,8 +13,6 @@ from embedder.examples.spectral import start_bytes
 from embedder.examples.windows import vectors_per_input
 from embedder.network.composition import Composition
 
-_PARTS, _CONTEXTS_PER_PART = 32, 2048
-"""Parts of the softmax, each with a sum of its own for the gradient of its input."""
 _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
 _RESERVED_SHARE = 0.05
@@ -97,6 +95,8 @@ def estimate_needs(
         How many processes share the output layer. The estimate is for the first one, which holds
         the whole layer while it writes a checkpoint.
     """
+    from embedder.kernels.softmax import count_parts
+
     vocabulary = composition.words
     network, training = config.network, config.training
     D, H = network.dimension, network.hidden
@@ -112,7 +112,7 @@ def estimate_needs(
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
         config.loss.name, 2 * config.loss.samples
     )
-    parts = max(_PARTS, C // _CONTEXTS_PER_PART)
+    parts = count_parts(C) if config.loss.name == "softmax" else 1
     batch = (-(-logits // processes) + 2 * length + (2 + 2 * threads + parts) * features) * B
     shuffled = 0
     if windows:

@@ -52,7 +52,7 @@ def test_the_matrix_is_the_positive_pmi(rng, tmp_path, monkeypatch, slab):
     counts = compressed(dense)
     options = PmiOptions(tmp_path)
     found = positive_pmi_cells(counts, np.arange(29), counts.row_totals(), options)
-    found = multiplication(found, 2)(np.eye(29, dtype=np.float32))
+    found = multiplication(found)(np.eye(29, dtype=np.float32))
     np.testing.assert_allclose(found, naive.positive_pmi(dense), rtol=1e-4, atol=1e-6)
     assert not list(tmp_path.iterdir())
 

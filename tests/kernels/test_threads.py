@@ -152,10 +152,19 @@ def test_a_forked_child_works_with_helpers_of_its_own():
         assert results.get() == 30
 
 
-def test_available_threads_are_those_that_the_process_may_use(monkeypatch):
-    assert available_threads() >= 1
-    monkeypatch.setattr(module.numba.config, "NUMBA_NUM_THREADS", 5)
-    assert available_threads() == 5
+@pytest.mark.parametrize(
+    ("quota", "threads"),
+    [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("250000 100000", 3), ("", 8)],
+)
+def test_a_container_has_as_many_threads_as_its_quota(monkeypatch, tmp_path, quota, threads):
+    file = tmp_path / "cpu.max"
+    file.write_text(quota)
+    monkeypatch.setattr(module, "_QUOTA", file)
+    monkeypatch.setattr(module.numba.config, "NUMBA_NUM_THREADS", 8)
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    assert available_threads() == threads
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "8")
+    assert available_threads() == 8
 
 
 def test_each_kernels_blas_has_one_thread():
