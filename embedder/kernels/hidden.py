@@ -25,7 +25,7 @@ from embedder.kernels.parts import take
 from embedder.kernels.threads import share
 
 SIGMOID, TANH, RELU, IDENTITY = range(4)
-EXAMPLES_PER_PART = 64
+EXAMPLES_PER_PART = 128
 
 
 @njit(error_model="numpy", cache=True)

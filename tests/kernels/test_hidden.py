@@ -6,7 +6,7 @@ from embedder.kernels.hidden import hidden_backward, hidden_forward
 from embedder.kernels.threads import kernel_threads
 from embedder.network.activation import SLOPES, activate, kernel_constant
 
-SIZES = [(1, 1, 1, 1), (63, 5, 3, 2), (64, 4, 9, 3), (65, 3, 4, 5), (200, 6, 5, 2)]
+SIZES = [(1, 1, 1, 1), (127, 5, 3, 2), (128, 4, 9, 3), (129, 3, 4, 5), (400, 6, 5, 2)]
 
 
 @pytest.mark.parametrize("direct", [False, True])

@@ -52,7 +52,7 @@ def gradients(kind, hidden, W, b, targets, weights, candidates, q, k):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("B", "H", "S", "threads"), [(1, 1, 1, 1), (64, 5, 30, 2), (65, 17, 9, 8), (200, 6, 12, 3)]
+    ("B", "H", "S", "threads"), [(1, 1, 1, 1), (128, 5, 30, 2), (129, 17, 9, 8), (400, 6, 12, 3)]
 )
 def test_loss_and_gradients_agree_with_numpy(rng, kind, B, H, S, threads):
     arguments = example(rng, B, H, S)
