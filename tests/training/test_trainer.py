@@ -97,12 +97,37 @@ def test_the_loss_falls_and_is_the_cross_entropy(toy_run):
     assert ends[-1]["pass"] == 20
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_the_same_seed_and_threads_give_bit_identical_results(make_toy_config, threads):
-    configs = [make_toy_config(f"run{i}", training={"threads": threads}) for i in (1, 2)]
-    for config in configs:
+KINDS_OF_TRAINING = {
+    "counts": {},
+    "classes and fitted rows": {
+        "examples": {"contexts": 20, "context_classes": 5},
+        "training": {"joint_rows": 30},
+    },
+    "CBOW": {
+        "examples": {"source": "windows"},
+        "network": {"input": "mean"},
+        "loss": {"name": "sampled-softmax", "samples": 20},
+    },
+    "language model": {
+        "examples": {"source": "windows"},
+        "network": {"input": "concat", "initialisation": "random"},
+        "loss": {"name": "class-softmax"},
+    },
+    "subwords": {"subwords": {"buckets": 500, "min_n": 2, "max_n": 3}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_TRAINING)
+def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(make_toy_config, kind):
+    sections = KINDS_OF_TRAINING[kind]
+    configs = []
+    for threads in (1, 2, 3, 7):
+        training = {"passes": 2, "threads": threads} | sections.get("training", {})
+        config = make_toy_config(f"run{threads}", **(sections | {"training": training}))
         train(config, quiet=True)
-    assert_bit_identical(*configs)
+        configs.append(config)
+    for other in configs[1:]:
+        assert_bit_identical(configs[0], other)
 
 
 def test_another_seed_gives_another_model(make_toy_config):
