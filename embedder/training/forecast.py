@@ -114,12 +114,9 @@ def estimate_needs(
     )
     parts = count_parts(C) if config.loss.name == "softmax" else 1
     batch = (-(-logits // processes) + 2 * length + (2 + 2 * threads + parts) * features) * B
-    shuffled = 0
-    if windows:
-        held = min(tokens, config.examples.shuffle_tokens)
-        shuffled = 2 * held  # tokens and their order
-        if network.input == "word":  # fewer tokens at a time, but a pair for every neighbour
-            shuffled = 4 * held
+    held = min(tokens, config.examples.shuffle_tokens) if windows else 0
+    # Tokens and their order; or fewer tokens at a time, but a pair for every neighbour.
+    shuffled = (4 if network.input == "word" else 2) * held
     spectral = network.initialisation == "spectral"
     grouped = context_classes(config, vocabulary) > 0
     counted = not windows or spectral
