@@ -32,8 +32,6 @@ _CALLS, _AT_WORK = 0, 16
 """Places of counters, in different cache lines."""
 _PAUSE = 5e-5
 """Seconds that a thread sleeps before it looks again whether the tasks before its own are done."""
-
-
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """What a Linux container may use: microseconds of processors in a period, "200000 100000"."""
 
@@ -185,12 +183,12 @@ def kernel_threads(threads: int) -> Iterator[None]:
     """
     before = _local.team
     with _blas_limit.held():
-        _local.team = team = _Team(threads)
+        _local.team = _Team(threads)
         try:
             yield
         finally:
+            _local.team.close()  # in a forked child, no longer the one of its parent
             _local.team = before
-            team.close()
 
 
 def share(kernel: Callable[..., Any], parts: int, *arguments: Any) -> None:

@@ -89,13 +89,7 @@ class Inputs:
         context
             The optimizer and its rules for this step.
         """
-        from embedder.kernels.gather import (
-            RowSteps,
-            count_visits,
-            divide_by_window_sizes,
-            step_rows,
-        )
-        from embedder.kernels.optimizer import Moments
+        from embedder.kernels.gather import count_visits, divide_by_window_sizes, step_rows
 
         found = self._group(ids)
         if not self._concat:
@@ -107,11 +101,8 @@ class Inputs:
                 self._shared, found, gradient, places_per_row
             )
             places_per_row = 1
-        optimizer = context.optimizer
-        count_visits(groups, found, optimizer.visits["E"])
-        moments = Moments(optimizer.first["E"], optimizer.second["E"])
-        visits, corrections = optimizer.visits["E"], optimizer.corrections["E"]
-        steps = RowSteps(moments, visits, self._rates, context.rules["E"], corrections)
+        count_visits(groups, found, context.optimizer.visits["E"])
+        steps = context.row_steps("E", self._rates)
         step_rows(self._E, groups, found, gradient, places_per_row, steps)
 
     def _backpropagate_to_rows(

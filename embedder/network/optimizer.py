@@ -9,6 +9,7 @@ from embedder.config_sections import TrainingConfig
 from embedder.network.parameters import Parameters
 
 if TYPE_CHECKING:
+    from embedder.kernels.gather import RowSteps
     from embedder.kernels.optimizer import Rule
 
 
@@ -16,6 +17,7 @@ _ADAM_DECAYS = (0.9, 0.999)
 _ADAM_ROW_DECAYS = (0.5, 0.9)
 """Short averages: when training on counts, a row of E gets few steps, often one per pass."""
 _EPSILON = 1e-8
+_UNIFORM_RATES: Array = np.empty(0, np.float32)
 
 
 def rate_at(step: int, progress: float, config: TrainingConfig) -> float:
@@ -43,6 +45,26 @@ class StepContext(NamedTuple):
     optimizer: "Optimizer"
     rules: dict[str, "Rule"]
     number: int
+
+    def row_steps(self, name: str, rates: Array = _UNIFORM_RATES) -> "RowSteps":
+        """Return how single rows of E, W2 or b2 are updated; b2 has a row for each entry.
+
+        Parameters
+        ----------
+        name
+            The parameter.
+        rates : (V,) float32
+            A factor on the rate of each row; empty if all are 1.
+        """
+        from embedder.kernels.gather import RowSteps
+        from embedder.kernels.optimizer import Moments
+
+        table = "E" if name == "E" else "W2"  # a word's rows of W2 and b2 are updated together
+        rule = self.rules["E" if name == "E" else f"{name} rows"]
+        halves = self.optimizer.first[name], self.optimizer.second[name]
+        moments = Moments(*(half if half.ndim > 1 else half.reshape(-1, 1) for half in halves))
+        visits, corrections = self.optimizer.visits[table], self.optimizer.corrections[table]
+        return RowSteps(moments, visits, rates, rule, corrections)
 
 
 class Optimizer:

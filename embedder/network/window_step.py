@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from embedder.arrays import Array
 from embedder.config_sections import NetworkConfig
 from embedder.network.activation import kernel_constant
@@ -15,8 +13,6 @@ from embedder.network.parameters import Parameters
 if TYPE_CHECKING:
     from embedder.kernels.softmax import Targets
     from embedder.kernels.window_step import WindowBuffers, WindowSteps
-
-_UNIFORM_RATES: Array = np.empty(0, np.float32)
 
 
 def is_one_kernel(config: NetworkConfig, composition: Composition) -> bool:
@@ -82,7 +78,6 @@ class WindowStep:
 
 
 def _steps(context: StepContext) -> "WindowSteps":
-    from embedder.kernels.gather import RowSteps
     from embedder.kernels.optimizer import Moments
     from embedder.kernels.window_step import WindowSteps
 
@@ -91,17 +86,10 @@ def _steps(context: StepContext) -> "WindowSteps":
     def moments(name: str) -> Moments:
         return Moments(optimizer.first[name], optimizer.second[name])
 
-    def by_row(name: str, table: str, rule: str) -> RowSteps:
-        own = moments(name)
-        if name == "b2":
-            own = Moments(*(half.reshape(-1, 1) for half in own))
-        visits, corrections = optimizer.visits[table], optimizer.corrections[table]
-        return RowSteps(own, visits, _UNIFORM_RATES, rules[rule], corrections)
-
     return WindowSteps(
-        by_row("E", "E", "E"),
-        by_row("W2", "W2", "W2 rows"),
-        by_row("b2", "W2", "b2 rows"),
+        context.row_steps("E"),
+        context.row_steps("W2"),
+        context.row_steps("b2"),
         moments("W1"),
         moments("b1"),
         rules["W1"],

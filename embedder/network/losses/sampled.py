@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from embedder.kernels.sampled import Sample, SampledGradients
     from embedder.kernels.softmax import Targets
 
-_UNIFORM_RATES: Array = np.empty(0, np.float32)
-
 
 class SampledLoss:
     """Sampled softmax, negative sampling or NCE with candidates that the batch shares; a `Loss`.
@@ -102,26 +100,17 @@ class SampledLoss:
         self, features: Array, targets: "Targets", context: StepContext
     ) -> tuple[float, Array]:
         """See `Loss`."""
-        from embedder.kernels.gather import RowSteps, count_visits, group_places, step_rows
-        from embedder.kernels.optimizer import Moments
+        from embedder.kernels.gather import count_visits, group_places, step_rows
 
         loss, sample, gradients = self._differentiate(features, targets, context.number)
         rows = np.concatenate([sample.targets, sample.candidates])
         found = group_places(rows, self._groups)
-        optimizer = context.optimizer
-        visits = optimizer.visits["W2"]
-        count_visits(self._groups, found, visits)
+        count_visits(self._groups, found, context.optimizer.visits["W2"])
         for name, table, gradient in (
             ("W2", self._W2, gradients.rows),
             ("b2", self._b2[:, None], gradients.bias),
         ):
-            moments = Moments(
-                optimizer.first[name].reshape(-1, table.shape[1]),
-                optimizer.second[name].reshape(-1, table.shape[1]),
-            )
-            rule, corrections = context.rules[f"{name} rows"], optimizer.corrections["W2"]
-            steps = RowSteps(moments, visits, _UNIFORM_RATES, rule, corrections)
-            step_rows(table, self._groups, found, gradient, 1, steps)
+            step_rows(table, self._groups, found, gradient, 1, context.row_steps(name))
         return loss, gradients.features
 
     def _differentiate(
