@@ -158,9 +158,9 @@ def divide_by_window_sizes(ids, d_x):
 
 
 @njit(cache=True)
-def count_visits(groups, found, visits):
-    """Increment the visits (V,) of each row in the groups."""
-    for g in range(found):
+def count_visits(low, high, groups, visits):
+    """Increment the visits (V,) of the row of each group low … high − 1."""
+    for g in range(low, high):
         visits[groups.rows[g]] += 1
 
 

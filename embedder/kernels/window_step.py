@@ -1,8 +1,8 @@
-"""A training step on windows with a sampled loss, in one kernel.
+"""Training steps on windows with a sampled loss, several in one kernel.
 
 Such a step has little work, a few hundred operations per example and weight, so that handing it to
-the threads kernel by kernel would take as long as the work itself. Its phases (see
-`embedder.kernels.phases`):
+the threads layer by layer, or even step by step, would take as long as the work itself. A step's
+phases (see `embedder.kernels.phases`):
 
 1. The positions of the batch are grouped by row of E, and by row of W2 and b2 (a task each). The
    other tasks each take some examples from the rows of their windows through the hidden layer and
@@ -30,11 +30,7 @@ from embedder.kernels.gather import (
     new_groups,
     step_groups,
 )
-from embedder.kernels.hidden import (
-    EXAMPLES_PER_PART,
-    differentiate_examples,
-    forward_examples,
-)
+from embedder.kernels.hidden import EXAMPLES_PER_PART, differentiate_examples, forward_examples
 from embedder.kernels.optimizer import Moments, Rule, step
 from embedder.kernels.phases import complete_task, may_begin, take_task
 from embedder.kernels.sampled import Sample, SampledGradients, candidate_rows, score_examples
@@ -59,8 +55,29 @@ class Weights(NamedTuple):
     b2: Array
 
 
+class Bundle(NamedTuple):
+    """Some batches, n, of examples; N in all.
+
+    ``ends (n + 1,) int64``
+        Examples ``ends[i] … ends[i + 1] − 1`` are batch i.
+    ``ids (N, K) int32``
+        The words of every window, −1 for none; x is the mean of their vectors.
+    ``sample``
+        The targets of the N examples; its candidates and their corrections are (n, S), a row for
+        each batch.
+    ``rates``, ``shrinks (n, 5)``
+        Each batch's entries of the rules for E, W1, b1, W2 and b2.
+    """
+
+    ends: Array
+    ids: Array
+    sample: Sample
+    rates: Array
+    shrinks: Array
+
+
 class WindowSteps(NamedTuple):
-    """How each parameter is updated.
+    """How each parameter is updated, but for the rules' entries in `Bundle`.
 
     ``E``, ``W2``, ``b2``
         By row; b2 has a row for each entry.
@@ -83,7 +100,7 @@ class WindowBuffers(NamedTuple):
     ``gradients``
         `SampledGradients` of the loss.
     ``W1_by_task (tasks, D, H)``, ``b1_by_task (tasks, H)``
-    ``candidates_by_task (tasks, S, F)``, ``shifts_by_task (tasks, S)``, ``losses (tasks,)``
+    ``candidates_by_task (tasks, S, F)``, ``shifts_by_task (tasks, S)``
     ``input_groups``, ``output_groups``
         Positions by row of E, and targets and candidates by row of W2.
     ``found (2,) int64``
@@ -98,7 +115,6 @@ class WindowBuffers(NamedTuple):
     b1_by_task: Array
     candidates_by_task: Array
     shifts_by_task: Array
-    losses: Array
     input_groups: Groups
     output_groups: Groups
     found: Array
@@ -124,23 +140,21 @@ def new_buffers(weights: Weights, batch: int, samples: int, width: int) -> Windo
         b1_by_task=empty(tasks, H),
         candidates_by_task=empty(tasks, samples, F),
         shifts_by_task=empty(tasks, samples),
-        losses=np.empty(tasks),
         input_groups=new_groups(len(E), batch * width),
         output_groups=new_groups(len(W2), batch + samples),
         found=np.zeros(2, np.int64),
     )
 
 
-def window_step(
+def window_steps(
     loss: tuple[int, float],
     activation: int,
     weights: Weights,
-    ids: Array,
-    sample: Sample,
+    bundle: Bundle,
     steps: WindowSteps,
     buffers: WindowBuffers,
-) -> float:
-    """Take a training step, and return the loss before it, summed over the batch.
+) -> Array:
+    """Take a training step on each batch; return the loss before it, summed over it, (n,) float64.
 
     Parameters
     ----------
@@ -150,114 +164,158 @@ def window_step(
         See `embedder.kernels.hidden`.
     weights : Weights
         Changed in place.
-    ids : (B, K) int32
-        The words of every window, −1 for none; x is the mean of their vectors.
-    sample : Sample
-        The targets (B,) and the candidates.
+    bundle : Bundle
     steps : WindowSteps
     buffers : WindowBuffers
-        For at least B examples and as many candidates.
+        For at least as many examples as the largest batch has, and as many candidates.
     """
-    batch, samples = len(ids), len(sample.candidates)
-    words = np.concatenate([sample.targets, sample.candidates])
-    rows = buffers.gradients.rows[: batch + samples]
-    bias = buffers.gradients.bias[: batch + samples]
-    gradients = SampledGradients(buffers.gradients.features[:batch], rows, bias)
-    examples = -(-batch // EXAMPLES_PER_PART)
-    tasks = _GROUPINGS + examples + _CANDIDATE_TASKS + _WEIGHT_TASKS + _INPUT_TASKS + _OUTPUT_TASKS
-    candidates = candidate_rows(weights.W2, weights.b2, sample)
-    own = buffers._replace(gradients=gradients)
-    network = loss, activation, weights
-    share_phases(_run_tasks, tasks, *network, ids, (words, sample), candidates, steps, own)
-    return float(buffers.losses[:examples].sum())
+    batches = len(bundle.ends) - 1
+    tasks = _tasks_of_batch(buffers)
+    losses = np.zeros((batches, len(buffers.W1_by_task)))
+    share_phases(
+        _run_tasks, batches * tasks, loss, activation, weights, bundle, steps, buffers, losses
+    )
+    return np.asarray(losses.sum(axis=1))
+
+
+@njit(inline="always")
+def _tasks_of_batch(buffers):
+    """Return the number of tasks of a full batch; in smaller ones, some have nothing to do."""
+    examples = len(buffers.W1_by_task)
+    return _GROUPINGS + examples + _CANDIDATE_TASKS + _WEIGHT_TASKS + _INPUT_TASKS + _OUTPUT_TASKS
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def _run_tasks(phases, loss, activation, weights, ids, words, candidates, steps, buffers):
+def _run_tasks(phases, loss, activation, weights, bundle, steps, buffers, losses):
     """Run tasks until none is left, and return False; or True, to be called again."""
-    batch = len(ids)
-    examples = (batch + EXAMPLES_PER_PART - 1) // EXAMPLES_PER_PART
-    sums = _GROUPINGS + examples
+    tasks = _tasks_of_batch(buffers)
+    sums = _GROUPINGS + len(buffers.W1_by_task)
     updates = sums + _CANDIDATE_TASKS + _WEIGHT_TASKS
     while True:
         task = take_task(phases)
         if task < 0:
             return False
-        before = updates if task >= updates else sums if task >= sums else 0
-        if not may_begin(phases, task, before):
+        i = task // tasks
+        own = task - i * tasks
+        phase = updates if own >= updates else sums if own >= sums else 0
+        if not may_begin(phases, task, i * tasks + phase):
             return True
-        if task < _GROUPINGS:
-            _group(task, ids, words[0], steps, buffers)
-        elif task < sums:
-            part = task - _GROUPINGS
-            low = part * EXAMPLES_PER_PART
-            high = min(batch, low + EXAMPLES_PER_PART)
-            _differentiate(
-                part, low, high, loss, activation, weights, ids, words[1], candidates, buffers
-            )
-        elif task < sums + _CANDIDATE_TASKS:
-            _add_candidates(task - sums, examples, batch, buffers)
-        elif task < updates:
-            _step_weights(task - sums - _CANDIDATE_TASKS, examples, weights, steps, buffers)
+        ids, sample = _batch(bundle, i)
+        parts = (len(ids) + EXAMPLES_PER_PART - 1) // EXAMPLES_PER_PART
+        if own < _GROUPINGS:
+            _group(own, ids, sample, buffers)
+        elif own < sums:
+            part = own - _GROUPINGS
+            if part < parts:
+                losses[i, part] = _differentiate(
+                    part, loss, activation, weights, ids, sample, buffers
+                )
+        elif own < sums + _CANDIDATE_TASKS:
+            _add_candidates(own - sums, parts, len(ids), buffers)
+        elif own < updates:
+            rules = _rules(steps, bundle, i)
+            _step_weights(own - sums - _CANDIDATE_TASKS, parts, weights, steps, rules, buffers)
         else:
-            _step_rows(task - updates, weights, ids.shape[1], steps, buffers)
+            rules = _rules(steps, bundle, i)
+            _step_rows(own - updates, weights, ids.shape[1], len(ids), steps, rules, buffers)
         complete_task(phases)
 
 
+@njit(inline="always")
+def _batch(bundle, i):
+    """Return the windows of a batch, and its targets and candidates."""
+    low, high = bundle.ends[i], bundle.ends[i + 1]
+    targets, weights, candidates, target_corrections, corrections = bundle.sample
+    sample = Sample(
+        targets[low:high],
+        weights[low:high],
+        candidates[i],
+        target_corrections[low:high],
+        corrections[i],
+    )
+    return bundle.ids[low:high], sample
+
+
+@njit(inline="always")
+def _rules(steps, bundle, i):
+    """Return the rules of a batch for E, W1, b1, W2 and b2."""
+    rates, shrinks = bundle.rates[i], bundle.shrinks[i]
+    return (
+        _with_rate(steps.E.rule, rates[0], shrinks[0]),
+        _with_rate(steps.W1_rule, rates[1], shrinks[1]),
+        _with_rate(steps.b1_rule, rates[2], shrinks[2]),
+        _with_rate(steps.W2.rule, rates[3], shrinks[3]),
+        _with_rate(steps.b2.rule, rates[4], shrinks[4]),
+    )
+
+
+@njit(inline="always")
+def _with_rate(rule, rate, shrink):
+    return Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, shrink, rule.clip)
+
+
 @njit(error_model="numpy", cache=True)
-def _group(task, ids, words, steps, buffers):
+def _group(task, ids, sample, buffers):
     if task == 0:
-        groups = buffers.input_groups
-        found = group_places(ids.reshape(-1), groups)
-        count_visits(groups, found, steps.E.visits)
+        buffers.found[0] = group_places(ids.reshape(-1), buffers.input_groups)
     else:
-        groups = buffers.output_groups
-        found = group_places(words, groups)
-        count_visits(groups, found, steps.W2.visits)
-    buffers.found[task] = found
+        words = np.concatenate((sample.targets, sample.candidates))
+        buffers.found[1] = group_places(words, buffers.output_groups)
 
 
 @njit(error_model="numpy", cache=True)
-def _differentiate(part, low, high, loss, activation, weights, ids, sample, candidates, buffers):
-    """Take some examples through the network and back."""
+def _differentiate(part, loss, activation, weights, ids, sample, buffers):
+    """Take some examples through the network and back, and return their loss."""
     E, W1, b1, W2, b2 = weights
     x, features = buffers.x, buffers.features
+    low = part * EXAMPLES_PER_PART
+    high = min(len(ids), low + EXAMPLES_PER_PART)
     gather_means(low, high, E, ids, x)
     forward_examples(low, high, x, W1, b1, activation, features)
+    gradients = _of_batch(buffers.gradients, len(ids), len(sample.candidates))
+    candidates = candidate_rows(W2, b2, sample)
     sums = buffers.candidates_by_task[part], buffers.shifts_by_task[part]
-    buffers.losses[part] = score_examples(
-        low, high, loss[0], loss[1], (features, W2, b2), candidates, sample, buffers.gradients, sums
-    )
-    layer = x, W1, features
+    layer = features, W2, b2
+    kind, noise = loss
+    found = score_examples(low, high, kind, noise, layer, candidates, sample, gradients, sums)
+    layer_below = x, W1, features
     d_W1, d_b1 = buffers.W1_by_task[part], buffers.b1_by_task[part]
-    d_features = buffers.gradients.features
-    differentiate_examples(low, high, layer, d_features, activation, buffers.d_x, d_W1, d_b1)
-    divide_by_window_sizes(ids[low:high], buffers.d_x[low:high])
+    d_features, d_x = gradients.features, buffers.d_x
+    differentiate_examples(low, high, layer_below, d_features, activation, d_x, d_W1, d_b1)
+    divide_by_window_sizes(ids[low:high], d_x[low:high])
+    return found
+
+
+@njit(inline="always")
+def _of_batch(gradients, batch, samples):
+    """Return those entries of the gradients that belong to a batch of this size."""
+    rows = gradients.rows[: batch + samples]
+    return SampledGradients(gradients.features[:batch], rows, gradients.bias[: batch + samples])
 
 
 @njit(error_model="numpy", cache=True)
-def _add_candidates(task, examples, batch, buffers):
+def _add_candidates(task, parts, batch, buffers):
     """Add up the gradients of some candidates."""
     _, rows, bias = buffers.gradients
-    samples = len(rows) - batch
+    samples = buffers.shifts_by_task.shape[1]
     for s in range(task * samples // _CANDIDATE_TASKS, (task + 1) * samples // _CANDIDATE_TASKS):
         total = rows[batch + s]
         total[:] = buffers.candidates_by_task[0, s]
         shift = buffers.shifts_by_task[0, s]
-        for part in range(1, examples):
+        for part in range(1, parts):
             total += buffers.candidates_by_task[part, s]
             shift += buffers.shifts_by_task[part, s]
         bias[batch + s, 0] = shift
 
 
 @njit(error_model="numpy", cache=True)
-def _step_weights(task, examples, weights, steps, buffers):
+def _step_weights(task, parts, weights, steps, rules, buffers):
     """Add up the gradients of some rows of W1, and in the first task of b1, and update them."""
     W1, b1 = weights.W1, weights.b1
     D = len(W1)
     low, high = task * D // _WEIGHT_TASKS, (task + 1) * D // _WEIGHT_TASKS
     total = buffers.W1_by_task[0, low:high]
-    for part in range(1, examples):
+    for part in range(1, parts):
         total += buffers.W1_by_task[part, low:high]
     first, second = steps.W1_moments
     step(
@@ -265,29 +323,33 @@ def _step_weights(task, examples, weights, steps, buffers):
         total.reshape(-1),
         first[low:high].reshape(-1),
         second[low:high].reshape(-1),
-        steps.W1_rule,
+        rules[1],
     )
     if task == 0:
         total_b1 = buffers.b1_by_task[0]
-        for part in range(1, examples):
+        for part in range(1, parts):
             total_b1 += buffers.b1_by_task[part]
-        step(b1, total_b1, steps.b1_moments.first, steps.b1_moments.second, steps.b1_rule)
+        step(b1, total_b1, steps.b1_moments.first, steps.b1_moments.second, rules[2])
 
 
 @njit(error_model="numpy", cache=True)
-def _step_rows(task, weights, width, steps, buffers):
+def _step_rows(task, weights, width, batch, steps, rules, buffers):
     """Update some rows of E, or of W2 and b2."""
     if task < _INPUT_TASKS:
-        found = buffers.found[0]
+        found, groups, own = buffers.found[0], buffers.input_groups, steps.E
         low, high = task * found // _INPUT_TASKS, (task + 1) * found // _INPUT_TASKS
-        groups = buffers.input_groups
-        step_groups(low, high, weights.E, groups, found, buffers.d_x, width, steps.E)
+        count_visits(low, high, groups, own.visits)
+        own_steps = RowSteps(own.moments, own.visits, own.rates, rules[0], own.corrections)
+        step_groups(low, high, weights.E, groups, found, buffers.d_x, width, own_steps)
         return
     task -= _INPUT_TASKS
-    found = buffers.found[1]
+    found, groups = buffers.found[1], buffers.output_groups
     low, high = task * found // _OUTPUT_TASKS, (task + 1) * found // _OUTPUT_TASKS
-    groups = buffers.output_groups
-    _, rows, bias = buffers.gradients
-    step_groups(low, high, weights.W2, groups, found, rows, 1, steps.W2)
-    b2 = weights.b2.reshape(-1, 1)
-    step_groups(low, high, b2, groups, found, bias, 1, steps.b2)
+    _, rows, bias = _of_batch(buffers.gradients, batch, buffers.shifts_by_task.shape[1])
+    own = steps.W2
+    count_visits(low, high, groups, own.visits)
+    W2_steps = RowSteps(own.moments, own.visits, own.rates, rules[3], own.corrections)
+    step_groups(low, high, weights.W2, groups, found, rows, 1, W2_steps)
+    own = steps.b2
+    b2_steps = RowSteps(own.moments, own.visits, own.rates, rules[4], own.corrections)
+    step_groups(low, high, weights.b2.reshape(-1, 1), groups, found, bias, 1, b2_steps)

@@ -101,7 +101,7 @@ class Inputs:
                 self._shared, found, gradient, places_per_row
             )
             places_per_row = 1
-        count_visits(groups, found, context.optimizer.visits["E"])
+        count_visits(0, found, groups, context.optimizer.visits["E"])
         steps = context.row_steps("E", self._rates)
         step_rows(self._E, groups, found, gradient, places_per_row, steps)
 

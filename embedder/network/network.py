@@ -8,6 +8,7 @@ one complete training step; the derivations are in `embedder.kernels.gather`,
 `embedder.kernels.hidden` and the kernels of `embedder.network.losses`.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,12 @@ from embedder.network.losses.sampled import SampledLoss
 from embedder.network.losses.softmax import Softmax
 from embedder.network.optimizer import Optimizer, StepContext
 from embedder.network.parameters import Parameters
-from embedder.network.window_step import WindowStep, is_one_kernel
+from embedder.network.window_step import (
+    STEPS_AT_ONCE,
+    LabelledBatch,
+    WindowStep,
+    is_one_kernel,
+)
 
 if TYPE_CHECKING:
     from embedder.kernels.softmax import Targets
@@ -124,18 +130,51 @@ class Network:
         rate
             The scheduled learning rate.
         """
+        return float(self.steps([(inputs, targets)], optimizer, number, [rate])[0])
+
+    @property
+    def steps_at_once(self) -> int:
+        """The number of steps that `steps` can take faster than one by one."""
+        return 1 if self._window_step is None else STEPS_AT_ONCE
+
+    def steps(
+        self,
+        batches: Sequence[LabelledBatch],
+        optimizer: Optimizer,
+        number: int,
+        rates: Sequence[float],
+    ) -> Array:
+        """Take a step on each batch in turn; return their losses, (n,) float64.
+
+        Parameters
+        ----------
+        batches
+            Inputs and targets of each step; these, and the result, as for `step`.
+        optimizer
+            Holds the moments.
+        number
+            The first step's number, from 0.
+        rates
+            The scheduled learning rate of each step.
+        """
+        contexts = [optimizer.context(number + i, rate) for i, rate in enumerate(rates)]
         if self._window_step is not None:
-            return self._window_step.step(inputs, targets, optimizer.context(number, rate))
+            return self._window_step.steps(batches, contexts)
+        losses = [
+            self._step(*batch, context) for batch, context in zip(batches, contexts, strict=True)
+        ]
+        return np.array(losses)
+
+    def _step(self, inputs: Array, targets: "Targets", context: StepContext) -> float:
         B, H = len(inputs), len(self.parameters.b1)
         x = self._x[:B]
-        rng = np.random.default_rng([self._seed, number, 1]) if self._dropout else None
+        rng = np.random.default_rng([self._seed, context.number, 1]) if self._dropout else None
         self._inputs.gather(inputs, x)
         x_mask = self._apply_dropout(x, rng)
         features = self._features_of_x(B)
         hidden = features[:, :H]
         before_dropout = hidden.copy() if rng else hidden
         mask = self._apply_dropout(hidden, rng)
-        context = optimizer.context(number, rate)
         loss, d_features = self.output.step(features, targets, context)
         if mask is not None:
             hidden[:] = before_dropout

@@ -1,6 +1,9 @@
-"""Training steps on windows with a sampled loss, in one kernel instead of one per layer."""
+"""Training steps on windows with a sampled loss, several in one kernel."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from embedder.arrays import Array
 from embedder.config_sections import NetworkConfig
@@ -12,7 +15,13 @@ from embedder.network.parameters import Parameters
 
 if TYPE_CHECKING:
     from embedder.kernels.softmax import Targets
-    from embedder.kernels.window_step import WindowBuffers, WindowSteps
+    from embedder.kernels.window_step import Bundle, WindowBuffers, WindowSteps
+
+LabelledBatch = tuple[Array, "Targets"]
+"""The ids of a batch's inputs, (B, K) int, and its targets."""
+_RULES = "E", "W1", "b1", "W2 rows", "b2 rows"
+STEPS_AT_ONCE = 16
+"""More would not be faster, but delay what happens between steps, such as the end of a run."""
 
 
 def is_one_kernel(config: NetworkConfig, composition: Composition) -> bool:
@@ -46,34 +55,57 @@ class WindowStep:
         self._width = 0
         self._buffers: WindowBuffers | None = None
 
-    def step(self, ids: Array, targets: "Targets", context: StepContext) -> float:
-        """Take a step, and return the batch's loss before it, in nats.
+    def steps(self, batches: Sequence[LabelledBatch], contexts: Sequence[StepContext]) -> Array:
+        """Take some steps; return each batch's loss before its step, in nats, (n,) float64.
 
         Parameters
         ----------
-        ids : (B, K) int
-            The ids of the words of which x is the mean; −1 for none.
-        targets
-            One target each.
-        context
-            The optimizer and its rules for this step.
+        batches
+            For each step the ids of the words of which x is the mean, (B, K), −1 for none, and
+            their targets, one each.
+        contexts
+            For each step, the optimizer and its rules.
         """
-        from embedder.kernels.window_step import Weights, new_buffers, window_step
+        from embedder.kernels.window_step import Weights, new_buffers, window_steps
 
-        sample = self._loss.sample(targets, context.number)
+        bundle = self._bundle(batches, contexts)
         weights = Weights(*self._parameters)
-        if self._buffers is None or ids.shape[1] > self._width:
-            self._width = ids.shape[1]
-            samples = len(sample.candidates)
-            self._buffers = new_buffers(weights, self._batch_size, samples, self._width)
-        return window_step(
-            self._loss.kind,
-            self._activation,
-            weights,
-            ids,
+        width, samples = bundle.ids.shape[1], bundle.sample.candidates.shape[1]
+        if self._buffers is None or width > self._width:
+            self._width = width
+            self._buffers = new_buffers(weights, self._batch_size, samples, width)
+        steps = _steps(contexts[0])
+        found = window_steps(
+            self._loss.kind, self._activation, weights, bundle, steps, self._buffers
+        )
+        return np.asarray(found)
+
+    def _bundle(
+        self, batches: Sequence[LabelledBatch], contexts: Sequence[StepContext]
+    ) -> "Bundle":
+        from embedder.kernels.sampled import Sample
+        from embedder.kernels.window_step import Bundle
+
+        samples = [
+            self._loss.sample(targets, context.number)
+            for (_, targets), context in zip(batches, contexts, strict=True)
+        ]
+        words, weights, candidates, of_words, of_candidates = zip(*samples, strict=True)
+        sample = Sample(
+            np.concatenate(words),
+            np.concatenate(weights),
+            np.stack(candidates),
+            np.concatenate(of_words),
+            np.stack(of_candidates),
+        )
+        ids = [ids for ids, _ in batches]
+        rules = [[context.rules[name] for name in _RULES] for context in contexts]
+        return Bundle(
+            np.cumsum([0, *map(len, ids)]),
+            np.concatenate(ids),
             sample,
-            _steps(context),
-            self._buffers,
+            np.array([[rule.rate for rule in own] for own in rules]),
+            np.array([[rule.shrink for rule in own] for own in rules]),
         )
 
 

@@ -213,14 +213,37 @@ class Trainer:
                 "with --overwrite."
             ) from None
 
-    def step(self, batch: Batch) -> tuple[float, float]:
-        """Take one step; return the batch's loss in nats and the weight that it is a sum over."""
-        progress = min(1.0, max(batch.progress, self._time_share()))
-        rate = rate_at(self.number, progress, self._config.training)
-        loss = self.network.step(batch.inputs, batch.targets, self.optimizer, self.number, rate)
-        self.number += 1
-        self.passes = batch.passes
-        return loss + batch.constant, float(batch.targets.totals.sum(dtype=np.float64))
+    def steps(self, batches: Sequence[Batch]) -> list[tuple[float, float]]:
+        """Take a step on each batch; return its loss in nats and the weight it is a sum over."""
+        share = self._time_share()
+        rates = [
+            rate_at(self.number + i, min(1.0, max(batch.progress, share)), self._config.training)
+            for i, batch in enumerate(batches)
+        ]
+        examples = [(batch.inputs, batch.targets) for batch in batches]
+        losses = self.network.steps(examples, self.optimizer, self.number, rates)
+        self.number += len(batches)
+        self.passes = batches[-1].passes
+        return [
+            (loss + batch.constant, float(batch.targets.totals.sum(dtype=np.float64)))
+            for loss, batch in zip(losses.tolist(), batches, strict=True)
+        ]
+
+    def _bundles(self) -> Iterator[list[Batch]]:
+        """Yield the batches, those together whose steps can be taken at once.
+
+        Nothing else, such as a validation or a checkpoint, is due between these steps.
+        """
+        bundle: list[Batch] = []
+        for batch in self._examples.stream.batches():
+            bundle.append(batch)
+            number, end_of_pass = self.number + len(bundle), int(batch.passes) > int(self.passes)
+            due = self._validation_is_due(number, end_of_pass) or self._stops_at(number)
+            if due or end_of_pass or len(bundle) == self.network.steps_at_once:
+                yield bundle
+                bundle = []
+        if bundle:
+            yield bundle
 
     def run(
         self,
@@ -272,14 +295,15 @@ class Trainer:
         )
         self._started = self._saved_at = time.perf_counter()
         with bar:
-            for batch in stream.batches():
+            for batches in self._bundles():
                 passes_before = int(self.passes)
-                loss, weight = self.step(batch)
-                self._check_finite(loss, folder)
-                metrics.add(loss, weight)
+                for loss, weight in self.steps(batches):
+                    self._check_finite(loss, folder)
+                    metrics.add(loss, weight)
                 self._show_progress(bar, metrics.smoothed_loss)
                 end_of_pass = int(self.passes) > passes_before
-                held_out = self._validate(folder) if self._validation_is_due(end_of_pass) else None
+                due = self._validation_is_due(self.number, end_of_pass)
+                held_out = self._validate(folder) if due else None
                 metrics.write(self.number, self.passes, held_out, end_of_pass)
                 if self._is_done():
                     break
@@ -365,9 +389,9 @@ class Trainer:
             self._composition,
         )
 
-    def _validation_is_due(self, end_of_pass: bool) -> bool:
+    def _validation_is_due(self, number: int, end_of_pass: bool) -> bool:
         every = self._config.validation.every
-        return self.number % every == 0 if every else end_of_pass
+        return number % every == 0 if every else end_of_pass
 
     def _validate(self, folder: RunFolder) -> float | None:
         """Return the validation loss, None without held-out text; save the best parameters."""
@@ -405,5 +429,10 @@ class Trainer:
         if unit == "minutes":
             return time.perf_counter() - self._saved_at >= 60 * amount
         if unit == "steps":
-            return self.number % amount == 0 and self._fitted is None
+            return self._stops_at(self.number) and self._fitted is None
         return amount > 0 and end_of_pass and round(self.passes) % amount == 0
+
+    def _stops_at(self, number: int) -> bool:
+        """Return whether a checkpoint is due because of a step's number."""
+        amount, unit = self._config.training.checkpoint_interval
+        return unit == "steps" and number % amount == 0

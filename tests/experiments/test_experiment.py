@@ -157,23 +157,23 @@ def test_an_interrupted_experiment_resumes_where_it_stopped(describe, monkeypatc
     described = load_experiment(describe(list=[{}], overrides={"training.passes": 6}))
     whole = run_experiment(described, quiet=True)
     shutil.rmtree(described.output)
-    original = Trainer.step
-    steps = []
+    original = Trainer.steps
+    numbers = []
 
-    def step(self, batch):
-        steps.append(self.number)
-        if len(steps) == 25:
+    def steps(self, batches):
+        numbers.append(self.number)
+        if len(numbers) == 25:
             raise KeyboardInterrupt
-        return original(self, batch)
+        return original(self, batches)
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(Trainer, "steps", steps)
     frequent = described.model_copy(
         update={"overrides": described.overrides | {"training.checkpoint_every": "10 steps"}}
     )
     with pytest.raises(KeyboardInterrupt):
         run_experiment(frequent, quiet=True)
     rows = run_experiment(frequent, quiet=True)
-    assert steps[25] == 20
+    assert numbers[25] == 20
     assert rows[0].metrics["analogies"] == whole[0].metrics["analogies"]
 
 

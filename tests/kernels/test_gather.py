@@ -49,7 +49,8 @@ def test_places_are_grouped_by_the_row_that_they_name(rng, n, rows):
 def test_a_visit_is_counted_for_each_row_in_the_groups(rng):
     ids = np.array([3, -1, 3, 0, 8, 3], np.int32)
     visits = np.full(V, 5, np.int32)
-    count_visits(*group(ids, V), visits)
+    groups, found = group(ids, V)
+    count_visits(0, found, groups, visits)
     assert np.flatnonzero(visits == 6).tolist() == [0, 3, 8]
     assert (np.delete(visits, [0, 3, 8]) == 5).all()
 
@@ -80,7 +81,7 @@ def test_gradients_are_added_up_by_group(rng, n, rows, places_per_row, threads):
 def move_rows(table, ids, gradient, places_per_row, moments, visits, rule, threads, rates=None):
     groups = new_groups(len(table), ids.size)
     found = group_places(ids.reshape(-1), groups)
-    count_visits(groups, found, visits)
+    count_visits(0, found, groups, visits)
     t = np.arange(1, 100)
     corrections = np.sqrt(1 - rule.decay2**t) / (1 - rule.decay1**t)
     rates = np.empty(0, np.float32) if rates is None else rates

@@ -8,10 +8,11 @@ from embedder.kernels.optimizer import ADAM, GRADIENT, Moments, Rule
 from embedder.kernels.sampled import NCE, NEGATIVE_SAMPLING, SAMPLED_SOFTMAX, Sample
 from embedder.kernels.threads import kernel_threads
 from embedder.kernels.window_step import (
+    Bundle,
     Weights,
     WindowSteps,
     new_buffers,
-    window_step,
+    window_steps,
 )
 from embedder.network.activation import kernel_constant
 
@@ -65,11 +66,36 @@ def all_steps(weights, rule, with_second=True):
     )
 
 
+def bundle_of(batches, steps, rates=None):
+    """Batches (ids, sample) whose rules are those of the steps, or at other rates."""
+    ids, samples = zip(*batches, strict=True)
+    words, weights, candidates, of_words, of_candidates = zip(*samples, strict=True)
+    sample = Sample(
+        np.concatenate(words), np.concatenate(weights), np.stack(candidates),
+        np.concatenate(of_words), np.stack(of_candidates),
+    )  # fmt: skip
+    rule = steps.W1_rule
+    rates = [rule.rate] * len(batches) if rates is None else rates
+    return Bundle(
+        np.cumsum([0, *map(len, ids)]),
+        np.concatenate(ids),
+        sample,
+        np.repeat(np.array(rates)[:, None], 5, axis=1),
+        np.full((len(batches), 5), rule.shrink),
+    )
+
+
+def run_bundle(weights, bundle, steps, kind, activation="sigmoid", room=0):
+    largest = int(np.diff(bundle.ends).max())
+    samples = bundle.sample.candidates.shape[1]
+    buffers = new_buffers(weights, largest + room, samples, bundle.ids.shape[1])
+    loss = KINDS[kind], NEGATIVES / samples
+    return window_steps(loss, kernel_constant(activation), weights, bundle, steps, buffers)
+
+
 def run(weights, ids, sample, steps, kind, activation="sigmoid", room=0):
-    buffers = new_buffers(weights, len(ids) + room, len(sample.candidates), ids.shape[1])
-    loss = KINDS[kind], NEGATIVES / len(sample.candidates)
-    code = kernel_constant(activation)
-    return window_step(loss, code, weights, ids, sample, steps, buffers)
+    bundle = bundle_of([(ids, sample)], steps)
+    return run_bundle(weights, bundle, steps, kind, activation, room)[0]
 
 
 def expected_gradients(weights, ids, sample, q, kind, activation, direct):
@@ -148,3 +174,22 @@ def test_steps_have_the_same_bits_for_any_number_of_threads(rng):
     for other in runs[1:]:
         for one, two in zip(runs[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_steps_at_once_are_those_one_by_one(rng, threads):
+    weights = random_weights(rng, direct=False, dtype=np.float32)
+    sizes, rates = (300, 300, 17, 300, 129), (0.1, 0.05, 0.02, 0.01, 0.2)
+    batches = [random_batch(rng, B, 4, 30, "nce", np.float32)[:2] for B in sizes]
+    found = []
+    for groups in ([slice(0, 5)], [slice(i, i + 1) for i in range(5)]):
+        own = Weights(*(array.copy() for array in weights))
+        steps = all_steps(own, Rule(ADAM, 0.0, 0.5, 0.9, 1e-8, 1e-3))
+        with kernel_threads(threads):
+            losses = [
+                run_bundle(own, bundle_of(batches[part], steps, rates[part]), steps, "nce")
+                for part in groups
+            ]
+        found.append((np.concatenate(losses), *own, steps.E.visits, steps.W2.visits))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

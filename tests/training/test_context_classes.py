@@ -125,15 +125,15 @@ def test_an_interrupted_run_resumes_with_its_classes(grouped, monkeypatch):
     whole = grouped("whole", validation={"fraction": 0.1})
     train(whole, quiet=True)
     config = grouped("stopped", validation={"fraction": 0.1})
-    original = Trainer.step
+    original = Trainer.steps
 
-    def interrupt(self, batch):
+    def interrupt(self, batches):
         if self.number == 9:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, batch)
+        return original(self, batches)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", interrupt)
+        patch.setattr(Trainer, "steps", interrupt)
         with pytest.raises(Interrupted):
             train(config, quiet=True)
         assert RunFolder(Path(config.output)).checkpoints()

@@ -114,26 +114,26 @@ def test_errors_of_configurations_speak_of_keys():
 
 
 def test_an_interrupted_training_is_resumed_with_the_same_objects(sentences, monkeypatch):
-    original = Trainer.step
+    original = Trainer.steps
 
-    def interrupt(self, batch):
+    def interrupt(self, batches):
         if self.number == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, batch)
+        return original(self, batches)
 
     whole = embedder.train(sentences, **SMALL)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", interrupt)
+        patch.setattr(Trainer, "steps", interrupt)
         with pytest.raises(KeyboardInterrupt, match=r"output='run', resume=True"):
             embedder.train(sentences, output="run", **SMALL)
     same(whole, embedder.train(sentences, output="run", resume=True, progress=False))
 
 
 def test_what_is_interrupted_without_an_output_is_lost_and_says_so(sentences, monkeypatch):
-    def interrupt(self, batch):
+    def interrupt(self, batches):
         raise Interrupted("pass 1 of 2")
 
-    monkeypatch.setattr(Trainer, "step", interrupt)
+    monkeypatch.setattr(Trainer, "steps", interrupt)
     with pytest.raises(KeyboardInterrupt, match=r"stopped at pass 1 of 2; nothing was kept"):
         embedder.train(sentences, **SMALL)
     with pytest.raises(RunError, match=r"needs the folder of the run"):

@@ -81,14 +81,14 @@ def interrupt_at(patch, step):
     import os
     import signal
 
-    original = Trainer.step
+    original = Trainer.steps
 
-    def stopping(self, batch):
+    def stopping(self, batches):
         if self.number == step:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, batch)
+        return original(self, batches)
 
-    patch.setattr(Trainer, "step", stopping)
+    patch.setattr(Trainer, "steps", stopping)
 
 
 @pytest.fixture(scope="module")

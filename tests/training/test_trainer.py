@@ -175,18 +175,18 @@ def test_the_float32_loss_of_a_pass_agrees_with_float64(make_toy_config, monkeyp
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
 
 
-def stop_after(steps, monkeypatch, how):
-    original = Trainer.step
+def stop_after(number, monkeypatch, how):
+    original = Trainer.steps
     count = 0
 
-    def step(self, batch):
+    def steps(self, batches):
         nonlocal count
         count += 1
-        if count == steps:
+        if count == number:
             how()
-        return original(self, batch)
+        return original(self, batches)
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(Trainer, "steps", steps)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -338,15 +338,15 @@ def test_a_diverged_state_is_never_saved_and_the_last_good_one_is_kept(
     make_toy_config, monkeypatch
 ):
     config = make_toy_config(training={"checkpoint_every": 1})
-    original = Trainer.step
+    original = Trainer.steps
 
-    def step(self, batch):
-        found = original(self, batch)
+    def steps(self, batches):
+        found = original(self, batches)
         if self.passes >= 3:
             self.network.parameters.E[0, 0] = np.inf
         return found
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(Trainer, "steps", steps)
     with pytest.raises(RunError, match=r"the last checkpoint is checkpoint-\d+\.safetensors"):
         train(config, quiet=True)
     folder = RunFolder(Path(config.output))
@@ -551,6 +551,39 @@ def test_an_interrupted_run_on_windows_resumes_bit_identically(
         stop_after(313, patch, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted):
             train(config, quiet=True)
+    train(config, resume=True, quiet=True)
+    assert_bit_identical(whole, config)
+
+
+def test_steps_are_taken_at_once_up_to_the_next_event(make_toy_config, monkeypatch):
+    common = {
+        "examples": WINDOWS,
+        "network": {"input": "mean"},
+        "loss": {"name": "negative-sampling"},
+        "validation": {"fraction": 0.1},
+    }
+    training = {"passes": 1, "batch_size": 512}
+    whole = make_toy_config("whole", training=training, **common)
+    train(whole, quiet=True)
+    ends = []
+    original = Trainer.steps
+
+    def steps(self, batches):
+        found = original(self, batches)
+        ends.append(self.number)
+        if self.number == 40:
+            os.kill(os.getpid(), signal.SIGINT)
+        return found
+
+    common["validation"]["every"] = 7
+    config = make_toy_config(
+        "stopped", training=training | {"checkpoint_every": "20 steps"}, **common
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "steps", steps)
+        with pytest.raises(Interrupted, match=r"step 40$"):
+            train(config, quiet=True)
+    assert ends == [7, 14, 20, 21, 28, 35, 40]
     train(config, resume=True, quiet=True)
     assert_bit_identical(whole, config)
 

@@ -105,7 +105,7 @@ class SampledLoss:
         loss, sample, gradients = self._differentiate(features, targets, context.number)
         rows = np.concatenate([sample.targets, sample.candidates])
         found = group_places(rows, self._groups)
-        count_visits(self._groups, found, context.optimizer.visits["W2"])
+        count_visits(0, found, self._groups, context.optimizer.visits["W2"])
         for name, table, gradient in (
             ("W2", self._W2, gradients.rows),
             ("b2", self._b2[:, None], gradients.bias),
