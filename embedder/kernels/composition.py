@@ -35,15 +35,17 @@ def _compose_parts(parts, table, starts, rows, words, out):
         low = part * _WORDS_PER_PART
         for i in range(low, min(len(words), low + _WORDS_PER_PART)):
             first, last = starts[words[i]], starts[words[i] + 1]
-            total = out[i]
-            total[:] = table[rows[first]]
+            for j in range(out.shape[1]):
+                out[i, j] = table[rows[first], j]
             for k in range(first + 1, last):
                 prefetch_row(table, rows[min(k + _ROWS_AHEAD, len(rows) - 1)])
-                row = table[rows[k]]
-                for j in range(len(total)):
-                    total[j] += row[j]
+                row = rows[k]
+                for j in range(out.shape[1]):
+                    out[i, j] += table[row, j]
             if last > first + 1:
-                total *= table.dtype.type(1.0 / (last - first))
+                share_of_row = table.dtype.type(1.0 / (last - first))
+                for j in range(out.shape[1]):
+                    out[i, j] *= share_of_row
 
 
 def compose(table: Array, starts: Array, rows: Array, words: Array, out: Array) -> None:
@@ -67,7 +69,9 @@ def divide_by_row_counts(starts, words, gradient):
     for i in range(len(words)):
         count = starts[words[i] + 1] - starts[words[i]]
         if count > 1:
-            gradient[i] *= gradient.dtype.type(1.0 / count)
+            share_of_row = gradient.dtype.type(1.0 / count)
+            for j in range(gradient.shape[1]):
+                gradient[i, j] *= share_of_row
 
 
 @njit(cache=True)

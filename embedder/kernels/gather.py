@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from embedder.arrays import Array
-from embedder.kernels.optimizer import Moments, Rule, flat_rows, rule_of_row, step
+from embedder.kernels.optimizer import Moments, Rule, rule_of_row, step_row
 from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch_row
 from embedder.kernels.threads import share
@@ -92,20 +92,22 @@ def gather_means(low, high, table, ids, x):
     """Set rows low … high − 1 of x; see `gather_mean`."""
     batch, width = ids.shape
     for b in range(low, high):
-        out = x[b]
-        out[:] = 0
+        for j in range(x.shape[1]):
+            x[b, j] = 0
         count = 0
         for k in range(width):
             ahead = ids[min(b + _WINDOWS_AHEAD, batch - 1), k]
             if ahead >= 0:
                 prefetch_row(table, ahead)
-            if ids[b, k] >= 0:
-                row = table[ids[b, k]]
-                for j in range(len(out)):
-                    out[j] += row[j]
+            row = ids[b, k]
+            if row >= 0:
+                for j in range(x.shape[1]):
+                    x[b, j] += table[row, j]
                 count += 1
         if count > 1:
-            out *= table.dtype.type(1.0 / count)
+            share_of_word = table.dtype.type(1.0 / count)
+            for j in range(x.shape[1]):
+                x[b, j] *= share_of_word
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -151,10 +153,12 @@ def divide_by_window_sizes(ids, d_x):
     """Divide ∂J/∂x (B, D) by each window's number of words, ids (B, K) ≥ 0, in place."""
     for b in range(len(ids)):
         count = 0
-        for word in ids[b]:
-            count += word >= 0
+        for k in range(ids.shape[1]):
+            count += ids[b, k] >= 0
         if count > 1:
-            d_x[b] *= d_x.dtype.type(1.0 / count)
+            share_of_word = d_x.dtype.type(1.0 / count)
+            for j in range(d_x.shape[1]):
+                d_x[b, j] *= share_of_word
 
 
 @njit(cache=True)
@@ -168,13 +172,15 @@ def count_visits(low, high, groups, visits):
 def _sum_of_group(groups, g, gradient, places_per_row, total, summed):
     """Set summed (D,) to the gradient of a group's row; `total` is the number of all positions."""
     start, end = groups.starts[g], groups.starts[g + 1]
-    summed[:] = gradient[groups.order[start] // places_per_row]
+    row = groups.order[start] // places_per_row
+    for j in range(len(summed)):
+        summed[j] = gradient[row, j]
     for k in range(start + 1, end):
         ahead = groups.order[min(k + _PLACES_AHEAD, total - 1)]
         prefetch_row(gradient, ahead // places_per_row)
-        added = gradient[groups.order[k] // places_per_row]
+        row = groups.order[k] // places_per_row
         for j in range(len(summed)):
-            summed[j] += added[j]
+            summed[j] += gradient[row, j]
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -217,7 +223,7 @@ class RowSteps(NamedTuple):
     corrections: Array
 
 
-@njit(error_model="numpy", cache=True)
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
 def step_groups(low, high, table, groups, found, gradient, places_per_row, steps):
     """Update the rows of groups low … high − 1; see `step_rows`."""
     moments, visits, rates, rule, corrections = steps
@@ -234,9 +240,7 @@ def step_groups(low, high, table, groups, found, gradient, places_per_row, steps
         _sum_of_group(groups, g, gradient, places_per_row, total, summed)
         factor = rates[row] if len(rates) else np.float32(1)
         own = rule_of_row(rule, visits[row], corrections, factor)
-        first_moments = flat_rows(moments.first, row, row + 1)
-        second_moments = flat_rows(moments.second, row, row + 1)
-        step(table[row], summed, first_moments, second_moments, own)
+        step_row(table, row, summed, moments.first, moments.second, own)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)

@@ -30,7 +30,7 @@ EXAMPLES_PER_PART = 128
 
 @njit(error_model="numpy", cache=True)
 def activate(r, activation):
-    """Replace r (H,) by h = a(r) − c."""
+    """Replace r (n,) by h = a(r) − c."""
     one = r.dtype.type(1.0)
     two = r.dtype.type(2.0)
     if activation == SIGMOID:
@@ -47,7 +47,7 @@ def activate(r, activation):
 
 @njit(error_model="numpy", cache=True)
 def multiply_by_derivative(d, h, activation):
-    """Multiply d (H,) by a′(r), given h (H,)."""
+    """Multiply d (n,) by a′(r), given h (n,)."""
     one = h.dtype.type(1.0)
     if activation == SIGMOID:
         half = h.dtype.type(0.5)
@@ -67,13 +67,15 @@ def forward_examples(low, high, x, W1, b1, activation, features):
     """Compute the output layer's input of examples low … high − 1; see `hidden_forward`."""
     hidden = len(b1)
     r = np.dot(x[low:high], W1)
+    for i in range(high - low):
+        for j in range(hidden):
+            r[i, j] += b1[j]
+    activate(r.reshape(-1), activation)
     for i in range(low, high):
-        row = r[i - low]
-        row += b1
-        activate(row, activation)
-        features[i, :hidden] = row
-        if features.shape[1] > hidden:
-            features[i, hidden:] = x[i]
+        for j in range(hidden):
+            features[i, j] = r[i - low, j]
+        for j in range(hidden, features.shape[1]):
+            features[i, j] = x[i, j - hidden]
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -108,13 +110,16 @@ def differentiate_examples(low, high, layer, d_features, activation, d_x, d_W1, 
     """Compute the gradients of examples low … high − 1; see `hidden_backward`."""
     x, W1, features = layer
     hidden = W1.shape[1]
-    d_r = np.empty((high - low, hidden), x.dtype)
+    d_r, h = np.empty((high - low, hidden), x.dtype), np.empty((high - low, hidden), x.dtype)
+    for i in range(high - low):
+        for j in range(hidden):
+            d_r[i, j] = d_features[low + i, j]
+            h[i, j] = features[low + i, j]
+    multiply_by_derivative(d_r.reshape(-1), h.reshape(-1), activation)
     d_b1[:] = 0
-    for i in range(low, high):
-        row = d_r[i - low]
-        row[:] = d_features[i, :hidden]
-        multiply_by_derivative(row, features[i, :hidden], activation)
-        d_b1 += row
+    for i in range(high - low):
+        for j in range(hidden):
+            d_b1[j] += d_r[i, j]
     d_input = d_x[low:high]
     np.dot(d_r, W1.T, d_input)
     if features.shape[1] > hidden:

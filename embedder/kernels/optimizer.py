@@ -73,36 +73,61 @@ def flat_rows(array, low, high):
     return array[low:high].reshape(-1)
 
 
-@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
-def step(parameters, gradient, first, second, rule):
-    """Update flat parameters (n,) by a gradient (n,), in place; see the module's formulas."""
-    number = parameters.dtype.type
+@njit(inline="always")
+def step_row(table, row, gradient, first, second, rule):
+    """Update a row of parameters (V, n) by a gradient (n,), in place; see the module's formulas.
+
+    Takes no slice of any array and is inlined; otherwise, preparing the update of a row would take
+    as long as the update itself.
+
+    Parameters
+    ----------
+    table : (V, n)
+    row : int
+    gradient : (n,)
+    first, second : (V, n)
+        The moments of the table, empty if the rule uses none.
+    rule : Rule
+    """
+    number = table.dtype.type
     rate = number(rule.rate)
     epsilon = number(rule.epsilon)
     clip = number(rule.clip)
     if rule.shrink > 0.0 and rule.kind != GRADIENT:
         kept = number(1.0 - rule.shrink)
-        for i in range(len(parameters)):
-            parameters[i] *= kept
+        for i in range(len(gradient)):
+            table[row, i] *= kept
     if rule.kind == ADAM:
         decay1 = number(rule.decay1)
         decay2 = number(rule.decay2)
         one = number(1.0)
-        for i in range(len(parameters)):
+        for i in range(len(gradient)):
             g = min(max(gradient[i], -clip), clip)
-            m = decay1 * first[i] + (one - decay1) * g
-            s = decay2 * second[i] + (one - decay2) * g * g
-            first[i] = m
-            second[i] = s
-            parameters[i] -= rate * m / (np.sqrt(s) + epsilon)
+            m = decay1 * first[row, i] + (one - decay1) * g
+            s = decay2 * second[row, i] + (one - decay2) * g * g
+            first[row, i] = m
+            second[row, i] = s
+            table[row, i] -= rate * m / (np.sqrt(s) + epsilon)
     elif rule.kind == ADAGRAD:
-        for i in range(len(parameters)):
+        for i in range(len(gradient)):
             g = min(max(gradient[i], -clip), clip)
-            s = second[i] + g * g
-            second[i] = s
-            parameters[i] -= rate * g / (np.sqrt(s) + epsilon)
+            s = second[row, i] + g * g
+            second[row, i] = s
+            table[row, i] -= rate * g / (np.sqrt(s) + epsilon)
     elif rule.kind == SGD:
-        for i in range(len(parameters)):
-            parameters[i] -= rate * min(max(gradient[i], -clip), clip)
+        for i in range(len(gradient)):
+            table[row, i] -= rate * min(max(gradient[i], -clip), clip)
     else:
-        first[:] = gradient
+        for i in range(len(gradient)):
+            first[row, i] = gradient[i]
+
+
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
+def step(parameters, gradient, first, second, rule):
+    """Update flat parameters (n,) by a gradient (n,), in place; see `step_row`."""
+    parameters, first, second = (
+        parameters.reshape(1, len(parameters)),
+        first.reshape(1, len(first)),
+        second.reshape(1, len(second)),
+    )
+    step_row(parameters, 0, gradient, first, second, rule)

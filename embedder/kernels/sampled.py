@@ -148,14 +148,25 @@ def _logistic_of_candidates(logits, target_logits, weights, share, d_targets):
     return loss
 
 
+@njit(fastmath={"contract", "nsz", "reassoc"}, error_model="numpy", cache=True)
+def _dot_of_rows(a, i, b, k):
+    """Return the product of two rows; a call of BLAS would take longer."""
+    total = a.dtype.type(0.0)
+    for j in range(a.shape[1]):
+        total += a[i, j] * b[k, j]
+    return total
+
+
 @njit(cache=True)
 def candidate_rows(W, b, sample):
     """Return the candidates' rows of W (S, H), and b minus the corrections (S,)."""
     rows = np.empty((len(sample.candidates), W.shape[1]), W.dtype)
     shifts = np.empty(len(sample.candidates), W.dtype)
     for s in range(len(sample.candidates)):
-        rows[s] = W[sample.candidates[s]]
-        shifts[s] = b[sample.candidates[s]] - sample.corrections[s]
+        word = sample.candidates[s]
+        for j in range(W.shape[1]):
+            rows[s, j] = W[word, j]
+        shifts[s] = b[word] - sample.corrections[s]
     return rows, shifts
 
 
@@ -177,7 +188,8 @@ def score_examples(low, high, kind, share_of_noise, layer, candidates, sample, g
     for i in range(high - low):
         target = own_targets[i]
         prefetch_row(W, own_targets[min(i + _TARGETS_AHEAD, high - low - 1)])
-        target_logits[i] = np.dot(own[i], W[target]) + b[target] - target_corrections[low + i]
+        product = _dot_of_rows(own, i, W, target)
+        target_logits[i] = product + b[target] - target_corrections[low + i]
     logits = np.dot(rows, own.T)
     _prepare(logits, shifts, words, own_targets, kind != NCE)
     d_targets = np.empty(high - low, features.dtype)
@@ -192,10 +204,10 @@ def score_examples(low, high, kind, share_of_noise, layer, candidates, sample, g
     d_own = d_features[low:high]
     np.dot(logits.T, rows, d_own)
     for i in range(high - low):
-        row = W[own_targets[i]]
+        target = own_targets[i]
         d = d_targets[i]
         for j in range(size):
-            d_own[i, j] += d * row[j]
+            d_own[i, j] += d * W[target, j]
             d_rows[low + i, j] = d * own[i, j]
         d_bias[low + i, 0] = d
     return loss

@@ -21,16 +21,15 @@ def _multiply_parts(parts, offsets, columns, values, dense, out):
         if part < 0:
             break
         for row in range(part, rows, count):  # frequent words, which come first, are long
-            total = out[row]
-            total[:] = 0
+            for j in range(out.shape[1]):
+                out[row, j] = 0
             end = offsets[row + 1]
             for k in range(offsets[row], end):
                 if k + _CELLS_AHEAD < end:
                     prefetch_row(dense, columns[k + _CELLS_AHEAD])
-                value = values[k]
-                source = dense[columns[k]]
-                for j in range(len(total)):
-                    total[j] += value * source[j]
+                value, source = values[k], columns[k]
+                for j in range(out.shape[1]):
+                    out[row, j] += value * dense[source, j]
 
 
 def sparse_times_dense(
