@@ -39,7 +39,7 @@ class NgramBaseline:
         before = self._config.evaluation.ngram - 1
         contexts = np.empty((len(positions), before), np.int32)
         words = np.empty(len(positions), np.int32)
-        windows_around(ids, positions, before, True, False, 0, contexts, words)
+        windows_around(ids, positions, before, True, False, 0, (contexts, words))
         return contexts, words
 
     def score(self, ids: Array) -> Array:

@@ -21,6 +21,8 @@ from embedder.text.corpus import read_text
 from embedder.text.vocabulary import Join, Vocabulary, encode_text
 
 _PIECES_PER_GROUP = 16
+_BATCHES_PER_LIST = 16
+"""Batches whose windows are listed at once, which takes less time than one by one."""
 _WORDS_PER_COUNT = 1 << 20
 
 
@@ -163,9 +165,9 @@ def list_windows(
         found = pairs_around(*arguments, centres, neighbours)
         return Windows(centres[:found], neighbours[:found])
     contexts = np.empty((len(places), window_width(examples, config.network)), np.int32)
-    targets = np.empty(len(places), np.int32)
-    windows_around(*arguments, contexts, targets)
-    return Windows(contexts, targets)
+    windows = Windows(contexts, np.empty(len(places), np.int32))
+    windows_around(*arguments, windows)
+    return windows
 
 
 class WindowStream:
@@ -210,8 +212,7 @@ class WindowStream:
             examples = self._examples_of_group(number, group)
             count = max(1, -(-len(examples) // self.batch_size))
             for batch in range(start, count):
-                own = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
-                contexts, targets = examples.windows(own)
+                contexts, targets = examples.windows(batch, self.batch_size)
                 if batch + 1 < count:
                     self._position = number, group, batch + 1
                 elif group + 1 < self._groups:
@@ -265,13 +266,15 @@ def _count_words(ids: Array) -> int:
 
 
 class _Shuffled:
-    """The windows of some tokens in random order, formed on demand."""
+    """The windows of some tokens in random order, formed as they are needed."""
 
     def __init__(self, tokens: Array, config: Config, rng: np.random.Generator, seed: int) -> None:
         self._tokens = tokens
         self._config = config
         self._seed = seed
         self._order = np.flatnonzero(tokens >= 0).astype(np.int32)
+        self._listed = Windows(np.empty((0, 0), np.int32), np.empty(0, np.int32))
+        self._first_listed = 0
         self._pairs: Windows | None = None
         if config.network.input == "word":
             # The number of pairs at a position is not known in advance: list them, then shuffle.
@@ -282,9 +285,17 @@ class _Shuffled:
     def __len__(self) -> int:
         return len(self._order)
 
-    def windows(self, part: slice) -> Windows:
-        """Return a slice of the windows."""
-        chosen = self._order[part]
+    def windows(self, batch: int, batch_size: int) -> Windows:
+        """Return the windows of a batch."""
+        start = batch * batch_size - self._first_listed
+        if not 0 <= start < len(self._listed.targets):
+            start, self._first_listed = 0, batch * batch_size
+            stop = self._first_listed + batch_size * _BATCHES_PER_LIST
+            self._listed = self._list(self._order[self._first_listed : stop])
+        contexts, targets = self._listed
+        return Windows(contexts[start : start + batch_size], targets[start : start + batch_size])
+
+    def _list(self, chosen: Array) -> Windows:
         if self._pairs is not None:
             return Windows(*(array[chosen] for array in self._pairs))
         dynamic = self._config.examples.dynamic

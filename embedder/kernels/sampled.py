@@ -30,6 +30,7 @@ import numpy as np
 from numba import njit
 
 from embedder.arrays import Array
+from embedder.kernels.counts import uniform
 from embedder.kernels.exp import exp
 from embedder.kernels.hidden import EXAMPLES_PER_PART
 from embedder.kernels.parts import take
@@ -73,6 +74,22 @@ class SampledGradients(NamedTuple):
     features: Array
     rows: Array
     bias: Array
+
+
+@njit(cache=True)
+def draw_candidates(ends, seed, first, out):
+    """Draw candidates, out (S,) int32, from a proposal.
+
+    Parameters
+    ----------
+    ends : (V,) float64
+        Sums of the proposal's probabilities, or of numbers proportional to them, up to each word.
+    seed, first : int
+        Determine the draws; `first` is the number of draws before.
+    """
+    for s in range(len(out)):
+        drawn = np.searchsorted(ends, uniform(seed, first + s) * ends[-1], "right")
+        out[s] = min(drawn, len(ends) - 1)
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)

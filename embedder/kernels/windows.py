@@ -2,8 +2,13 @@
 
 from numba import njit
 
+from embedder.arrays import Array
 from embedder.kernels.counts import uniform
+from embedder.kernels.parts import take
+from embedder.kernels.threads import share
 from embedder.kernels.tokens import SENTENCE_END
+
+_WINDOWS_PER_PART = 512
 
 
 @njit(nogil=True, cache=True)
@@ -53,7 +58,34 @@ def _window_of(seed, i, window, dynamic):
 
 
 @njit(nogil=True, cache=True)
-def windows_around(ids, places, window, left_only, dynamic, seed, contexts, centres):
+def _window_parts(parts, ids, places, window, left_only, dynamic, seed, contexts, centres):
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        low = part * _WINDOWS_PER_PART
+        for b in range(low, min(len(places), low + _WINDOWS_PER_PART)):
+            i = places[b]
+            size = _window_of(seed, i, window, dynamic)
+            for k in range(contexts.shape[1]):
+                contexts[b, k] = -1
+            for d in range(1, _reach(ids, i, -1, size) + 1):
+                contexts[b, window - d] = ids[i - d]
+            if not left_only:
+                for d in range(1, _reach(ids, i, 1, size) + 1):
+                    contexts[b, window + d - 1] = ids[i + d]
+            centres[b] = ids[i]
+
+
+def windows_around(
+    ids: Array,
+    places: Array,
+    window: int,
+    left_only: bool,
+    dynamic: bool,
+    seed: int,
+    out: tuple[Array, Array],
+) -> None:
     """List the windows around the words at some positions of ids (n,) int32.
 
     Parameters
@@ -70,24 +102,12 @@ def windows_around(ids, places, window, left_only, dynamic, seed, contexts, cent
         Draw each window's size from 1 … window.
     seed : int
         Determines these draws.
-    contexts : (B, K) int32
-        Receives each window's words, in order, −1 for none; K is the window or twice that.
-    centres : (B,) int32
-        Receives the centre words.
+    out
+        Receives each window's words (B, K) int32, in order, −1 for none, where K is the window or
+        twice that, and the centre words (B,) int32.
     """
-    for b in range(len(places)):
-        i = places[b]
-        size = _window_of(seed, i, window, dynamic)
-        left = _reach(ids, i, -1, size)
-        row = contexts[b]
-        row[:] = -1
-        for d in range(1, left + 1):
-            row[window - d] = ids[i - d]
-        if not left_only:
-            right = _reach(ids, i, 1, size)
-            for d in range(1, right + 1):
-                row[window + d - 1] = ids[i + d]
-        centres[b] = ids[i]
+    parts = -(-len(places) // _WINDOWS_PER_PART)
+    share(_window_parts, parts, ids, places, window, left_only, dynamic, seed, *out)
 
 
 @njit(nogil=True, cache=True)

@@ -16,7 +16,7 @@ def lay(ids, window, left_only, dynamic=False, seed=3, first=0, last=None):
     places = first + np.flatnonzero(ids[first:last] >= 0)
     contexts = np.empty((len(places), window * (1 if left_only else 2)), np.int32)
     centres = np.empty(len(places), np.int32)
-    windows_around(ids, places, window, left_only, dynamic, seed, contexts, centres)
+    windows_around(ids, places, window, left_only, dynamic, seed, (contexts, centres))
     return contexts, centres
 
 

@@ -54,7 +54,7 @@ class SampledLoss:
         self.kind = kinds[config.name], config.negatives / S
         """The kind and the weight of a noise word, as for `embedder.kernels.sampled`."""
         self._batch_size = batch_size
-        self._seed = seed
+        self._seed = int(np.random.default_rng(seed).integers(1 << 62))
         self._samples = S
         self.proposal = proposal_probabilities(config, counts)
         self._ends = np.cumsum(self.proposal)
@@ -84,9 +84,11 @@ class SampledLoss:
 
     def draw(self, number: int) -> Array:
         """Return the candidates of a step, (S,) int32."""
-        rng = np.random.default_rng([self._seed, number])
-        drawn = np.searchsorted(self._ends, rng.random(self._samples) * self._ends[-1], "right")
-        return np.asarray(drawn, np.int32)
+        from embedder.kernels.sampled import draw_candidates
+
+        drawn = np.empty(self._samples, np.int32)
+        draw_candidates(self._ends, self._seed, number * self._samples, drawn)
+        return drawn
 
     def sample(self, targets: "Targets", number: int) -> "Sample":
         """Return the targets, one per example, and the candidates of a step."""
