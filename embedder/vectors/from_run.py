@@ -12,9 +12,13 @@ from embedder.network.activation import SLOPES, activate
 from embedder.network.composition import SharedRows
 from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import Model, load_model
+from embedder.vectors.postprocessing import tempering
 from embedder.vectors.prediction import Predictor
 from embedder.vectors.subwords import Subwords
 from embedder.vectors.word_vectors import WordVectors
+
+_OUTPUT_WEIGHT = 0.5
+"""The weight of output vectors in the sum with hidden ones; see docs/experiments.md."""
 
 
 class HiddenLayer(NamedTuple):
@@ -22,24 +26,25 @@ class HiddenLayer(NamedTuple):
 
     ``W1 (D, H)``, ``b1 (H,)``, ``activation``
         Its parameters and activation function.
-    ``unit``
-        Whether to normalise hidden vectors, as for sum vectors.
+    ``turn (H, H)``
+        For sum vectors: hidden vectors are normalised and multiplied by this; None for hidden ones.
     """
 
     W1: Array
     b1: Array
     activation: str
-    unit: bool = False
+    turn: Array | None = None
 
     def __call__(self, x: Array) -> Array:
         """Return the hidden vectors (n, H) of x (n, D)."""
         hidden = activate(x @ self.W1 + self.b1, self.activation)
-        return unit_rows(hidden) if self.unit else hidden
+        return hidden if self.turn is None else unit_rows(hidden) @ self.turn
 
     def linear(self, x: Array) -> Array:
         """Return them unnormalised, with the activation linearised at 0 (for small x)."""
         slope = np.float32(SLOPES[self.activation])
-        return np.asarray(slope * (x @ self.W1 + self.b1))
+        hidden = slope * (x @ self.W1 + self.b1)
+        return np.asarray(hidden if self.turn is None else hidden @ self.turn)
 
 
 def word_vectors(
@@ -48,11 +53,10 @@ def word_vectors(
     """Return one vector per word.
 
     ``input`` (V, D): rows of E. ``hidden`` (V, H): a(x W1 + b1) − c. ``output`` (V, H): rows of W2.
-    ``sum`` (V, H): normalised hidden vectors plus the mean of the normalised output vectors, the
-    latter rotated to align with the hidden ones. With position-specific contexts, words have
-    several output vectors; ``output`` is then the sum of all of them, each normalised, the others
-    rotated to align with the first. Words that share an output with others of their class have its
-    vector as ``output``, but their ``sum`` is without it: measured, it tells them apart less well.
+    ``sum`` (V, H): `aligned_sum` of hidden and output vectors, times its `tempering`. With
+    position-specific contexts, words have several output vectors; ``output`` is then the sum of all
+    of them, each normalised, the others rotated to align with the first. Words that share an output
+    with others of their class have its vector as ``output``.
 
     Parameters
     ----------
@@ -70,15 +74,27 @@ def word_vectors(
         return E
     if columns is None:
         columns = np.arange(len(E))
-    first, *others = _split_outputs(W2[:, : len(b1)], int(columns.max()) + 1)
     if kind == "output":
+        first, *others = _split_outputs(W2[:, : len(b1)], int(columns.max()) + 1)
         of_words = first[columns]
         return _sum_aligned(of_words, others, 1.0) if others else of_words
-    hidden = activate(E @ W1 + b1, activation)
     if kind == "hidden":
-        return hidden
+        return activate(E @ W1 + b1, activation)
+    total = aligned_sum(parameters, activation, columns)
+    return total @ tempering(total)
+
+
+def aligned_sum(parameters: Parameters, activation: str, columns: Array) -> Array:
+    """Return normalised hidden vectors plus half the mean of the normalised output vectors, (V, H).
+
+    The latter are rotated to align with the former. Words that share an output with others of their
+    class are without it: measured, it tells them apart less well. Parameters as `word_vectors`.
+    """
+    E, W1, b1, W2, _ = parameters
+    first, *others = _split_outputs(W2[:, : len(b1)], int(columns.max()) + 1)
+    hidden = activate(E @ W1 + b1, activation)
     own = first[columns[: _count_own(columns)]]
-    return _sum_aligned(hidden, [own, *others], 1 / (1 + len(others)))
+    return _sum_aligned(hidden, [own, *others], _OUTPUT_WEIGHT / (1 + len(others)))
 
 
 def _split_outputs(W2: Array, positionless: int) -> list[Array]:
@@ -137,13 +153,19 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
     if model.config.loss.name == "class-softmax":  # the rows after the words are classes
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
     composed = parameters._replace(E=model.composition.vectors(parameters.E))
-    matrix = word_vectors(composed, network.activation, kind, model.columns)
-    return WordVectors(
-        model.vocabulary, matrix, (), _subwords(model, kind), Predictor(run, model.vocabulary)
-    )
+    turn = None
+    if kind == "sum":
+        columns = np.arange(len(composed.E)) if model.columns is None else model.columns
+        total = aligned_sum(composed, network.activation, columns)
+        turn = tempering(total)
+        matrix = total @ turn
+    else:
+        matrix = word_vectors(composed, network.activation, kind, model.columns)
+    subwords = _subwords(model, kind, turn)
+    return WordVectors(model.vocabulary, matrix, (), subwords, Predictor(run, model.vocabulary))
 
 
-def _subwords(model: Model, kind: VectorKind) -> Subwords | None:
+def _subwords(model: Model, kind: VectorKind, turn: Array | None) -> Subwords | None:
     """Return the rows that compose vectors of unknown words; None if these cannot be composed."""
     # Output vectors are not composed of parts.
     if kind == "output" or not isinstance(model.composition, SharedRows):
@@ -151,7 +173,7 @@ def _subwords(model: Model, kind: VectorKind) -> Subwords | None:
     settings, (E, W1, b1, _, _) = model.config.subwords, model.parameters
     layer = None
     if kind != "input":
-        layer = HiddenLayer(W1, b1, model.config.network.activation, unit=kind == "sum")
+        layer = HiddenLayer(W1, b1, model.config.network.activation, turn)
     return Subwords(
         E,
         settings.min_n,

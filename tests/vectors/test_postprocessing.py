@@ -34,6 +34,13 @@ def test_the_removed_directions_are_the_top_singular_vectors(vectors, count):
     np.testing.assert_allclose(found, centred - centred @ top.T @ top, atol=1e-4)
 
 
+def test_tempering_shortens_the_longest_axes_relative_to_the_others(vectors):
+    found = postprocess(vectors, ["temper"]).matrix
+    left, lengths, right = np.linalg.svd(vectors.matrix.astype(float), full_matrices=False)
+    tempered = lengths * (lengths / lengths[0]) ** -0.15
+    np.testing.assert_allclose(found, (left * tempered) @ right, atol=1e-4)
+
+
 def test_steps_apply_in_order_and_leave_the_original_unchanged(vectors):
     before = vectors.matrix.copy()
     last_centred = postprocess(vectors, ["normalise", "centre"]).matrix
