@@ -60,7 +60,7 @@ POST = click.option(
     "--post",
     multiple=True,
     metavar="STEP",
-    help="Postprocess the vectors, in this order: normalise, centre, temper, all-but-the-top[=N].",
+    help="Postprocess, in the given order: normalise, centre, temper, all-but-the-top[=N].",
 )
 DTYPE = click.option(
     "--dtype",
