@@ -17,9 +17,6 @@ from embedder.vectors.prediction import Predictor
 from embedder.vectors.subwords import Subwords
 from embedder.vectors.word_vectors import WordVectors
 
-_OUTPUT_WEIGHT = 0.5
-"""The weight of output vectors in the sum with hidden ones; see docs/experiments.md."""
-
 
 class HiddenLayer(NamedTuple):
     """The hidden layer, which maps a word's input vector to its hidden or sum vector.
@@ -85,7 +82,7 @@ def word_vectors(
 
 
 def aligned_sum(parameters: Parameters, activation: str, columns: Array) -> Array:
-    """Return normalised hidden vectors plus half the mean of the normalised output vectors, (V, H).
+    """Return normalised hidden vectors plus the mean of the normalised output vectors, (V, H).
 
     The latter are rotated to align with the former. Words that share an output with others of their
     class are without it: measured, it tells them apart less well. Parameters as `word_vectors`.
@@ -94,7 +91,7 @@ def aligned_sum(parameters: Parameters, activation: str, columns: Array) -> Arra
     first, *others = _split_outputs(W2[:, : len(b1)], int(columns.max()) + 1)
     hidden = activate(E @ W1 + b1, activation)
     own = first[columns[: _count_own(columns)]]
-    return _sum_aligned(hidden, [own, *others], _OUTPUT_WEIGHT / (1 + len(others)))
+    return _sum_aligned(hidden, [own, *others], 1 / (1 + len(others)))
 
 
 def _split_outputs(W2: Array, positionless: int) -> list[Array]:

@@ -19,7 +19,7 @@ _ROWS_PER_BATCH = 4096
 _CENTRE, _NORMALISE, _TOP, _TEMPER = "centre", "normalise", "all-but-the-top", "temper"
 _SPELLINGS = {"center": _CENTRE, "normalize": _NORMALISE}
 DTYPES = ("float32", "float16", "int8")
-_EXPONENT = 0.15
+_EXPONENT = 0.25
 _WORDS_FOR_AXES = 30_000
 _LEAST_AXIS = 0.01
 """Relative length below which an axis counts as this long, so that noise is not amplified."""
@@ -62,7 +62,7 @@ def tempering(vectors: Array) -> Array:
     """Return the matrix (H, H) that makes vectors (V, H) differ less in length from axis to axis.
 
     With singular values σ and right singular vectors U of the vectors of the most frequent words,
-    it is U (σ/σ_max)^−0.15 Uᵀ. The longest axes tell frequent words from rare ones and topics from
+    it is U (σ/σ_max)^−0.25 Uᵀ. The longest axes tell frequent words from rare ones and topics from
     each other; similarity of meaning gains where they count less (Bullinaria and Levy 2012,
     section 8, after Caron 2001).
     """

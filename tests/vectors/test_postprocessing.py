@@ -37,7 +37,7 @@ def test_the_removed_directions_are_the_top_singular_vectors(vectors, count):
 def test_tempering_shortens_the_longest_axes_relative_to_the_others(vectors):
     found = postprocess(vectors, ["temper"]).matrix
     left, lengths, right = np.linalg.svd(vectors.matrix.astype(float), full_matrices=False)
-    tempered = lengths * (lengths / lengths[0]) ** -0.15
+    tempered = lengths * (lengths / lengths[0]) ** -0.25
     np.testing.assert_allclose(found, (left * tempered) @ right, atol=1e-4)
 
 
