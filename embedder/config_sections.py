@@ -10,6 +10,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, mo
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 VectorKind = Literal["input", "hidden", "output", "sum"]
+Normalisation = Literal["nfc", "nfkc", "none"]
 
 
 class Section(BaseModel):
@@ -84,8 +85,12 @@ class CorpusConfig(Section):
     files: list[str] = Field(min_length=1)
     """Files, folders, globs, `package:NAME/PATH`, URLs, or `-` for standard input."""
     tokenizer: Literal["words", "whitespace"] = "words"
-    """`words`: runs of letters, digits and combining marks, with inner apostrophes; `whitespace`:
-    whatever is between ASCII whitespace."""
+    """`words`: runs of letters, digits and combining marks, with inner apostrophes and zero-width
+    joiners; `whitespace`: whatever is between ASCII whitespace."""
+    normalisation: Normalisation = "nfc"
+    """Unicode normal form of the text, and of words that are looked up later. `nfc` composes
+    letters with their accents, `nfkc` also replaces ligatures, full-width letters and the like;
+    both drop soft hyphens and other invisible characters. `none` changes nothing."""
     lowercase: bool = True
     """Convert all words to lower case."""
     text_field: str | None = None

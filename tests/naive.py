@@ -7,46 +7,44 @@ from collections import Counter
 
 import numpy as np
 
+WORD = re.compile("[lL][lLm]*(?:i*'?i*[lLm]+)*")
+"""A word by the kinds of its characters: letters, marks, invisible ones and apostrophes."""
 
-def split_words(text):
+
+def split_words(text, apostrophes="'’‘＇··‧՚՛՜՞՟״", invisible="\u200c\u200d\u180e"):
     """Words of the default tokenizer, a list for each line."""
 
-    def is_word(character):
-        return unicodedata.category(character)[0] in "LMN"
+    def kind(character):
+        if character in apostrophes or character in invisible:
+            return "'" if character in apostrophes else "i"
+        if character == "׳":
+            return "m"
+        if unicodedata.category(character) == "Cf" and character in DROPPED:
+            return "i"
+        return {"L": "l", "N": "l", "M": "m"}.get(unicodedata.category(character)[0], ".")
 
-    lines = []
-    for line in text.split("\n"):
-        words, word = [], ""
-        for i, character in enumerate(line):
-            inner = (
-                character in "'’"
-                and word != ""
-                and is_word(line[i - 1])
-                and i + 1 < len(line)
-                and is_word(line[i + 1])
-            )
-            if is_word(character) or inner:
-                word += character
-            elif word:
-                words.append(word)
-                word = ""
-        lines.append([*words, word] if word else words)
-    return lines
+    return [
+        [line[m.start() : m.end()] for m in WORD.finditer("".join(map(kind, line)))]
+        for line in text.split("\n")
+    ]
+
+
+DROPPED = {"\xad", "\u061c", "\u200e", "\u200f", "\ufeff", *map(chr, range(0x202A, 0x202F))}
+DROPPED |= set(map(chr, range(0x2060, 0x2070)))
 
 
 def count_words(text):
     return Counter(re.findall(rb"[^ \t\n\r\v\f]+", text))
 
 
-def blank_between_words(text, word_characters):
-    """The text with spaces, one a byte, for all but words, apostrophes in them, and newlines."""
-    blanked = ""
-    for i, character in enumerate(text):
-        around = text[i - 1 : i] + text[i + 1 : i + 2]
-        inner = character in "'’" and len(around) == 2 and set(around) <= word_characters
-        stays = character in word_characters or inner or character == "\n"
-        blanked += character if stays else " " * len(character.encode())
-    return blanked
+def blank_between_words(text, kinds):
+    """The text with spaces, one a byte, for all but words and newlines; kinds by character."""
+    line = "".join(kinds.get(character, ".") for character in text)
+    inside = {i for found in WORD.finditer(line) for i in range(found.start(), found.end())}
+    return "".join(
+        character if i in inside or character == "\n" else " " * len(character.encode())
+        for i, character in enumerate(text)
+    )
 
 
 def encode(text, numbers):

@@ -22,6 +22,7 @@ from embedder.evaluation.questions import (
     Question,
     Section,
 )
+from embedder.text.normalisation import any_case
 from embedder.vectors.search import over_blocks
 from embedder.vectors.word_vectors import WordVectors
 
@@ -118,7 +119,7 @@ def evaluate_analogies(
     """
     spellings: dict[str, list[int]] = {}
     for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):
-        spellings.setdefault(word.upper(), []).append(i)
+        spellings.setdefault(any_case(word), []).append(i)
     V = len(vectors.vocabulary.words[:candidates][:restrict_vocab])
     questions = [question for section in sections for question in section.questions]
     ranks = np.full(len(questions), SKIPPED, np.int64)
@@ -135,9 +136,9 @@ def evaluate_analogies(
 
 
 def _is_known(question: Question, spellings: dict[str, list[int]], V: int) -> bool:
-    asked = all(word.upper() in spellings for word in question[:3])
+    asked = all(any_case(word) in spellings for word in question[:3])
     return asked and any(
-        row < V for answer in question.answers for row in spellings.get(answer.upper(), ())
+        row < V for answer in question.answers for row in spellings.get(any_case(answer), ())
     )
 
 
@@ -150,11 +151,11 @@ def _ranks(
 ) -> Array:
     """Return how many candidates score higher than the best correct answer, (n,) int64."""
     n = len(questions)
-    asked = np.array([[spellings[w.upper()][0] for w in question[:3]] for question in questions])
+    asked = np.array([[spellings[any_case(w)][0] for w in question[:3]] for question in questions])
     ignored, right = [], []
     for i, question in enumerate(questions):
-        given = {row for word in question[:3] for row in spellings[word.upper()]}
-        answers = {row for w in question.answers for row in spellings.get(w.upper(), ())} - given
+        given = {row for word in question[:3] for row in spellings[any_case(word)]}
+        answers = {row for w in question.answers for row in spellings.get(any_case(w), ())} - given
         answers = {row for row in answers if row < V}
         ignored += [(row, i) for row in given]
         right += [(row, i) for row in answers]

@@ -12,6 +12,7 @@ import numpy as np
 
 from embedder.errors import EvaluationError
 from embedder.evaluation.files import case_insensitive_ids, numbered_lines
+from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
 _STARTS = 20
@@ -58,7 +59,7 @@ def evaluate_categories(
     from scipy.cluster.vq import kmeans2
 
     ids = case_insensitive_ids(vectors, restrict_vocab)
-    known = [(ids[word.upper()], category) for word, category in pairs if word.upper() in ids]
+    known = [(ids[any_case(word)], category) for word, category in pairs if any_case(word) in ids]
     names = sorted({category for _, category in known})
     k = len(names)
     if k < 2:

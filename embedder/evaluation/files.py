@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embedder.errors import EvaluationError
+from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
 
@@ -61,5 +62,5 @@ def case_insensitive_ids(vectors: WordVectors, restrict_vocab: int | None) -> di
     """Return the row of every upper-cased word; of two spellings, that of the more frequent."""
     ids: dict[str, int] = {}
     for i, word in enumerate(vectors.vocabulary.words[:restrict_vocab]):
-        ids.setdefault(word.upper(), i)
+        ids.setdefault(any_case(word), i)
     return ids

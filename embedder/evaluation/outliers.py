@@ -14,6 +14,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
 from embedder.evaluation.files import case_insensitive_ids, files_in, read_lines
+from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
 _MIN_GROUP = 2
@@ -70,12 +71,12 @@ def evaluate_outliers(
     ids = case_insensitive_ids(vectors, restrict_vocab)
     positions = []
     for group in groups:
-        words = [ids[word.upper()] for word in group.words if word.upper() in ids]
+        words = [ids[any_case(word)] for word in group.words if any_case(word) in ids]
         if len(words) < _MIN_GROUP:
             continue
         for outlier in group.outliers:
-            if outlier.upper() in ids:
-                rows = np.array([*words, ids[outlier.upper()]])
+            if any_case(outlier) in ids:
+                rows = np.array([*words, ids[any_case(outlier)]])
                 positions.append(_position_of_last(vectors.unit_rows(rows)) / len(words))
     total = sum(len(group.outliers) for group in groups)
     if not positions:

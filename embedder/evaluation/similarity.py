@@ -8,6 +8,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
 from embedder.evaluation.files import case_insensitive_ids, numbered_lines
+from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
 
@@ -77,9 +78,9 @@ def pair_cosines(
     """Return the cosine of every pair, (n,) float64; NaN if a word is unknown."""
     ids = case_insensitive_ids(vectors, restrict_vocab)
     found = [
-        (i, ids[pair.first.upper()], ids[pair.second.upper()])
+        (i, ids[any_case(pair.first)], ids[any_case(pair.second)])
         for i, pair in enumerate(judgements)
-        if pair.first.upper() in ids and pair.second.upper() in ids
+        if any_case(pair.first) in ids and any_case(pair.second) in ids
     ]
     positions, firsts, seconds = np.array(found, np.int64).reshape(-1, 3).T
     cosines = np.full(len(judgements), np.nan)

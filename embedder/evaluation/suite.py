@@ -19,6 +19,7 @@ from embedder.evaluation.similarity import (
     pair_cosines,
     read_similarities,
 )
+from embedder.text.normalisation import any_case, lower_case
 from embedder.text.sources import path_of
 from embedder.vectors.word_vectors import WordVectors
 
@@ -167,10 +168,11 @@ def _with_composed(vectors: WordVectors, tasks: Tasks, restrict_vocab: int | Non
     """Add the unknown words of the tasks, if vectors can be composed for them."""
     if vectors.subwords is None or restrict_vocab is not None:
         return vectors
-    known = {word.upper() for word in vectors.vocabulary.words}
-    unknown = [word for word in tasks.words() if word.upper() not in known]
+    known = {any_case(word) for word in vectors.vocabulary.words}
+    unknown = [word for word in tasks.words() if any_case(word) not in known]
     if all(word == word.lower() for word in vectors.vocabulary.words):
-        unknown = list(dict.fromkeys(word.lower() for word in unknown))
+        form = vectors.vocabulary.normalisation
+        unknown = list(dict.fromkeys(lower_case(word, form) for word in unknown))
     return vectors.with_composed(unknown)
 
 

@@ -13,6 +13,9 @@ from embedder.arrays import Array
 
 SENTENCE_END = -1
 """Marks the end of a sentence in a stream of ids."""
+LETTER, MARK, INNER, INVISIBLE = 1, 2, 3, 4
+"""Kinds of characters: those that begin words, continue them, or are inside them if others follow,
+such as apostrophes and zero-width joiners."""
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 
@@ -205,27 +208,46 @@ def _character_at(text, i):
 
 
 @njit(nogil=True, cache=True)
-def blank_between_words(text, is_word):
+def blank_between_words(text, kinds):
     """Replace everything except words and newlines by spaces, in place.
+
+    A word is a letter and what follows of letters, marks, and inner characters between these: any
+    number of invisible ones, and at most one visible one. The rules are those of UAX #29 for words,
+    WB4 to WB7, except that inner characters at the end of a word are no part of it.
 
     Parameters
     ----------
     text : (n,) uint8
         Valid UTF-8.
-    is_word : (0x110000,) bool
-        Which code points form words. An apostrophe (U+0027, U+2019) between two of them is kept.
+    kinds : (0x110000,) uint8
+        What each code point is: `LETTER`, `MARK`, `INNER`, `INVISIBLE`, or anything else.
     """
     n = len(text)
     position = 0
-    after_word = False
+    in_word = False
     while position < n:
         code, length = _character_at(text, position)
-        following = position + length
-        keep = is_word[code]
-        inside = keep
-        if not keep and after_word and (code == 0x27 or code == 0x2019) and following < n:
-            keep = is_word[_character_at(text, following)[0]]
-        if not keep and code != 10:
-            text[position:following] = 32
-        after_word = inside
-        position = following
+        kind = kinds[code]
+        end = position + length
+        if kind == LETTER or (kind == MARK and in_word):
+            in_word = True
+            position = end
+            continue
+        if in_word and kind in (INNER, INVISIBLE):
+            visible = kind == INNER
+            in_word = False
+            while end < n:
+                following, length = _character_at(text, end)
+                kind = kinds[following]
+                if kind in (LETTER, MARK):
+                    in_word = True
+                    break
+                if kind != INVISIBLE and (kind != INNER or visible):
+                    break
+                visible = visible or kind == INNER
+                end += length
+        else:
+            in_word = False
+        if not in_word and code != 10:
+            text[position:end] = 32
+        position = end

@@ -205,7 +205,7 @@ def load_model(path: Path) -> Model:
     if "config" in metadata:  # covered by the checksum, unlike config.yaml, which may be edited
         config = make_config(metadata.pop("config"), str(file))
     parameters = _parameters(file, arrays)
-    vocabulary = Vocabulary.load(folder.vocabulary)
+    vocabulary = Vocabulary.load(folder.vocabulary, config.corpus.normalisation)
     if metadata.pop("vocabulary", None) not in (None, vocabulary.digest()):
         raise RunError(f"{folder.vocabulary}: changed or damaged since {file.name} was written.")
     parts = folder.read_word_parts()

@@ -16,9 +16,10 @@ from typing import IO
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections import CorpusConfig, Normalisation
 from embedder.errors import CorpusError
 from embedder.text import records
+from embedder.text.normalisation import INVISIBLES, lower_case, normalise
 from embedder.text.sources import (
     BLOCK_BYTES,
     Shard,
@@ -31,6 +32,10 @@ from embedder.text.sources import (
 )
 
 MAX_WORD_BYTES = 1 << 26
+_INNER = "'\u2018\u2019\uff07\u00b7\u0387\u2027\u055a\u055b\u055c\u055e\u055f\u05f4"
+"""Apostrophes, Catalan's middle dot, Armenian's signs above vowels and Hebrew's gershayim. Full
+stops, colons and commas, which UAX #29 has as well, mostly end words whose space is missing."""
+_GERESH = "\u05f3"
 
 
 def read_text(
@@ -45,7 +50,7 @@ def read_text(
     Parameters
     ----------
     config
-        The files, tokenizer, lower-casing, JSON field and handling of undecodable bytes.
+        The files, tokenizer, normal form, case, JSON field and handling of undecodable bytes.
     progress
         Called with the number of uncompressed bytes in each block.
     shards
@@ -64,7 +69,7 @@ def read_text(
 def _normalised(
     blocks: Iterable["_Block"], config: CorpusConfig, progress: Callable[[int], object] | None
 ) -> Iterator[bytes]:
-    """Yield blocks tokenised and lower-cased as configured, up to the limit."""
+    """Yield blocks normalised and tokenised as configured, up to the limit."""
     read = 0
     for source, offset, block in blocks:
         read += len(block)
@@ -91,7 +96,7 @@ def normalised(
     texts
         The texts.
     config
-        The tokenizer, lower-casing and limit.
+        The tokenizer, normal form, case and limit.
     name
         What to call them in errors.
     progress
@@ -113,30 +118,45 @@ def _normalise(block: bytes, config: CorpusConfig, source: Source, offset: int) 
                 f"{source.name}: byte {offset + error.start:,} is not UTF-8; convert the file "
                 "(iconv -t UTF-8), or set corpus.errors to 'replace' or 'ignore'."
             ) from None
-        block = (text.lower() if config.lowercase else text).encode("utf-8")
+        # A block ends after whitespace, which no normal form joins to what follows.
+        text = normalise(text, config.normalisation)
+        text = lower_case(text, config.normalisation) if config.lowercase else text
+        block = text.encode("utf-8")
     return split_words(block) if config.tokenizer == "words" else block
 
 
 def split_words(text: bytes) -> bytes:
     """Replace everything in UTF-8 text except words and newlines with spaces.
 
-    A word is a run of Unicode letters, digits and combining marks; an apostrophe (' or ’) between
-    two of these is part of the word: don't, l’été, rock'n'roll.
+    A word begins with a letter or digit and contains letters, digits and combining marks; between
+    two of these, also an apostrophe (don't, l’été, rock'n'roll) or another sign of UAX #29 that is
+    only used inside words, and the zero-width joiners of Persian or Hindi.
     """
     from embedder.kernels.tokens import blank_between_words
 
     words = np.frombuffer(text, np.uint8).copy()
-    blank_between_words(words, _word_characters())
+    blank_between_words(words, _kinds_of_characters())
     return words.tobytes()
 
 
+def words_of(text: str, normalisation: Normalisation) -> list[str]:
+    """Return the words of a text as `corpus.tokenizer: words` finds them, in lower case."""
+    text = lower_case(normalise(text, normalisation), normalisation)
+    return split_words(text.encode("utf-8", "replace")).decode().split()
+
+
 @functools.cache
-def _word_characters() -> Array:
-    """Return a table over code points, (0x110000,) bool: letters, marks and numbers."""
-    table = np.zeros(0x110000, np.bool_)
+def _kinds_of_characters() -> Array:
+    """Return what each code point is to the tokenizer, (0x110000,) uint8."""
+    from embedder.kernels.tokens import INNER, INVISIBLE, LETTER, MARK
+
+    table = np.zeros(0x110000, np.uint8)
+    kinds = {"L": LETTER, "N": LETTER, "M": MARK}
     # There are no letters above plane 3; the variation selectors at U+E0100 are marks.
     for code in (*range(0x32400), *range(0xE0100, 0xE01F0)):
-        table[code] = unicodedata.category(chr(code))[0] in "LMN"
+        table[code] = kinds.get(unicodedata.category(chr(code))[0], 0)
+    for kind, characters in ((INNER, _INNER), (INVISIBLE, INVISIBLES), (MARK, _GERESH)):
+        table[[ord(character) for character in characters]] = kind
     return table
 
 

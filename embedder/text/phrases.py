@@ -26,10 +26,11 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
-from embedder.config_sections import CorpusConfig, PhrasesConfig
+from embedder.config_sections import CorpusConfig, Normalisation, PhrasesConfig
 from embedder.errors import RunError
 from embedder.storage import read_utf8, write_atomically
 from embedder.text.corpus import read_text
+from embedder.text.normalisation import normalise
 from embedder.text.vocabulary import WordCounts, count_words, map_numbers
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ class Phrases:
         write_atomically(path, ("\n".join(lines) + "\n").encode())
 
     @classmethod
-    def load(cls, path: Path) -> "Phrases":
-        """Read a file written by `save`.
+    def load(cls, path: Path, form: Normalisation = "none") -> "Phrases":
+        """Read a file written by `save`, in the normal form of the text whose phrases are joined.
 
         Raises
         ------
@@ -136,7 +137,7 @@ class Phrases:
             if not line.strip():
                 continue
             try:
-                which, score, count, joined, words = line.rstrip("\r").split("\t")
+                which, score, count, joined, words = normalise(line, form).rstrip("\r").split("\t")
                 phrase = Phrase(tuple(words.split(" ")), joined, float(score), int(count))
                 if len(phrase.words) < 2 or not joined or int(which) - len(passes) not in (0, 1):
                     raise ValueError
@@ -189,12 +190,14 @@ class PhraseJoiner:
     """
 
     def __init__(self, config: CorpusConfig, memory_limit: int | None = None) -> None:
-        self._config = config.phrases
+        form = config.normalisation
+        connectors = [normalise(word, form) for word in config.phrases.connectors]
+        self._config = config.phrases.model_copy(update={"connectors": connectors})
         self._pairs = _PAIRS_PER_PARTITION
         if memory_limit is not None:
             self._pairs = max(1 << 16, min(self._pairs, memory_limit // (2 * _BYTES_PER_PAIR)))
         file = self._config.file
-        self.phrases = Phrases() if file is None else Phrases.load(Path(file))
+        self.phrases = Phrases() if file is None else Phrases.load(Path(file), form)
 
     def __call__(self, path: Path, words: WordCounts) -> WordCounts:
         """Join phrases, learning them first unless a file lists them; see `Phrases.join_file`."""

@@ -4,17 +4,18 @@ import difflib
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import VocabularyConfig
+from embedder.config_sections import Normalisation, VocabularyConfig
 from embedder.errors import RunError, UnknownWordError, VocabularyError
 from embedder.storage import read_utf8, write_atomically
+from embedder.text.normalisation import describe_difference, find_in_other_form, normalise
 
 _THRESHOLDS = (10_000_000, 1e-3), (60_000_000, 3e-4), (float("inf"), 1e-4)
 """Below so many occurrences of words, this threshold is best, on books."""
@@ -23,6 +24,28 @@ _HEADER = "word\tcount\n"
 _MAX_DIGITS = 18
 """Maximum digits of a count, so that it fits an int64."""
 _IDS_PER_READ = 1 << 20
+
+
+class WordIds(dict[str, int]):
+    """The id of every word; one that is not there is looked up in a normal form as well."""
+
+    def __init__(self, words: Sequence[str], form: Normalisation) -> None:
+        super().__init__(zip(words, range(len(words)), strict=True))
+        self._form = form
+
+    def __missing__(self, word: str) -> int:
+        found: int | None = super().get(normalise(word, self._form))
+        if found is None:
+            raise KeyError(word)
+        return found
+
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and self.get(word) is not None
+
+    def get(self, word: str, default: Any = None) -> Any:
+        """Return a word's id, or the default for an unknown word."""
+        found = super().get(word)
+        return super().get(normalise(word, self._form), default) if found is None else found
 
 
 class Vocabulary:
@@ -34,19 +57,27 @@ class Vocabulary:
         Distinct words, most frequent first; words with equal counts are in code point order.
     counts : (V,) int64
         How often each word occurs in the corpus.
+    normalisation
+        The Unicode normal form of the text that the words are from, in which other words are looked
+        up; ``none`` for words from elsewhere.
     """
 
-    def __init__(self, words: list[str], counts: Array) -> None:
+    def __init__(
+        self, words: list[str], counts: Array, normalisation: Normalisation = "none"
+    ) -> None:
         self.words = words
         self.counts = counts
+        self.normalisation = normalisation
 
     def __len__(self) -> int:
         return len(self.words)
 
     @cached_property
     def ids(self) -> dict[str, int]:
-        """The id of every word."""
-        return {word: i for i, word in enumerate(self.words)}
+        """The id of every word; words are found in other normal forms of Unicode, too."""
+        if self.normalisation == "none":
+            return {word: i for i, word in enumerate(self.words)}
+        return WordIds(self.words, self.normalisation)
 
     def id_of(self, word: str) -> int:
         """Return a word's id.
@@ -54,7 +85,8 @@ class Vocabulary:
         Raises
         ------
         UnknownWordError
-            For an unknown word; the message suggests similar spellings.
+            For an unknown word; the message says which known word differs only in case, Unicode
+            form or invisible characters, or suggests similar spellings.
         """
         found = self.ids.get(word)
         if found is None:
@@ -62,10 +94,15 @@ class Vocabulary:
         return found
 
     def _suggestion(self, word: str) -> str:
-        if word.lower() in self.ids:
-            return f"; '{word.lower()}' is"
+        if word and (known := self._in_other_form(word)) is not None:
+            return f"; '{known}' is, and differs only in {describe_difference(word, known)}"
         near = difflib.get_close_matches(word.lower(), self.words, n=3, cutoff=0.7)
         return f"; similar spellings: {', '.join(near)}" if near else f" of {len(self):,} words"
+
+    def _in_other_form(self, word: str) -> str | None:
+        if word.lower() in self.ids:
+            return self.words[self.ids[word.lower()]]
+        return find_in_other_form(word, self.words)
 
     def keep_probabilities(self, threshold: float | Literal["auto"]) -> Array:
         """Return the probability of keeping an occurrence of each word, (V,) float64.
@@ -94,8 +131,8 @@ class Vocabulary:
         return found.hexdigest()
 
     @classmethod
-    def load(cls, path: Path) -> "Vocabulary":
-        """Read a file written by `save`.
+    def load(cls, path: Path, normalisation: Normalisation = "none") -> "Vocabulary":
+        """Read a file written by `save`; the normal form of its text is in the configuration.
 
         Raises
         ------
@@ -116,7 +153,7 @@ class Vocabulary:
             counts.append(int(count))
         if not text.endswith("\n") or len(set(words)) != len(words):
             raise RunError(f"{path}: truncated, or a word occurs twice.")
-        return cls(words, np.array(counts, np.int64))
+        return cls(words, np.array(counts, np.int64), normalisation)
 
 
 class WordCounts(NamedTuple):

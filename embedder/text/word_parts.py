@@ -3,21 +3,27 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from embedder.config_sections import SubwordsConfig
+from embedder.config import Config
+from embedder.config_sections import Normalisation
 from embedder.errors import VocabularyError
 from embedder.storage import read_utf8, write_atomically
+from embedder.text.normalisation import normalise
 
 WordParts = Mapping[str, Sequence[str]]
 """The parts of each word, as listed in a file."""
 
 
-def load_word_parts(config: SubwordsConfig) -> dict[str, tuple[str, ...]]:
-    """Return the parts of words from the configured file; an empty dict without a file."""
-    return {} if config.parts is None else read_word_parts(Path(config.parts))
+def load_word_parts(config: Config) -> dict[str, tuple[str, ...]]:
+    """Return the parts of words from the configured file, in the normal form of the run's text.
+
+    Without a file, the dict is empty.
+    """
+    file = config.subwords.parts
+    return {} if file is None else read_word_parts(Path(file), config.corpus.normalisation)
 
 
-def read_word_parts(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read lines 'word<TAB>part<TAB>part…'; several lines for one word are combined.
+def read_word_parts(path: Path, form: Normalisation = "none") -> dict[str, tuple[str, ...]]:
+    """Read lines 'word<TAB>part<TAB>part…' in a normal form, lines for the same word combined.
 
     Raises
     ------
@@ -30,7 +36,7 @@ def read_word_parts(path: Path) -> dict[str, tuple[str, ...]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        word, *parts = line.rstrip("\r").split("\t")
+        word, *parts = normalise(line, form).rstrip("\r").split("\t")
         if not word or not parts or not all(part.strip() for part in parts):
             raise VocabularyError(
                 f"{path}, line {number}: expected 'word<TAB>part<TAB>…', got {line!r}."

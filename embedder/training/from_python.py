@@ -148,6 +148,8 @@ def _configuration(
         objects = objects_of(source, tree["corpus"].get("text_field"))
         for key, value in _TOKENS.items() if objects.are_tokens else ():
             set_key(tree, key, value)
+        if objects.are_tokens:
+            tree["corpus"].setdefault("normalisation", "none")
     return make_config(tree, origin, names), objects, names
 
 

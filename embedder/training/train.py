@@ -120,7 +120,7 @@ class _Training(NamedTuple):
         """Read the text and train to the end, from a saved state if there is one."""
         folder, engine = self.folder, self.engine
         with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work:
-            parts = folder.read_word_parts() if saved else load_word_parts(self.config.subwords)
+            parts = folder.read_word_parts() if saved else load_word_parts(self.config)
             with timed(self.seconds, "reading"), self.signals.at_once():
                 text = _read(self.config, engine, parts, Path(work), self.quiet)
             begin = None
@@ -240,7 +240,7 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         kernel_threads(engine.threads),
         tempfile.TemporaryDirectory(prefix="embedder-") as work,
     ):
-        text = _read(config, engine, load_word_parts(config.subwords), Path(work), quiet)
+        text = _read(config, engine, load_word_parts(config), Path(work), quiet)
         examples = engine.examples()
         contexts = count_contexts(config, len(text.vocabulary)) // engine.processes
         words = f"{len(text.vocabulary):,} words, {text.tokens:,} tokens"

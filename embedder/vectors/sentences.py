@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.text.corpus import split_words
+from embedder.text.corpus import words_of
 from embedder.text.vocabulary import Vocabulary
 
 SMOOTHING = 1e-3
@@ -34,7 +34,8 @@ def sentence_vectors(
     vectors
         Those of words; a word without one is left out.
     texts
-        Texts, which are split and lower-cased, or lists of words.
+        Texts, which are normalised as that of the vocabulary was, split and lower-cased; or lists
+        of words.
     smoothing
         a; the smaller, the less frequent words count.
 
@@ -44,10 +45,12 @@ def sentence_vectors(
         Zeros where no word has a vector.
     """
     ids, shares = vectors.vocabulary.ids, _shares(vectors.vocabulary.counts)
+    form = vectors.vocabulary.normalisation
     found = np.zeros((len(texts), vectors.matrix.shape[1]))
     for row, text in zip(found, texts, strict=True):
         known = 0
-        for word in _words_of(text):
+        words = words_of(text, form) if isinstance(text, str) else text
+        for word in words:
             vector = vectors.get(word)
             if vector is not None:
                 share = shares[ids[word]] if word in ids else 0.0
@@ -61,9 +64,3 @@ def _shares(counts: Array) -> Array:
     """Return p(w); by Zipf's law for words in the order of their frequency, without counts."""
     frequencies = counts if counts.any() else 1 / np.arange(1, len(counts) + 1)
     return np.asarray(frequencies / frequencies.sum())
-
-
-def _words_of(text: str | Sequence[str]) -> Sequence[str]:
-    if not isinstance(text, str):
-        return text
-    return split_words(text.lower().encode("utf-8", "replace")).decode().split()

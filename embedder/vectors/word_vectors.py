@@ -15,6 +15,7 @@ import numpy as np
 
 from embedder.arrays import Array, row_lengths, unit_rows
 from embedder.errors import RunError, VocabularyError
+from embedder.text.normalisation import normalise
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.sentences import sentence_vectors
@@ -155,7 +156,7 @@ class WordVectors:
         known = self.vocabulary.ids.get(word)
         if known is not None:
             return np.asarray(self.matrix[known])
-        composed = None if self.subwords is None else self.subwords.compose_unknown(word)
+        composed = self._composed(word)
         if composed is None:
             return default
         composed.flags.writeable = False
@@ -174,21 +175,26 @@ class WordVectors:
 
     def is_composed(self, word: str) -> bool:
         """Return whether a word is unknown but has a vector composed of its parts."""
-        if word in self or self.subwords is None:
-            return False
-        return self.subwords.compose_unknown(word) is not None
+        return word not in self and self._composed(word) is not None
+
+    def _composed(self, word: str) -> Array | None:
+        """Return an unknown word's vector, composed of the parts of its normal form."""
+        if self.subwords is None:
+            return None
+        return self.subwords.compose_unknown(normalise(word, self.vocabulary.normalisation))
 
     def with_composed(self, words: Sequence[str]) -> "WordVectors":
         """Return these vectors followed by those of unknown words that can be composed."""
         if self.subwords is None:
             return self
         new = [word for word in dict.fromkeys(words) if word not in self]
-        found = {word: self.subwords.compose_unknown(word) for word in new}
+        found = {word: self._composed(word) for word in new}
         rows = {word: vector for word, vector in found.items() if vector is not None}
         if not rows:
             return self
         counts = np.concatenate([self.vocabulary.counts, np.zeros(len(rows), np.int64)])
-        vocabulary = Vocabulary([*self.vocabulary.words, *rows], counts)
+        form = self.vocabulary.normalisation
+        vocabulary = Vocabulary([*self.vocabulary.words, *rows], counts, form)
         return WordVectors(vocabulary, np.concatenate([self.matrix, np.stack(list(rows.values()))]))
 
     def similarity(self, a: str, b: str) -> float:

@@ -1,10 +1,12 @@
-import unicodedata
-
 import naive
 import numpy as np
 import pytest
 
 from embedder.kernels.tokens import (
+    INNER,
+    INVISIBLE,
+    LETTER,
+    MARK,
     blank_between_words,
     encode_block,
     grown_lexicon,
@@ -138,21 +140,27 @@ def test_ids_are_renumbered_in_place_and_in_parts(rng, size):
     assert ids[:kept].tolist() == expected
 
 
-CHARACTERS = "aZ9é\u0301日𝒜 \n\t.-'’«\u2028😀\U0010ffff"
-WORD_CHARACTERS = {c for c in CHARACTERS if unicodedata.category(c)[0] in "LMN"}
+CHARACTERS = "aZ9é\u0301\u093f日𝒜 \n\t.-'’«\u2028😀\u200d\u200c\xad\U0010ffff"
+KINDS = {"'": INNER, "’": INNER, "\u200d": INVISIBLE, "\u200c": INVISIBLE, "\xad": INVISIBLE}
+KINDS |= {"\u0301": MARK, "\u093f": MARK, **dict.fromkeys("aZ9é日𝒜", LETTER)}
+NAMES = {LETTER: "l", MARK: "m", INNER: "'", INVISIBLE: "i"}
 
 
 @pytest.fixture(scope="module")
-def is_word():
-    table = np.zeros(0x110000, np.bool_)
-    table[[ord(c) for c in WORD_CHARACTERS]] = True
+def kinds():
+    table = np.zeros(0x110000, np.uint8)
+    table[[ord(character) for character in KINDS]] = list(KINDS.values())
     return table
 
 
-def blanked(text, is_word):
+def blanked(text, kinds):
     letters = np.frombuffer(text.encode(), np.uint8).copy()
-    blank_between_words(letters, is_word)
+    blank_between_words(letters, kinds)
     return letters.tobytes().decode()
+
+
+def naively_blanked(text):
+    return naive.blank_between_words(text, {c: NAMES[kind] for c, kind in KINDS.items()})
 
 
 @pytest.mark.parametrize(
@@ -169,14 +177,28 @@ def blanked(text, is_word):
         ("𝒜’日", "𝒜’日"),
         ("a’", "a   "),
         ("\n.\n", "\n \n"),
+        ("a\u200ca", "a\u200ca"),
+        ("a\u200c\u200d\xada", "a\u200c\u200d\xada"),
+        ("a\u200c", "a   "),
+        ("a\u200c\na", "a   \na"),
+        ("\u200ca", "   a"),
+        ("a\u200c a", "a    a"),
+        ("a\xad'\u200da", "a\xad'\u200da"),
+        ("a'\xad'a", "a    a"),
+        ("a\u200d\u093f", "a\u200d\u093f"),
+        ("a'\u0301a", "a'\u0301a"),
+        ("\u0301a", "  a"),
+        (".\u0301\u0301", "     "),
+        ("a.\u0301", "a   "),
+        ("a\u0301\u093f", "a\u0301\u093f"),
     ],
 )
-def test_what_is_no_word_becomes_as_many_spaces_as_it_has_bytes(is_word, text, expected):
-    assert blanked(text, is_word) == expected
-    assert naive.blank_between_words(text, WORD_CHARACTERS) == expected
+def test_what_is_no_word_becomes_as_many_spaces_as_it_has_bytes(kinds, text, expected):
+    assert blanked(text, kinds) == expected
+    assert naively_blanked(text) == expected
 
 
-def test_blanked_texts_are_those_of_a_plain_loop(rng, is_word):
-    for _ in range(300):
+def test_blanked_texts_are_those_of_a_regular_expression(rng, kinds):
+    for _ in range(1000):
         text = "".join(rng.choice(list(CHARACTERS), rng.integers(0, 30)))
-        assert blanked(text, is_word) == naive.blank_between_words(text, WORD_CHARACTERS)
+        assert blanked(text, kinds) == naively_blanked(text)

@@ -199,8 +199,8 @@ def test_words_agree_with_the_naive_tokenizer(text):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text("ab'’-é \n\u0301", max_size=30))
-def test_apostrophes_agree_with_the_naive_tokenizer(text):
+@given(st.text("ab'’-é \n\u0301\u200c\u200d\xad\u093f", max_size=30))
+def test_apostrophes_and_joiners_agree_with_the_naive_tokenizer(text):
     expected = naive.split_words(text)
     assert [line.decode().split() for line in split_words(text.encode()).split(b"\n")] == expected
 
