@@ -101,6 +101,9 @@ class CorpusConfig(Section):
     limit: ByteSize | None = None
     """Fail if the uncompressed text exceeds this (e.g. 50GB). Without a limit, a small compressed
     file may expand to any size; memory stays constant."""
+    unreadable: Literal["error", "skip"] = "error"
+    """Files and folders without permission, and links to nothing: an error, or left out with a
+    warning."""
     errors: Literal["strict", "replace", "ignore"] = "strict"
     """What to do with bytes that are not UTF-8."""
 

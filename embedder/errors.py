@@ -13,6 +13,10 @@ class CorpusError(EmbedderError):
     """Text that cannot be found, read or decoded."""
 
 
+class CorpusWarning(UserWarning):
+    """Text that is left out, since it may not be read or is not there."""
+
+
 class VocabularyError(EmbedderError):
     """A vocabulary that is too small or damaged, or lacks a word."""
 

@@ -3,13 +3,17 @@
 import inspect
 import re
 import signal
-from typing import Any
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 import click
 
 from embedder.cli.options import option_names
 from embedder.cli.streams import lenient_streams
-from embedder.errors import EmbedderError
+from embedder.errors import CorpusWarning, EmbedderError
+from embedder.training.progress import say
 from embedder.training.signals import stop_signals
 from embedder.version import __version__
 
@@ -74,7 +78,7 @@ class _Program(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run the program; see `click.Group.main`."""
-        with lenient_streams():
+        with lenient_streams(), _plain_warnings():
             return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -95,6 +99,29 @@ class _Program(click.Group):
                 rows.append((name, command.get_short_help_str(_LONGEST_SUMMARY)))
             with formatter.section(topic):
                 formatter.write_dl(rows)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show our own warnings as a sentence, without a place in the program."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_plainly(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, CorpusWarning):
+                say(str(message))
+            else:
+                show(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show_plainly
+        yield
 
 
 def exit_code_of(stop: BaseException) -> int:

@@ -9,8 +9,9 @@ import numpy as np
 from embedder.config import Config
 from embedder.examples.cache import Cache, address
 from embedder.examples.cells import Cooccurrences
+from embedder.text.listing import find_sources
 from embedder.text.phrases import Phrases
-from embedder.text.sources import Source, find_sources
+from embedder.text.sources import Source
 from embedder.text.vocabulary import EncodedCorpus, Vocabulary
 
 _VOCABULARY, _IDS, _TOKENS, _OFFSETS = "vocabulary.tsv", "ids.int32", "tokens.txt", "offsets.npy"
@@ -103,8 +104,8 @@ def share_corpus(
         As raised by `encode`, or if the cache cannot be written.
     """
     vocabulary = config.vocabulary.model_dump(mode="json", exclude={"subsample"})
-    corpus = config.corpus.model_dump(mode="json", exclude={"files"})
-    sources = find_sources(config.corpus.files)
+    corpus = config.corpus.model_dump(mode="json", exclude={"files", "unreadable"})
+    sources = find_sources(config.corpus.files, config.corpus.unreadable)
     if config.corpus.phrases.file is not None:
         sources.append(Source(config.corpus.phrases.file, Path(config.corpus.phrases.file)))
     name = address("corpus", {"corpus": corpus, "vocabulary": vocabulary}, sources)

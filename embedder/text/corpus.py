@@ -19,19 +19,21 @@ from embedder.arrays import Array
 from embedder.config_sections import CorpusConfig, Normalisation
 from embedder.errors import CorpusError
 from embedder.text import records
+from embedder.text.content import describe_foreign
+from embedder.text.listing import find_sources
 from embedder.text.normalisation import INVISIBLES, lower_case, normalise
 from embedder.text.sources import (
     BLOCK_BYTES,
     Shard,
     Source,
     as_corpus_errors,
-    find_sources,
     kind_of,
     open_shard,
     peek,
 )
 
 MAX_WORD_BYTES = 1 << 26
+_HEAD = 1 << 10
 _INNER = "'\u2018\u2019\uff07\u00b7\u0387\u2027\u055a\u055b\u055c\u055e\u055f\u05f4"
 """Apostrophes, Catalan's middle dot, Armenian's signs above vowels and Hebrew's gershayim. Full
 stops, colons and commas, which UAX #29 has as well, mostly end words whose space is missing."""
@@ -62,8 +64,9 @@ def read_text(
         For a file that cannot be read, is damaged, binary or not UTF-8, or a record without
         the field; the message states the file and the line or byte.
     """
-    chosen = [Shard(source) for source in find_sources(config.files)] if shards is None else shards
-    yield from _normalised(_in_background(_read_blocks(chosen, config)), config, progress)
+    if shards is None:
+        shards = map(Shard, find_sources(config.files, config.unreadable))
+    yield from _normalised(_in_background(_read_blocks(shards, config)), config, progress)
 
 
 def _normalised(
@@ -169,7 +172,9 @@ def _read_blocks(shards: Iterable[Shard], config: CorpusConfig) -> Iterator[_Blo
         source = shard.source
         with as_corpus_errors(source), open_shard(shard) as (stream, start):
             before = _identity(source)
-            kind = shard.kind if shard.end is not None else kind_of(source, peek(stream))
+            head = peek(stream)
+            kind = shard.kind if shard.end is not None else kind_of(source, head)
+            _refuse_foreign(source, head)
             if kind is None:
                 yield from _cut_between_words(source, stream, start)
             else:
@@ -193,7 +198,8 @@ def _cut_between_words(source: Source, stream: IO[bytes], offset: int) -> Iterat
     first = offset == 0
     while data := stream.read(BLOCK_BYTES):
         if first:
-            data = _without_byte_order_mark(source, data)
+            _refuse_foreign(source, data)
+            data = data.removeprefix(codecs.BOM_UTF8)
             first = False
         _refuse_binary(source, data, offset + len(pending))
         cut = max(data.rfind(space) for space in (b"\n", b" ", b"\t", b"\r", b"\v", b"\f")) + 1
@@ -211,12 +217,10 @@ def _cut_between_words(source: Source, stream: IO[bytes], offset: int) -> Iterat
     yield source, offset, pending + b"\n"
 
 
-def _without_byte_order_mark(source: Source, data: bytes) -> bytes:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise CorpusError(
-            f"{source.name}: UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)."
-        )
-    return data.removeprefix(codecs.BOM_UTF8)
+def _refuse_foreign(source: Source, head: bytes) -> None:
+    what = describe_foreign(head[:_HEAD])
+    if what is not None:
+        raise CorpusError(f"{source.name}: {what}.")
 
 
 def _refuse_binary(source: Source, data: bytes, offset: int) -> None:

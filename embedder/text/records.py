@@ -8,13 +8,15 @@ import io
 import itertools
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, Literal, cast
 
-from embedder.errors import CorpusError
+from embedder.errors import CorpusError, CorpusWarning
 from embedder.text.sources import Kind, Source, is_standard_input, peek
 
 MAX_RECORD_BYTES = 1 << 26
+_SHOWN = 60
 _CHARACTERS_PER_READ = 1 << 20
 _WHITESPACE = b" \t\n\r\v\f"
 _JSON_SPACE = " \t\n\r"
@@ -52,7 +54,7 @@ def texts(
     CorpusError
         Without a field, or if a record does not have it; the message names the fields there are.
     """
-    readers: dict[str, Callable[[], Iterator[str]]] = {
+    readers: dict[str, Callable[[], Iterator[str | None]]] = {
         "json lines": lambda: _of_json_lines(source, stream, field, errors),
         "json": lambda: decoded(lambda text: _of_json_array(source, text, field)),
         "csv": lambda: decoded(lambda text: _of_csv(source, text, None, field)),
@@ -61,7 +63,7 @@ def texts(
         "arrow": lambda: _of_columns(source, "arrow", stream, field),
     }
 
-    def decoded(read: Callable[[IO[str]], Iterator[str]]) -> Iterator[str]:
+    def decoded(read: Callable[[IO[str]], Iterator[str | None]]) -> Iterator[str | None]:
         text = io.TextIOWrapper(cast(Any, stream), "utf-8-sig", errors, newline="")
         try:
             yield from read(text)
@@ -69,7 +71,7 @@ def texts(
             text.detach()  # the stream is closed by who opened it
 
     try:
-        yield from readers[kind]()
+        yield from _without_nulls(source, field, readers[kind]())
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{source.name}: not UTF-8 ({error.reason}); convert the file (iconv -t UTF-8), or set "
@@ -98,12 +100,52 @@ def _text_of(
     source: Source, number: int, kind: Kind, record: object, field: str | None
 ) -> str | None:
     """Return the text of a JSON record; None if it is null."""
-    text = record.get(field) if isinstance(record, dict) and field is not None else None
-    text = _with_words_joined(text)
-    if isinstance(text, str) or (isinstance(record, dict) and field in record and text is None):
-        return text
     place = f", line {number}" if kind == "json lines" else f", record {number}"
-    raise _missing(source, place, kind, field, record if isinstance(record, dict) else ())
+    if not isinstance(record, dict):
+        wanted = f"'{field}'" if field else "for the text, which corpus.text_field names"
+        raise CorpusError(
+            f"{source.name}{place}: {_describe(record)}; expected an object with a field {wanted}."
+        )
+    if field is None or field not in record:
+        raise _missing(source, place, kind, field, record)
+    text = _with_words_joined(record[field])
+    if text is None or isinstance(text, str):
+        return text
+    raise CorpusError(
+        f"{source.name}{place}: the field '{field}' contains {_describe(text)}; expected text, or "
+        "a list of words."
+    )
+
+
+def _describe(value: object) -> str:
+    """Return what a JSON value is, and the value itself, shortened."""
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    if value is None or isinstance(value, bool):
+        return shown
+    if isinstance(value, list):
+        return f"a list with other values than words, {shown}"
+    if isinstance(value, dict):
+        return f"an object, {shown}"
+    return f"{'the text' if isinstance(value, str) else 'the number'} {shown}"
+
+
+def _without_nulls(source: Source, field: str | None, found: Iterable[str | None]) -> Iterator[str]:
+    """Yield the texts that are there, and warn of records whose text is null."""
+    total = missing = 0
+    for text in found:
+        total += 1
+        if text is None:
+            missing += 1
+        else:
+            yield text
+    if missing:
+        warnings.warn(
+            f"{source.name}: '{field}' is null in {missing:,} of {total:,} records, which have no "
+            "text.",
+            CorpusWarning,
+            stacklevel=2,
+        )
 
 
 def _with_words_joined(value: Any) -> Any:
@@ -115,7 +157,7 @@ def _with_words_joined(value: Any) -> Any:
 
 def _of_json_lines(
     source: Source, stream: IO[bytes], field: str | None, errors: str
-) -> Iterator[str]:
+) -> Iterator[str | None]:
     number = 0
     while line := stream.readline(MAX_RECORD_BYTES):
         number += 1
@@ -130,12 +172,10 @@ def _of_json_lines(
                 f"{source.name}, line {number}: not JSON ({error}); expected one object per line, "
                 "or an array of objects."
             ) from None
-        text = _text_of(source, number, "json lines", record, field)
-        if text is not None:
-            yield text
+        yield _text_of(source, number, "json lines", record, field)
 
 
-def _of_json_array(source: Source, stream: IO[str], field: str | None) -> Iterator[str]:
+def _of_json_array(source: Source, stream: IO[str], field: str | None) -> Iterator[str | None]:
     """Yield the texts of an array of objects, or of texts, which is decoded one at a time."""
     decoder = json.JSONDecoder()
     pending = stream.read(_CHARACTERS_PER_READ).lstrip(_JSON_SPACE).removeprefix("[")
@@ -161,11 +201,8 @@ def _of_json_array(source: Source, stream: IO[str], field: str | None) -> Iterat
             continue
         place = end
         number += 1
-        text = record
-        if not isinstance(record, str):
-            text = _text_of(source, number, "json", record, field)
-        if text is not None:
-            yield text
+        is_text = isinstance(record, str)
+        yield record if is_text else _text_of(source, number, "json", record, field)
 
 
 def _of_csv(
@@ -203,8 +240,8 @@ def _of_csv(
 
 def _of_columns(
     source: Source, kind: Literal["parquet", "arrow"], stream: IO[bytes], field: str | None
-) -> Iterator[str]:
-    """Yield a column of a Parquet or Arrow file, without its nulls."""
+) -> Iterator[str | None]:
+    """Yield a column of a Parquet or Arrow file."""
     try:
         import pyarrow as pa
     except ImportError:
@@ -243,13 +280,11 @@ def _open_columns(
     return reader.schema.names, reader
 
 
-def _texts_of_column(source: Source, column: Any, field: str) -> Iterator[str]:
+def _texts_of_column(source: Source, column: Any, field: str) -> Iterator[str | None]:
     """Yield the texts of an Arrow array of strings, or of lists of words."""
     for value in column.to_pylist():
         value = _with_words_joined(value)
-        if value is None:
-            continue
-        if not isinstance(value, str):
+        if value is not None and not isinstance(value, str):
             raise CorpusError(
                 f"{source.name}: the column '{field}', which is set by corpus.text_field, contains "
                 f"{column.type}, not text."

@@ -1,4 +1,4 @@
-"""Text sources as byte streams: files, folders, globs, packages, URLs and standard input.
+"""Text sources as byte streams: files, resources of packages, URLs and standard input.
 
 The file name extension selects the decompressor.
 """
@@ -8,26 +8,29 @@ import glob
 import gzip
 import importlib.util
 import io
-import itertools
 import lzma
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, cast
 
 from embedder.errors import CorpusError
 from embedder.resources import PACKAGE, resource
+from embedder.text.content import compression_of, describe_foreign
 
 BLOCK_BYTES = 1 << 20
-_STANDARD_INPUT = "-"
+STANDARD_INPUT = "-"
+"""The name of standard input among files."""
 Kind = Literal["json lines", "json", "csv", "tsv", "parquet", "arrow"]
 _MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
 _SUFFIXES = {
     ".jsonl": "json lines",
     ".ndjson": "json lines",
+    ".jsonlines": "json lines",
+    ".jl": "json lines",
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
@@ -59,51 +62,9 @@ class Shard(NamedTuple):
     kind: Kind | None = None
 
 
-def find_sources(patterns: Iterable[str]) -> list[Source]:
-    """Expand files, folders, globs, `package:` resources, URLs and `-` into input files.
-
-    Folders and globs yield their files sorted by name; hidden files are skipped.
-
-    Raises
-    ------
-    CorpusError
-        For a pattern that matches no file, or a package that is not installed.
-    """
-    sources = []
-    for pattern in patterns:
-        if not pattern.strip():
-            raise CorpusError("The name of a text is empty; expected a file, folder, glob or URL.")
-        if pattern == _STANDARD_INPUT:
-            sources.append(Source("standard input", None))
-            continue
-        if pattern.startswith("python:"):
-            raise CorpusError(
-                "The text of this run came from Python objects, so it can only be read again from "
-                "there: embedder.train(objects, output=RUN, resume=True)."
-            )
-        if "://" in pattern:
-            sources.extend(_remote_sources(pattern))
-            continue
-        if pattern.startswith("package:"):
-            paths = [package_resource(pattern)]
-        elif Path(pattern).exists():
-            paths = _files_below(Path(pattern))
-        elif glob.has_magic(pattern):
-            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - also absolute
-            paths = [Path(match) for match in matches if Path(match).is_file()]
-        else:
-            raise CorpusError(f"{pattern}: no such file or folder; check corpus.files.")
-        if not paths:
-            raise CorpusError(f"{pattern}: no matching files; check corpus.files.")
-        sources.extend(Source(str(path), path) for path in paths)
-    if sum(is_standard_input(source) for source in sources) > 1:
-        raise CorpusError("-: occurs more than once, but standard input can be read only once.")
-    return sources
-
-
 def name_of(pattern: str) -> str:
     """Return a name for what is made of a text: that of its file or folder, without suffixes."""
-    if pattern == _STANDARD_INPUT:
+    if pattern == STANDARD_INPUT:
         return "stdin"
     path = pattern.split("://")[-1].removeprefix("package:")
     parts = [part for part in Path(path).parts if not glob.has_magic(part)]
@@ -114,30 +75,6 @@ def name_of(pattern: str) -> str:
 def is_standard_input(source: Source) -> bool:
     """Return whether a source is standard input, which only this process can read, and once."""
     return source.path is None and source.url is None
-
-
-def _remote_sources(pattern: str) -> list[Source]:
-    """List the files that a URL matches: a file, folder or glob in any storage fsspec supports."""
-    try:
-        import fsspec
-
-        storage, path = fsspec.core.url_to_fs(pattern)
-        if glob.has_magic(path):
-            found = storage.glob(path)
-        else:
-            found = storage.find(path) if storage.isdir(path) else [path]
-        files = sorted(name for name in found if storage.isfile(name))
-        names = [storage.unstrip_protocol(name) for name in files]
-    except ImportError as error:
-        raise CorpusError(
-            f"{pattern}: reading it requires a package that is not installed ({error}); pip "
-            "install 'exact-embedder[remote]', and also s3fs for s3:// or gcsfs for gs://."
-        ) from None
-    except Exception as error:  # each storage raises its own errors
-        raise CorpusError(f"{pattern}: cannot be listed ({error}).") from None
-    if not names:
-        raise CorpusError(f"{pattern}: no matching files; check corpus.files.")
-    return [Source(name, None, name) for name in names]
 
 
 def kind_of(source: Source, head: bytes = b"") -> Kind | None:
@@ -171,39 +108,6 @@ def peek(stream: IO[bytes]) -> bytes:
     return look(_PEEKED)[:_PEEKED] if look is not None else b""
 
 
-def find_shards(patterns: Iterable[str], size: int) -> list[Shard]:
-    """Return the input files as shards; uncompressed files are split.
-
-    Parameters
-    ----------
-    patterns
-        As for `find_sources`.
-    size
-        Approximate shard size in bytes. A compressed file is one shard, and so is a table, which
-        cannot be read from the middle.
-
-    Raises
-    ------
-    CorpusError
-        As for `find_sources`, and for standard input, which only one process can read.
-    """
-    shards = []
-    for source in find_sources(patterns):
-        if is_standard_input(source):
-            raise CorpusError(
-                "-: standard input can be read by one process only; write the text to a file."
-            )
-        with as_corpus_errors(source), open_source(source) as stream:
-            kind = kind_of(source, peek(stream))
-            if _opener(source) is not None or kind not in (None, "json lines"):
-                shards.append(Shard(source))
-                continue
-            length = stream.seek(0, 2)
-        cuts = [*range(0, length, size), length] if length else [0, 0]
-        shards += [Shard(source, *cut, kind) for cut in itertools.pairwise(cuts)]
-    return shards
-
-
 def package_resource(pattern: str) -> Path:
     """Return the file that `package:NAME/PATH` names, without importing the package.
 
@@ -234,16 +138,6 @@ def path_of(name: str) -> Path:
     return package_resource(name) if name.startswith("package:") else Path(name)
 
 
-def _files_below(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(
-        file
-        for file in path.rglob("*")
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
-
-
 def open_source(source: Source) -> IO[bytes]:
     """Open a source for reading bytes; the file name extension selects the decompressor.
 
@@ -262,16 +156,20 @@ def open_source(source: Source) -> IO[bytes]:
         import fsspec
 
         file = fsspec.open(source.url, "rb").open()
-    opener = _opener(source)
+    opener = COMPRESSED.get(_ending(source))
     if opener is None and source.path is not None:
         return source.path.open("rb")
     stream: IO[bytes] = io.BufferedReader(file) if opener is None else opener(file)
     return stream
 
 
-def _opener(source: Source) -> Callable[[Any], Any] | None:
-    """Return the decompressor for a source's file name extension; None for plain text."""
-    return COMPRESSED.get(Path(source.name).suffix.lower())
+def is_compressed(source: Source) -> bool:
+    """Return whether a source is decompressed, by its file name extension."""
+    return _ending(source) in COMPRESSED
+
+
+def _ending(source: Source) -> str:
+    return Path(source.name).suffix.lower()
 
 
 @contextmanager
@@ -345,8 +243,10 @@ def as_corpus_errors(source: Source) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
+        raise _damaged(source, error) from None
     except OSError as error:
+        if error.errno is None and is_compressed(source):  # bzip2's own complaint
+            raise _damaged(source, error) from None
         raise CorpusError(f"{source.name}: cannot be read ({error.strerror or error}).") from None
     except CorpusError:
         raise
@@ -355,4 +255,16 @@ def as_corpus_errors(source: Source) -> Iterator[None]:
             raise CorpusError(f"{source.name}: cannot be read ({error}).") from None
         if type(error).__name__ != "ZstdError":  # naming the class would import zstandard
             raise
-        raise CorpusError(f"{source.name}: damaged compressed file ({error}).") from None
+        raise _damaged(source, error) from None
+
+
+def _damaged(source: Source, error: Exception) -> CorpusError:
+    """Return the error for content that cannot be decompressed, or never was compressed."""
+    head = b""
+    if source.path is not None and source.path.is_file():
+        with suppress(OSError), source.path.open("rb") as file:
+            head = file.read(_PEEKED)
+    if head and is_compressed(source) and compression_of(head) != _ending(source):
+        what = describe_foreign(head) or "not compressed, whatever its name says; rename it"
+        return CorpusError(f"{source.name}: {what}.")
+    return CorpusError(f"{source.name}: damaged compressed file ({error}).")

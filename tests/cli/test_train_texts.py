@@ -119,7 +119,7 @@ def test_errors_name_what_was_typed(invoke, write, arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.txt"], "nowhere.txt: no such file or folder; check the name."),
+        (["nowhere.txt"], "nowhere.txt: no such file or folder in "),
         (["nowhere.yaml"], "nowhere.yaml: no such configuration file"),
         ([""], "The name of a text is empty"),
         ([], "give a text or a configuration, such as: embedder train my.txt"),

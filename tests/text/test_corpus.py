@@ -15,7 +15,8 @@ from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text import corpus
 from embedder.text.corpus import _read_blocks, read_text, split_words
-from embedder.text.sources import Shard, Source, find_sources
+from embedder.text.listing import find_sources
+from embedder.text.sources import Shard, Source
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -102,8 +103,13 @@ def test_json_lines_yield_one_field(write):
             '{"text": "a"}\n{"body": "b"}\n',
             "line 2: no text in the field 'text'.*fields are: body",
         ),
-        ('{"text": 5}\n', "line 1: no text"),
-        ('["text"]\n', "line 1: no text"),
+        ('{"text": 5}\n', "line 1: the field 'text' contains the number 5; expected text"),
+        ('{"text": true}\n', "line 1: the field 'text' contains true; expected text"),
+        ('{"text": [1, "a"]}\n', r"contains a list with other values than words, \[1, \"a\"\]"),
+        ('{"text": ["a", null]}\n', r"contains a list with other values than words, \["),
+        ('{"text": {"de": "x"}}\n', 'contains an object, {"de": "x"}; expected text'),
+        ('["text"]\n', r"line 1: a list .*; expected an object with a field 'text'"),
+        ('{"text": "a"}\nnull\n', "line 2: null; expected an object with a field 'text'"),
         ("{\n", "line 1: not JSON"),
         ("[" * 100_000, "line 1: not JSON"),
     ],

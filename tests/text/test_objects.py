@@ -3,8 +3,8 @@ import pytest
 
 from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError
+from embedder.text.listing import find_sources
 from embedder.text.objects import NAME, are_paths, blocks_of, objects_of
-from embedder.text.sources import find_sources
 
 
 def lines(source, field=None, **settings):

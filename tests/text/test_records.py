@@ -6,9 +6,10 @@ import json
 import pytest
 
 from embedder.config_sections import CorpusConfig
-from embedder.errors import CorpusError
+from embedder.errors import CorpusError, CorpusWarning
 from embedder.text.corpus import read_text
-from embedder.text.sources import Source, find_shards, kind_of
+from embedder.text.listing import find_shards
+from embedder.text.sources import Source, kind_of
 
 
 def texts(path, **settings):
@@ -93,7 +94,11 @@ def test_records_without_a_named_field_are_refused_with_those_there_are(
     [
         ("a.csv", csv_text(), "no text in the column 'text'.*its columns are: id, body"),
         ("a.csv", "id,text\n1\n", "line 2: 1 columns, but the heading has 2"),
-        ("a.json", '[{"text": "a"}, {"text": 5}]', "record 2: no text in the field 'text'"),
+        (
+            "a.json",
+            '[{"text": "a"}, {"text": 5}]',
+            "record 2: the field 'text' contains the number 5",
+        ),
         ("a.json", '[{"text": "a"}, {"text"', "record 2: not JSON"),
         ("a.json", '[{"text": "a"}', "record 2: not JSON"),
         ("a.csv", "id,text\n1,a, b\n", "line 2: 3 columns, but the heading has 2"),
@@ -130,6 +135,7 @@ def table():
     return pa.table({"id": [1, 2, 3, 4], "body": body, "words": words})
 
 
+@pytest.mark.filterwarnings("ignore::embedder.errors.CorpusWarning")
 def test_a_column_of_parquet_is_read(table, tmp_path):
     from pyarrow import parquet
 
@@ -142,6 +148,7 @@ def test_a_column_of_parquet_is_read(table, tmp_path):
     assert texts(tmp_path / "unnamed", text_field="body")[:4] == EXPECTED
 
 
+@pytest.mark.filterwarnings("ignore::embedder.errors.CorpusWarning")
 @pytest.mark.parametrize("kind", ["file", "stream"])
 def test_a_column_of_arrow_is_read(table, tmp_path, kind):
     import pyarrow as pa
@@ -161,6 +168,7 @@ def check_refusals(path, name):
         texts(path, text_field="id")
 
 
+@pytest.mark.filterwarnings("ignore::embedder.errors.CorpusWarning")
 def test_tables_come_through_a_pipe(table, tmp_path, monkeypatch):
     from pyarrow import parquet
 
@@ -175,11 +183,27 @@ def test_tables_come_through_a_pipe(table, tmp_path, monkeypatch):
         assert texts(name, text_field="body")[0] == EXPECTED[0]
 
 
-def test_nulls_are_left_out(write):
-    rows = '{"text": null}\n{"text": "a"}\n'
-    assert texts(write("a.jsonl", rows), text_field="text")[0] == "a"
-    array = '[{"text": null}, {"text": "a"}]'
-    assert texts(write("a.json", array), text_field="text")[0] == "a"
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"text": null}\n{"text": "a"}\n'),
+        ("a.json", '[{"text": null}, {"text": "a"}]'),
+    ],
+)
+def test_nulls_are_left_out_with_a_warning(write, name, content):
+    with pytest.warns(CorpusWarning, match=rf"{name}: 'text' is null in 1 of 2 records"):
+        assert texts(write(name, content), text_field="text")[0] == "a"
+
+
+@pytest.mark.parametrize(
+    "name", ["a.NDJSON", "a.JSONL", "a.Json", "a.jsonlines", "a.jl", "A.JSONL.GZ"]
+)
+def test_endings_have_no_case(write, name):
+    content = b'\n{"id": 7,\t"text": "hello world"}\n'
+    path = write(name, gzip.compress(content) if name.endswith("GZ") else content)
+    with pytest.raises(CorpusError, match=r"a JSON Lines file; set corpus.text_field.*: id, text"):
+        texts(path)
+    assert texts(path, text_field="text")[0] == "hello world"
 
 
 def test_json_lines_are_read_in_shards(write):

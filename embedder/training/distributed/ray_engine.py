@@ -24,8 +24,8 @@ from embedder.examples.prepare import (
 from embedder.examples.spectral import PositivePmi, SpectralStart
 from embedder.network.losses import Loss
 from embedder.network.parameters import Parameters
+from embedder.text.listing import find_shards
 from embedder.text.phrases import PhraseJoiner, Phrases
-from embedder.text.sources import find_shards
 from embedder.text.vocabulary import EncodedCorpus, Vocabulary, choose_vocabulary
 from embedder.training.distributed import counting
 from embedder.training.distributed.cluster import (
@@ -118,10 +118,9 @@ class RayEngine:
         self.phrases = PhraseJoiner(config.corpus).phrases
         phrases, settings = put(self.phrases), put(config)
         read = task(counting.read_shard, 3)
-        parts = [
-            read.remote(settings, phrases, shard)
-            for shard in find_shards(config.corpus.files, config.cluster.shard_size)
-        ]
+        corpus, size = config.corpus, config.cluster.shard_size
+        shards = find_shards(corpus.files, size, corpus.unreadable)
+        parts = [read.remote(settings, phrases, shard) for shard in shards]
         self._await_reading([size for _, _, size in parts], quiet)
         merge = task(counting.merge_words)
         words = [part[0] for part in parts]

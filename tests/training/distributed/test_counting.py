@@ -6,8 +6,8 @@ import pytest
 from embedder.config_files import make_config
 from embedder.examples.cooccurrence import CountingOptions, TokenSample, count_cooccurrences
 from embedder.text.corpus import read_text
+from embedder.text.listing import find_shards
 from embedder.text.phrases import Phrases
-from embedder.text.sources import find_shards
 from embedder.text.vocabulary import choose_vocabulary, encode_corpus
 from embedder.training.distributed import counting
 from embedder.training.distributed.slices import contexts_of_ranges, cut_words
