@@ -12,6 +12,7 @@ from embedder.config_sections import (
     ExamplesConfig,
     LossConfig,
     NetworkConfig,
+    PathName,
     Section,
     SubwordsConfig,
     TrackingConfig,
@@ -61,7 +62,7 @@ class Config(Section):
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
-    output: str = "runs/embedder"
+    output: PathName = "runs/embedder"
     """The folder of the run; for a text without a configuration, runs/NAME."""
 
     @model_validator(mode="before")

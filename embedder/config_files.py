@@ -1,5 +1,6 @@
 """YAML files and `key=value` overrides → a validated `Config`, or one sentence per mistake."""
 
+import datetime
 import difflib
 import re
 import textwrap
@@ -218,10 +219,23 @@ def describe_errors(error: ValidationError, model: type[BaseModel] | None = None
         else:
             wanted = entry["msg"].removeprefix("Input should be ")
             wanted = re.sub(r"^(greater|less) than", r"a number \1 than", wanted)
+            wanted = {"string_type": "text", "too_short": "at least one"}.get(entry["type"], wanted)
+            got = _unquoted(entry["input"]) if entry["type"] == "string_type" else None
+            got = f"{entry['input']!r}" if got is None else got
             # A value with alternatives, such as a number or `auto`, has an error for each.
-            expected.setdefault(f"{where}: expected %s, got {entry['input']!r}.", []).append(wanted)
+            expected.setdefault(f"{where}: expected %s, got {got}.", []).append(wanted)
     sentences += [text.replace("%s", " or ".join(each), 1) for text, each in expected.items()]
     return " ".join(dict.fromkeys(sentences))
+
+
+def _unquoted(value: object) -> str | None:
+    """Return what YAML took a text without quotes for, and what helps; None for lists and such."""
+    if value is None or isinstance(value, bool):
+        shown = "null" if value is None else str(value).lower()
+        return f"{shown}; YAML reads words such as no, yes, on, off and null so unless in quotes"
+    if isinstance(value, int | float | datetime.date):
+        return f"{value}; put it in quotes"
+    return None
 
 
 def _without_alternatives(

@@ -5,12 +5,38 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 VectorKind = Literal["input", "hidden", "output", "sum"]
 Normalisation = Literal["nfc", "nfkc", "none"]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _named(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("empty_name", "the name of a file or folder")
+    return value
+
+
+Words = Annotated[list[str], BeforeValidator(_as_list)]
+"""Texts; a single one needs no list."""
+PathName = Annotated[str, AfterValidator(_named)]
+"""The name of a file or folder: an empty one would be the current folder."""
+PathNames = Annotated[list[PathName], BeforeValidator(_as_list)]
 
 
 class Section(BaseModel):
@@ -38,10 +64,10 @@ class PhrasesConfig(Section):
     """Join pairs with a higher score. For npmi, try 0.5."""
     joiner: Annotated[str, Field(pattern=r"^\S+$")] = "_"
     """Text between the words of a joined phrase."""
-    connectors: list[str] = []
+    connectors: Words = []
     """Words such as `of` that may occur between the two words of a pair and are never one of
     them."""
-    file: str | None = None
+    file: PathName | None = None
     """Phrases written by `embedder phrases CONFIG --out FILE`, to use instead of learning them."""
 
     @property
@@ -82,7 +108,7 @@ class PhrasesConfig(Section):
 class CorpusConfig(Section):
     """Where the text is, and how it is split into words."""
 
-    files: list[str] = Field(min_length=1)
+    files: Words = Field(min_length=1)
     """Files, folders, globs, `package:NAME/PATH`, URLs, or `-` for standard input."""
     tokenizer: Literal["words", "whitespace"] = "words"
     """`words`: runs of letters, digits and combining marks, with inner apostrophes and zero-width
@@ -106,11 +132,6 @@ class CorpusConfig(Section):
     warning."""
     errors: Literal["strict", "replace", "ignore"] = "strict"
     """What to do with bytes that are not UTF-8."""
-
-    @field_validator("files", mode="before")
-    @classmethod
-    def _one_file_is_a_list(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
 
 
 class VocabularyConfig(Section):
@@ -207,7 +228,7 @@ class SubwordsConfig(Section):
     buckets: Annotated[int, Field(gt=0, le=1 << 31)] = 2_000_000
     """Number of buckets that n-grams are hashed into, as in fastText; unused buckets cost
     nothing."""
-    parts: str | None = None
+    parts: PathName | None = None
     """A file of lines 'word<TAB>part<TAB>…' with lemmas, stems or classes, whose rows words
     share."""
 
@@ -333,7 +354,7 @@ class ValidationConfig(Section):
 
     fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the sentences to hold out of training and report the loss on."""
-    files: list[str] = []
+    files: PathNames = []
     """Files with validation text, instead."""
     split: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
     """Numbers of tokens that train and validate, instead; the rest of the text is the test."""
@@ -347,11 +368,11 @@ class ValidationConfig(Section):
 class EvaluationConfig(Section):
     """What `embedder train` shows when it ends."""
 
-    words: list[str] = []
+    words: Words = []
     """Words whose neighbours are printed; by default a few from the vocabulary."""
-    analogies: list[str] = []
+    analogies: PathNames = []
     """Files of analogy questions, or `package:NAME/PATH`."""
-    similarity: list[str] = []
+    similarity: PathNames = []
     """Files of word pairs with human similarity scores, or `package:NAME/PATH`."""
     restrict_vocab: Positive | None = None
     """Use only this many of the most frequent words."""

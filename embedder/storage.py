@@ -48,7 +48,8 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
     except OSError as error:
         raise RunError(describe_write_error(path, error)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may not be entered
+            temporary.unlink(missing_ok=True)
 
 
 def is_stream(path: Path) -> bool:
@@ -93,8 +94,18 @@ def read_utf8(path: Path, error_kind: type[EmbedderError], if_missing: str) -> s
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise error_kind(if_missing) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise error_kind(f"{path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
         raise error_kind(f"{path}: cannot be read ({error}).") from None
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is something; also if that is secret, so that opening it says why."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def is_temporary(path: Path) -> bool:

@@ -146,6 +146,40 @@ def test_windows_have_defaults_of_their_own(write):
     assert load_config(write("c.yaml", model.to_yaml())) == model
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("evaluation.words=[no]", r"words\.0: expected text, got false; YAML .* in quotes\.$"),
+        ("evaluation.words=[a, on]", r"words\.1: expected text, got true; YAML .* in quotes"),
+        ("evaluation.words=[null]", r"words\.0: expected text, got null; YAML .* in quotes"),
+        ("evaluation.words=[1984]", r"words\.0: expected text, got 1984; put it in quotes"),
+        ("corpus.files=[2020-01-01]", "files.0: expected text, got 2020-01-01; put it in quotes"),
+        ("corpus.text_field=[a]", r"text_field: expected text, got \['a'\]\.$"),
+        ("corpus.files=[]", r"corpus.files: expected at least one, got \[\]"),
+        ("evaluation.analogies=[' ']", r"analogies\.0: expected the name of a file or folder"),
+        ("output=''", "output: expected the name of a file or folder, got ''"),
+        ("corpus.phrases.file=''", "phrases.file: expected the name of a file or folder"),
+        ("subwords.parts=''", "subwords.parts: expected the name of a file or folder"),
+        ("corpus.normalisation=null", "expected 'nfc', 'nfkc' or 'none', got None"),
+        ("corpus.normalization=nfc", "Did you mean 'corpus.normalisation'"),
+    ],
+)
+def test_what_yaml_takes_for_another_value_and_empty_names_are_explained(write, override, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(write("a.yaml", MINIMAL), [override])
+
+
+def test_one_name_needs_no_list(write):
+    overrides = ["evaluation.words=king", "evaluation.similarity=a.txt", "validation.files=b.txt"]
+    config = load_config(write("a.yaml", MINIMAL), [*overrides, WINDOWS])
+    evaluation = config.evaluation
+    assert (evaluation.words, evaluation.similarity) == (["king"], ["a.txt"])
+    assert config.validation.files == ["b.txt"]
+    quoted = load_config(write("b.yaml", MINIMAL), ["evaluation.words=['no', 'yes']"])
+    assert quoted.evaluation.words == ["no", "yes"]
+    assert load_config(write("c.yaml", quoted.to_yaml())) == quoted
+
+
 def test_every_key_says_what_it_is():
     sections = [field.annotation for field in Config.model_fields.values()]
     for section in [Config, *sections]:

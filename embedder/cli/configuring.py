@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from embedder.cli.options import OVERRIDES, VECTORS
+from embedder.cli.options import OVERRIDES, VECTORS, PathName
 from embedder.cli.program import main
 from embedder.errors import ConfigError
 
@@ -25,9 +25,7 @@ _OWN_TEXT = ("books", "cbow", "subwords")
 @main.command()
 @click.argument("template", type=click.Choice(list(TEMPLATES)), default="quickstart")
 @OVERRIDES
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="The file; by default TEMPLATE.yaml."
-)
+@click.option("--output", "-o", type=PathName(), help="The file; by default TEMPLATE.yaml.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def init(template: str, overrides: tuple[str, ...], output: Path | None, overwrite: bool) -> None:
     """Write a configuration with comments, to edit and to train.
@@ -96,7 +94,7 @@ def describe_config(key: str | None) -> None:
 
 
 @main.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PathName())
 @VECTORS
 def info(model: Path, kind: Any) -> None:
     """Say what a run or a file of vectors is: words, dimensions, settings, loss.

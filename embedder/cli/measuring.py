@@ -15,6 +15,7 @@ from embedder.cli.options import (
     RESTRICT,
     SIMILARITY,
     VECTORS,
+    PathName,
     file_list,
     grouped,
     read_vectors,
@@ -116,7 +117,7 @@ def show_evaluation(
 
 
 @main.command()
-@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("models", nargs=-1, required=True, type=PathName())
 @ANALOGIES
 @SIMILARITY
 @METHOD
@@ -174,9 +175,7 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
 
 @main.command()
 @MODEL
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The page to write; RUN/report.html for a run."
-)
+@click.option("--out", type=PathName(), help="The page to write; RUN/report.html for a run.")
 @ANALOGIES
 @SIMILARITY
 @RESTRICT

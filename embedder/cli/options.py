@@ -12,9 +12,23 @@ from click.core import ParameterSource
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OVERRIDES = "embedder.overrides"
 
-CONFIG = click.argument("config", type=click.Path(path_type=Path))
+
+class PathName(click.Path):
+    """The path of a file or folder; an empty name, as of an unset variable, is none."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; see `click.Path.convert`."""
+        if isinstance(value, str) and not value.strip():
+            self.fail("the name is empty; expected a file or folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+CONFIG = click.argument("config", type=PathName())
 OVERRIDES = click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
-MODEL = click.argument("model", type=click.Path(path_type=Path))
+MODEL = click.argument("model", type=PathName())
 VECTORS = click.option(
     "--vectors",
     "kind",
@@ -33,9 +47,7 @@ COUNT = click.option(
 
 def file_list(name: str, description: str) -> Callable[[_F], _F]:
     """Return an option that names one or more files."""
-    return click.option(
-        name, type=click.Path(path_type=Path), multiple=True, metavar="FILE", help=description
-    )
+    return click.option(name, type=PathName(), multiple=True, metavar="FILE", help=description)
 
 
 ANALOGIES = file_list(
@@ -54,7 +66,7 @@ RESTRICT = click.option(
     help="Use only the N most frequent words.",
 )
 JSON = click.option(
-    "--json", "out", type=click.Path(path_type=Path), help="Also write the results to this file."
+    "--json", "out", type=PathName(), metavar="FILE", help="Also write the results to this file."
 )
 POST = click.option(
     "--post",

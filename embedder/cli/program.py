@@ -46,6 +46,10 @@ class Command(click.Command):
             return super().invoke(ctx)
         except EmbedderError as error:
             message = str(error)
+        except OSError as error:  # where nobody expected that a look is forbidden
+            if error.filename is None or isinstance(error, BrokenPipeError):
+                raise
+            message = f"{error.filename}: cannot be accessed ({error.strerror})."
         except MemoryError:
             message = "out of memory; lower vocabulary.max_size or training.batch_size."
         from embedder.config_files import with_names

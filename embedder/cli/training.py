@@ -9,6 +9,7 @@ from embedder.cli.measuring import show_evaluation
 from embedder.cli.options import (
     CONFIG,
     OVERRIDES,
+    PathName,
     config_option,
     config_switch,
     given_overrides,
@@ -23,11 +24,17 @@ _COUNT = click.IntRange(min=1)
 
 @main.command()
 @click.argument("inputs", metavar="[TEXT... | CONFIG] [KEY=VALUE]...", nargs=-1)
-@click.option("--output", "-o", metavar="DIR", help="Run folder; by default runs/NAME of the text.")
+@click.option(
+    "--output",
+    "-o",
+    type=PathName(),
+    metavar="DIR",
+    help="Run folder; by default runs/NAME of the text.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing run in the folder.")
 @click.option(
     "--resume",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="RUN",
     help="Resume an interrupted run (instead of a text).",
 )
@@ -117,7 +124,7 @@ _COUNT = click.IntRange(min=1)
 @grouped("mode", "overwrite", "dry_run", "quiet")
 def train(
     inputs: tuple[str, ...],
-    output: str | None,
+    output: Path | None,
     resume: Path | None,
     mode: dict[str, bool],
 ) -> None:
@@ -134,7 +141,7 @@ def train(
         embedder train quickstart.yaml training.passes=5
         embedder train --resume runs/my
     """
-    settings = _settings(inputs, output, resume, mode["overwrite"])
+    settings = _settings(inputs, None if output is None else str(output), resume, mode["overwrite"])
     quiet = mode["quiet"]
 
     from embedder.training.train import rehearse
@@ -221,7 +228,7 @@ def _summarise(run: Path) -> None:
 
 
 @main.command("run")
-@click.argument("experiment", type=click.Path(path_type=Path))
+@click.argument("experiment", type=PathName())
 @click.option("--quiet", is_flag=True, help="Show no progress bars.")
 @click.option("--dry-run", is_flag=True, help="List the runs and stop.")
 @click.option(
@@ -312,7 +319,7 @@ def cache(clear: bool) -> None:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="FILE",
     help="Write all phrases to this file, for corpus.phrases.file.",
 )

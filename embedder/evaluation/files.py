@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embedder.errors import EvaluationError
+from embedder.text.listing import files_below
 from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
@@ -49,13 +50,23 @@ def files_in(path: Path) -> list[Path]:
     ------
     EvaluationError
         If the folder has none.
+    CorpusError
+        If there is something in it that may not be read.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
-    files = sorted(path.rglob("*.txt"))
+    files = [file for file in files_below(path) if file.suffix.lower() == ".txt"]
     if not files:
         raise EvaluationError(f"{path}: no .txt files in this folder.")
     return files
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; not if that is secret, so that reading it says why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def case_insensitive_ids(vectors: WordVectors, restrict_vocab: int | None) -> dict[str, int]:

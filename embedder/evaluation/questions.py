@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import files_in, read_lines
+from embedder.evaluation.files import files_in, is_folder, read_lines
 
 
 class Question(NamedTuple):
@@ -37,7 +37,7 @@ def read_analogies(path: Path) -> list[Section]:
     EvaluationError
         If a file is missing, empty or not text, or a line has another format.
     """
-    if path.is_dir():
+    if is_folder(path):
         return [section for file in files_in(path) for section in read_analogies(file)]
     lines = [(n, line.split()) for n, line in enumerate(read_lines(path), start=1) if line.split()]
     if path.suffix == ".questions":

@@ -14,7 +14,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config_sections import EvaluationConfig, VectorKind
-from embedder.errors import EmbedderError, EvaluationError
+from embedder.errors import CorpusError, EmbedderError, EvaluationError
 from embedder.evaluation.similarity import pair_cosines
 from embedder.evaluation.suite import Tasks, configured_tasks, evaluate
 from embedder.reporting.tables import example_words
@@ -182,7 +182,7 @@ def _assemble(path: Path, options: ReportOptions) -> Report:
 def _tasks_of_run(evaluation: EvaluationConfig) -> Tasks | None:
     try:
         return configured_tasks(evaluation)
-    except EvaluationError:
+    except (CorpusError, EvaluationError):
         return None  # the page is useful even if evaluation files are gone
 
 

@@ -247,11 +247,14 @@ def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        path.open("rb").close()  # the library says of any file it cannot open that there is none
         with safe_open(path, "np") as file:
             texts = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise RunError(f"{path}: no such file.") from None
+    except PermissionError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror}).") from None
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path}: truncated or damaged ({error}); train again, or restore a copy."

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from embedder.config import Config
 from embedder.config_files import load_config
 from embedder.errors import RunError
-from embedder.storage import is_temporary, write_atomically
+from embedder.storage import is_temporary, is_there, write_atomically
 from embedder.text.phrases import Phrases
 from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts, read_word_parts, save_word_parts
@@ -172,7 +172,7 @@ class RunFolder:
         RunError
             If the folder is not a run.
         """
-        if not self.config.exists():
+        if not is_there(self.config):
             raise RunError(
                 f"{self.path}: not a run (no {self.config.name}); expected a folder written by "
                 "`embedder train`."

@@ -72,7 +72,7 @@ def find_sources(
         advice = "change that, or leave out what cannot be read with corpus.unreadable=skip"
         raise CorpusError(f"{listing.describe()}; {advice}.")
     if listing.problems:
-        warnings.warn(f"Left out {listing.describe()}.", CorpusWarning, stacklevel=2)
+        warnings.warn(f"{listing.describe()}; left out.", CorpusWarning, stacklevel=2)
     return list(found.values())
 
 
@@ -138,9 +138,12 @@ class _Listing:
 
     def describe(self) -> str:
         """Return what cannot be read, and why."""
+        if len(self.problems) == 1:
+            ((path, reason),) = self.problems.items()
+            return f"{path}: cannot be read ({reason})"
         named = [f"{path} ({reason})" for path, reason in self.problems.items()]
         more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
-        return f"{', '.join(named[:_NAMED])}{more}: cannot be read"
+        return f"{', '.join(named[:_NAMED])}{more} cannot be read"
 
     def _matches(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
         """Yield the files below a folder whose names match the parts of a glob."""

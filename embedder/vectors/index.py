@@ -5,6 +5,7 @@ the vocabulary size, and misses a few neighbours. Building it takes minutes for 
 which pays off in services that answer many single queries.
 """
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,15 @@ class ApproximateIndex:
         RunError
             If it cannot be written.
         """
-        write_atomically(Path(path), lambda temporary: self._index.save(str(temporary)))
+
+        def write(temporary: Path) -> None:
+            temporary.touch()  # says why this is impossible, as the library does not
+            try:
+                self._index.save(str(temporary))
+            except RuntimeError as error:
+                raise OSError(errno.EIO, str(error)) from None
+
+        write_atomically(Path(path), write)
 
     @classmethod
     def load(cls, path: str | Path, vectors: WordVectors) -> "ApproximateIndex":

@@ -78,9 +78,9 @@ def test_a_link_to_nothing_is_an_error_or_left_out_with_a_warning(tree):
     (tree / "gone.txt").symlink_to(tree / "missing")
     (tree / "around.txt").symlink_to(tree / "around.txt")
     for pattern in (".", "*.txt", "gone.txt"):
-        with pytest.raises(CorpusError, match=r"gone\.txt \(a link to a missing file\).*=skip\.$"):
+        with pytest.raises(CorpusError, match=r"gone\.txt.*\(a link to a missing file\).*=skip\.$"):
             names(pattern, folder=tree)
-    with pytest.warns(CorpusWarning, match=r"^Left out .*around\.txt .*gone\.txt"):
+    with pytest.warns(CorpusWarning, match=r"around\.txt .*gone\.txt .* be read; left out\.$"):
         assert names("*.txt", folder=tree, unreadable="skip") == ["a.txt"]
     with pytest.raises(CorpusError, match=r"gone\.txt"):
         names("gone.txt", folder=tree, unreadable="skip")
@@ -110,7 +110,7 @@ def test_files_and_folders_without_permission_are_named(tree, monkeypatch):
     with pytest.raises(CorpusError, match="Permission denied"):
         files_below(tree)
     monkeypatch.setattr(Path, "stat", forbid(Path.stat, tree / "b.md"))
-    with pytest.raises(CorpusError, match=r"b\.md \(Permission denied"):
+    with pytest.raises(CorpusError, match=r"b\.md: cannot be read \(Permission denied\)"):
         names("b.md", folder=tree)
 
 
