@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,5 +171,14 @@ def write_json(out: Path, figures: dict[str, Any]) -> None:
     """Write figures to a file atomically."""
     from embedder.storage import write_atomically
 
-    text = json.dumps(figures, indent=2, ensure_ascii=False)
+    text = json.dumps(_finite(figures), indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(out, (text + "\n").encode())
+
+
+def _finite(figure: Any) -> Any:
+    """Return figures with null for numbers that are not finite, which JSON does not have."""
+    if isinstance(figure, dict):
+        return {key: _finite(value) for key, value in figure.items()}
+    if isinstance(figure, list | tuple):
+        return [_finite(value) for value in figure]
+    return None if isinstance(figure, float) and not math.isfinite(figure) else figure

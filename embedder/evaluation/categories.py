@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import case_insensitive_ids, numbered_lines
+from embedder.evaluation.files import case_insensitive_ids, numbered_lines, split_fields
 from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
 _STARTS = 20
+_HEADINGS = ("category", "class", "label")
 
 
 class CategoryResult(NamedTuple):
@@ -28,7 +29,9 @@ class CategoryResult(NamedTuple):
 
 
 def read_categories(path: Path) -> list[tuple[str, str]]:
-    """Read lines "word category", separated by tabs, commas or spaces.
+    """Read lines "word category", separated by tabs, semicolons, commas or spaces.
+
+    Lines that begin with # are skipped, as is a heading such as "word,category".
 
     Raises
     ------
@@ -37,12 +40,14 @@ def read_categories(path: Path) -> list[tuple[str, str]]:
     """
     pairs = []
     for number, line in numbered_lines(path):
-        fields = line.replace(",", " ").split()
-        if len(fields) != 2:
+        fields = split_fields(line, 2)
+        if len(fields) != 2 or not all(fields):
             raise EvaluationError(
                 f"{path}, line {number}: expected 'word category', got {line.strip()!r}."
             )
         pairs.append((fields[0], fields[1]))
+    if pairs and pairs[0][1].lower() in _HEADINGS and pairs[0][1] not in dict(pairs[1:]).values():
+        del pairs[0]
     if len({category for _, category in pairs}) < 2:
         raise EvaluationError(f"{path}: expected lines 'word category' in at least two categories.")
     return pairs

@@ -1,12 +1,20 @@
 """Reading of evaluation files, and look-up of their words."""
 
+import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from embedder.errors import EvaluationError
+from embedder.text.content import describe_foreign
 from embedder.text.listing import files_below
 from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
+
+_HEAD = 1 << 10
+_LINE_END = re.compile("\r\n|\r|\n")
+_SEPARATORS = "\t;,"
+_QUOTE = '"'
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -18,16 +26,21 @@ def read_lines(path: Path) -> Iterator[str]:
         If the file is missing or not text.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise EvaluationError(f"{path}: no such file.") from None
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be read ({error.strerror}).") from None
+    what = describe_foreign(content[:_HEAD])
+    if what is not None:
+        raise EvaluationError(f"{path}: {what}.")
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise EvaluationError(
             f"{path}: byte {error.start:,} is not UTF-8; expected a UTF-8 text file."
         ) from None
-    yield from text.split("\n")
+    yield from _LINE_END.split(text)
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -41,6 +54,33 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip() and not line.startswith("#"):
             yield number, line
+
+
+def split_fields(line: str, columns: int) -> list[str]:
+    """Return the fields of a line, without quotes and the spaces around them.
+
+    Tabs, semicolons and commas separate fields if there are at least this many then, in this order;
+    otherwise white space does.
+    """
+    for separator in _SEPARATORS:
+        if separator in line:
+            fields = _quoted_fields(line, separator)
+            if len(fields) >= columns:
+                return fields
+    return [_unquoted(field) for field in line.split()]
+
+
+def _quoted_fields(line: str, separator: str) -> list[str]:
+    if line.count(_QUOTE) % 2:  # a quote that is a word
+        return [field.strip() for field in line.split(separator)]
+    (fields,) = csv.reader([line.strip("\r\n")], delimiter=separator, skipinitialspace=True)
+    return [field.strip() for field in fields]
+
+
+def _unquoted(field: str) -> str:
+    inside = field[1:-1]
+    whole = len(field) > 2 and field[0] == field[-1] == _QUOTE and _QUOTE not in inside
+    return inside if whole else field
 
 
 def files_in(path: Path) -> list[Path]:

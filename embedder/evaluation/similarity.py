@@ -1,5 +1,7 @@
 """Word similarity: the rank correlation of cosines with human ratings."""
 
+import math
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,7 +9,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import case_insensitive_ids, numbered_lines
+from embedder.evaluation.files import case_insensitive_ids, numbered_lines, split_fields
 from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
@@ -30,31 +32,79 @@ class SimilarityResult(NamedTuple):
 
 
 def read_similarities(path: Path) -> list[Judgement]:
-    """Read lines "word word score", separated by tabs, commas or spaces.
+    """Read lines of two words, perhaps other columns such as a part of speech, and a score.
 
-    Lines that begin with # are skipped, as is a heading in the first line.
+    The score is in the column that is the first number after the words in most lines. Fields are
+    separated by tabs, semicolons, commas or spaces, and may be quoted; numbers may have a decimal
+    comma. Lines that begin with # are skipped, as are a heading and a first column that numbers the
+    lines. So the files of SimLex-999, SimVerb-3500, WordSim-353, MEN and others are read as they
+    are distributed.
 
     Raises
     ------
     EvaluationError
-        If the file is missing, empty or not text, or a line has another format.
+        If the file is missing, empty or not text, or a line has another format, or a score that is
+        not finite.
     """
-    judgements = []
-    for number, line in numbered_lines(path):
-        separator = "\t" if "\t" in line else "," if "," in line else None
-        fields = [field.strip() for field in line.split(separator)]
-        try:
-            first, second, score = fields[:3]
-            judgements.append(Judgement(first, second, float(score)))
-        except ValueError:
-            if number == 1:
-                continue
-            raise EvaluationError(
-                f"{path}, line {number}: expected 'word word score', got {line.strip()!r}."
-            ) from None
-    if not judgements:
+    rows = _without_numbering(
+        [_Row(number, line, split_fields(line, 3)) for number, line in numbered_lines(path)]
+    )
+    scores = [row.first_number() for row in rows]
+    columns = Counter(column for column in scores if column is not None)
+    if not columns:
+        if len(rows) > 1:
+            raise _unexpected(path, rows[1])
         raise EvaluationError(f"{path}: no pairs; expected lines 'word word score'.")
+    ((column, _),) = columns.most_common(1)
+    judgements = []
+    for row in rows:
+        score = _number(row.fields[column]) if len(row.fields) > column else None
+        if score is None and row is rows[0]:
+            continue  # a heading
+        if score is None or not all(row.fields[:2]):
+            raise _unexpected(path, row)
+        if not math.isfinite(score):
+            raise EvaluationError(
+                f"{path}, line {row.number}: the score is {row.fields[column]}; expected a finite "
+                "number."
+            )
+        judgements.append(Judgement(row.fields[0], row.fields[1], score))
     return judgements
+
+
+class _Row(NamedTuple):
+    """A line of a file, and its fields."""
+
+    number: int
+    line: str
+    fields: list[str]
+
+    def first_number(self) -> int | None:
+        """Return the column of the first number after two words; None without one."""
+        columns = range(2, len(self.fields))
+        return next((i for i in columns if _number(self.fields[i]) is not None), None)
+
+
+def _without_numbering(rows: list[_Row]) -> list[_Row]:
+    """Remove a first column of numbers, which are no words, below a heading if there is one."""
+    numbered = [len(row.fields) > 3 and _number(row.fields[0]) is not None for row in rows[1:]]
+    if not numbered or not all(numbered):
+        return rows
+    return [row._replace(fields=row.fields[1:]) for row in rows]
+
+
+def _number(field: str) -> float | None:
+    """Return a number, finite or not, with a decimal point or comma; None if it is none."""
+    try:
+        return None if "_" in field else float(field.replace(",", "."))
+    except ValueError:
+        return None
+
+
+def _unexpected(path: Path, row: _Row) -> EvaluationError:
+    return EvaluationError(
+        f"{path}, line {row.number}: expected 'word word score', got {row.line.strip()!r}."
+    )
 
 
 def evaluate_similarity(

@@ -122,16 +122,22 @@ def count_cooccurrences(
     sample = sample[: sample_tokens(np.asarray(ids), *wanted, sample)]
     counts = count_sample(sample, len(wanted.keep), options, folder / name)
     if len(counts.columns) == 0:
-        raise no_pairs_error(wanted.validation)
+        raise no_pairs_error(wanted.keep, wanted.validation)
     return counts
 
 
-def no_pairs_error(validation: bool) -> CorpusError:
-    """Return the error for a corpus, or its held-out part, without two words in one window."""
+def no_pairs_error(keep: Array, validation: bool = False) -> CorpusError:
+    """Return the error for a corpus, or its held-out part, without two words in one window.
+
+    `keep` (V,) are the probabilities with which occurrences of the words were kept.
+    """
     what = "the text held out by validation.fraction" if validation else "the corpus"
+    sampled = (keep < 1).any()
+    left = " after frequent words were dropped at random" if sampled else ""
+    instead = "set vocabulary.subsample=0 to keep all, use" if sampled else "use"
     return CorpusError(
-        f"No two words of the vocabulary occur in one window of {what}; use more text, "
-        "or lower vocabulary.min_count."
+        f"No two words of the vocabulary occur in one window of {what}{left}; {instead} more "
+        "text, or lower vocabulary.min_count."
     )
 
 

@@ -52,7 +52,8 @@ def test_unknown_and_restricted_words_are_skipped_and_counted(vectors, write):
         ("w0 w1 w2 w3 w4\n", "line 1.*got 5"),
         (": a\n", "no questions"),
         ("", "no questions"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xff\xfe", "UTF-16 text"),
+        (b"a \xff b", "byte 2 is not UTF-8"),
     ],
 )
 def test_an_error_names_the_file_and_the_line(write, content, message):

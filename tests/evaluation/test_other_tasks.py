@@ -66,6 +66,31 @@ def test_clear_categories_are_pure_and_mixed_ones_are_not(vectors, write):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "word,category\ncat,animal\nNew York,city\n",
+        '"cat","animal"\n"New York","city"\n',
+        "# note\nconcept\tclass\ncat\tanimal\nNew York\tcity\n",
+        "cat;animal\r\nNew York;city\r\n",
+    ],
+)
+def test_categories_are_read_as_they_are_distributed(write, content):
+    found = read_categories(write("c.txt", content))
+    assert found == [("cat", "animal"), ("New York", "city")]
+
+
+def test_a_category_may_be_called_class(write):
+    assert len(read_categories(write("c.txt", "cat class\ndog class\nx y\n"))) == 3
+
+
+def test_all_files_of_a_folder_are_read_whatever_the_case_of_their_endings(write, tmp_path):
+    write("g/one.TXT", "a\nb\n\nc\n")
+    write("g/sub/two.txt", "a\rb\r\rc\r")
+    (tmp_path / "g" / "back").symlink_to(tmp_path / "g")
+    assert [group.name for group in read_outliers(tmp_path / "g")] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [("a b c\n", "line 1"), ("a x\nb x\n", "at least two"), ("", "at least")],
 )

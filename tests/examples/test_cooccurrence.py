@@ -14,6 +14,7 @@ from embedder.examples.cooccurrence import (
     context_words,
     count_cooccurrences,
     distance_weights,
+    no_pairs_error,
 )
 from embedder.kernels.threads import kernel_threads
 
@@ -65,6 +66,12 @@ def test_counts_agree_with_naive_windows(tmp_path_factory, sentences, window, sh
     np.testing.assert_allclose(dense(found, contexts), expected, rtol=1e-6)
     np.testing.assert_allclose(found.row_totals(), expected.sum(1), rtol=1e-6)
     np.testing.assert_allclose(found.column_totals(contexts), expected.sum(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_text_that_subsampling_left_nothing_of_may_keep_all(sampled):
+    error = no_pairs_error(np.array([1.0, 0.1 if sampled else 1.0]))
+    assert ("vocabulary.subsample=0" in str(error)) == sampled
 
 
 def test_distance_weights():

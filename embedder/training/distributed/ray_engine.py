@@ -206,7 +206,8 @@ class RayEngine:
         for which, sums in enumerate(counts.sums):
             totals, cells, column_totals = group.load(V, sums)
             if cells.sum() == 0:
-                raise no_pairs_error(which == HELD_OUT)
+                keep = text.vocabulary.keep_probabilities(config.vocabulary.subsample)
+                raise no_pairs_error(keep, which == HELD_OUT)
             loaded.append((SlicedRows(which, totals, cells), column_totals))
         rows, context_totals = loaded[TRAINING]
         batch_size = min(config.training.batch_size, int((rows.totals > 0).sum()))
