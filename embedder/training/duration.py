@@ -150,7 +150,7 @@ def time_step(
     rows = np.arange(B)
     targets = target_rows(counts, counts.row_totals(), rows, np.ones(B))
     K = window_width(config.examples, config.network)
-    inputs = rows[:, None] if K == 1 else rng.integers(0, timed, (B, K), np.int32)
+    inputs = rows[:, None] % timed if K == 1 else rng.integers(0, timed, (B, K), np.int32)
     vectors = vectors_per_input(config.examples, config.network)
     ones, words = np.ones(timed), np.arange(timed)
     like = _scaled_down(composition, timed, rng)

@@ -309,7 +309,9 @@ class Trainer:
                     break
                 self._checkpoint(folder, end_of_pass)
         if self.number == 0:
-            raise CorpusError("The corpus has no window to train on; use more text.")
+            sampled = self._config.vocabulary.subsample != 0
+            instead = "set vocabulary.subsample=0 to keep all words, or use" if sampled else "use"
+            raise CorpusError(f"The corpus has no window to train on; {instead} more text.")
 
     def _check_finite(self, loss: float, folder: RunFolder) -> None:
         if not np.isfinite(loss):

@@ -10,12 +10,18 @@ from embedder.training.train import train
 
 
 def test_the_time_of_a_step_is_measured_and_extrapolated(make_toy_config, monkeypatch):
+    config = make_toy_config()
+    time_step(config, 100, 5.0, 20, OwnRows(100))  # compiles, which looks at the clock, too
     times = iter(range(1000))
     monkeypatch.setattr("embedder.training.duration.time.perf_counter", lambda: next(times))
-    config = make_toy_config()
     # By this clock, each timed step takes a second; at most 2**14 contexts are timed.
     assert time_step(config, 100, 5.0, 20, OwnRows(100)) == 1.0
     assert time_step(config, 10 * 2**14, 5.0, 20, OwnRows(100)) == 10.0
+
+
+def test_a_step_may_have_more_examples_than_there_are_words(make_toy_config):
+    config = make_toy_config(examples={"source": "windows"}, network={"input": "word"})
+    assert time_step(config, 7, 1.0, 5000, OwnRows(7)) > 0
 
 
 def test_a_run_reports_its_expected_duration(make_toy_config, capsys):

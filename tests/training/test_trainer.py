@@ -51,6 +51,18 @@ def assert_bit_identical(one, other):
 RANDOM_START = {"initialisation": "random"}
 
 
+@pytest.mark.parametrize("windows", [False, True])
+def test_the_error_for_a_tiny_text_says_how_to_keep_frequent_words(make_toy_config, write, windows):
+    text = str(write("tiny.txt", "a b\n"))
+    sections = {"corpus": {"files": [text]}, "vocabulary": {"min_count": 1, "subsample": "auto"}}
+    if windows:
+        sections |= {"examples": {"source": "windows"}, "network": RANDOM_START}
+    with pytest.raises(CorpusError, match=r"vocabulary\.subsample=0"):
+        train(make_toy_config(**sections), quiet=True)
+    sections["vocabulary"]["subsample"] = 0
+    train(make_toy_config(**sections), quiet=True, overwrite=True)
+
+
 @pytest.mark.parametrize("start", ["spectral", "random"])
 def test_a_trained_network_solves_the_toy_worlds_analogies(make_toy_config, toy_files, start):
     config = make_toy_config(network={"initialisation": start}, training={"passes": 60})
