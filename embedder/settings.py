@@ -5,6 +5,7 @@ names below.
 """
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,7 +42,12 @@ def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
 
     An existing file may have an equals sign in its name.
     """
-    overrides = [each for each in inputs if _OVERRIDE.match(each) and not Path(each).exists()]
+    # Of a text too long for a name, `Path.exists` raises an error.
+    overrides = [
+        each
+        for each in inputs
+        if _OVERRIDE.match(each) and not os.path.exists(each)  # noqa: PTH110
+    ]
     return [each for each in inputs if each not in overrides], overrides
 
 

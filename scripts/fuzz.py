@@ -31,7 +31,7 @@ _MAX_MESSAGE_LENGTH = 5000
 _FORMATS = ["word2vec", "word2vec-binary", "glove", "npy", "fasttext", "safetensors"]
 _FORMATS += ["finalfusion", "projector", "static-embedding"]
 TARGETS = ["configuration", "experiment", "text", "json-lines", "vocabulary"]
-TARGETS += ["analogies", "similarity", "outliers", "categories", *_FORMATS]
+TARGETS += ["analogies", "similarity", "similarity-csv", "outliers", "categories", *_FORMATS]
 
 
 def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, bytes]:
@@ -61,6 +61,7 @@ def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, b
         "vocabulary": (Vocabulary.load, "v.tsv", b"word\tcount\nthe\t3\ncat\t1\n"),
         "analogies": (read_analogies, "q.txt", b": a\nking queen man woman\n"),
         "similarity": (read_similarities, "q.txt", b"king\tqueen\t8.5\n"),
+        "similarity-csv": (read_similarities, "q.txt", b'#\na,b,p,s\n"king","queen",N,"8,5"\n'),
         "outliers": (read_outliers, "q.txt", b"cat\ndog\n\ncar\n"),
         "categories": (read_categories, "q.txt", b"cat animal\nlondon city\n"),
     }

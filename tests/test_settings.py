@@ -8,6 +8,8 @@ from embedder.settings import apply_settings, config_of, split_inputs
 def test_files_are_told_from_overrides(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b").write_text("text")
+    long = "evaluation.words=" + "x" * 5000
+    assert split_inputs([long]) == ([], [long])
     found = split_inputs(["my.txt", "training.passes=5", "a=b", "https://a.b/c?d=e", "output=x"])
     assert found == (["my.txt", "a=b", "https://a.b/c?d=e"], ["training.passes=5", "output=x"])
 

@@ -125,6 +125,7 @@ def _plain_warnings() -> Iterator[None]:
                 show(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show_plainly
+        warnings.simplefilter("default", CorpusWarning)
         yield
 
 

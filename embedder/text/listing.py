@@ -69,7 +69,8 @@ def find_sources(
             name = source.url or (STANDARD_INPUT if source.path is None else None)
             found.setdefault(name or os.path.realpath(source.name), source)
     if listing.problems and (unreadable == "error" or not found):
-        advice = "change that, or leave out what cannot be read with corpus.unreadable=skip"
+        advice = "leave out what cannot be read with corpus.unreadable=skip"
+        advice = f"change that, or {advice if unreadable == 'error' else 'use another text'}"
         raise CorpusError(f"{listing.describe()}; {advice}.")
     if listing.problems:
         warnings.warn(f"{listing.describe()}; left out.", CorpusWarning, stacklevel=2)

@@ -153,3 +153,40 @@ def test_mistakes_are_one_sentence_and_leave_nothing(invoke, arguments, message)
 )
 def test_runs_are_named_after_their_text(pattern, name):
     assert name_of(pattern) == name
+
+
+def test_what_is_left_out_is_reported_in_a_sentence(invoke, write):
+    rows = '{"text": "a b a b a b a b a b"}\n{"text": null}\n'
+    path = write("texts/a.jsonl", rows)
+    (path.parent / "gone.txt").symlink_to(path.parent / "missing")
+    arguments = ["train", path.parent, "--text-field", "text", *QUICK, "vocabulary.subsample=0"]
+    refused = invoke(*arguments)
+    assert refused.exit_code == 1
+    assert "gone.txt: cannot be read (a link to a missing file)" in refused.output
+    result = invoke(*arguments, "corpus.unreadable=skip")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    gone = path.parent / "gone.txt"
+    assert lines.count(f"{gone}: cannot be read (a link to a missing file); left out.") == 1
+    assert lines.count(f"{path}: 'text' is null in 1 of 2 records, which have no text.") == 1
+    assert "Warning" not in result.output
+    assert config_of("runs/texts").corpus.unreadable == "skip"
+
+
+def test_later_text_and_words_are_treated_like_those_of_the_training(invoke, write):
+    nfc, nfd = "café", "cafe\u0301"
+    text = write("t.txt", f"{nfc} noir {nfd} rouge co\u00adop İzmir {nfc} noir coop izmir\n" * 20)
+    result = invoke("train", text, *QUICK, "-o", "run", "vocabulary.subsample=0")
+    assert result.exit_code == 0, result.output
+    for word in (nfc, nfd, "co\u00adop", "izmir"):
+        assert invoke("neighbors", "run", word).exit_code == 0
+    unknown = invoke("neighbors", "run", "İzmir")
+    assert (
+        "'İzmir' is not in the vocabulary; 'izmir' is, and differs only in case" in unknown.output
+    )
+    pairs = write("s.txt", f"{nfd}\tnoir\t5\nİZMIR\tCO\u00adOP\t1\nrouge\tizmir\t2\n")
+    assert "3   3" in invoke("eval", "run", "--similarity", pairs).output
+    assert invoke("export", "run", "v.txt").exit_code == 0
+    foreign = invoke("neighbors", "v.txt", nfd)
+    assert foreign.exit_code == 1
+    assert "differs only in Unicode normal form (NFD, not NFC)" in foreign.output
