@@ -219,13 +219,18 @@ def describe_errors(error: ValidationError, model: type[BaseModel] | None = None
         else:
             wanted = entry["msg"].removeprefix("Input should be ")
             wanted = re.sub(r"^(greater|less) than", r"a number \1 than", wanted)
-            wanted = {"string_type": "text", "too_short": "at least one"}.get(entry["type"], wanted)
-            got = _unquoted(entry["input"]) if entry["type"] == "string_type" else None
+            wanted = _NAMES_OF_TYPES.get(entry["type"], wanted)
+            a_word = entry["type"] == "string_type" or isinstance(entry["input"], bool)
+            got = _unquoted(entry["input"]) if a_word and entry["type"] in _NAMES_OF_TYPES else None
             got = f"{entry['input']!r}" if got is None else got
             # A value with alternatives, such as a number or `auto`, has an error for each.
             expected.setdefault(f"{where}: expected %s, got {got}.", []).append(wanted)
     sentences += [text.replace("%s", " or ".join(each), 1) for text, each in expected.items()]
     return " ".join(dict.fromkeys(sentences))
+
+
+_NAMES_OF_TYPES = {"string_type": "text", "list_type": "a list", "too_short": "at least one"}
+"""What errors call what pydantic expects."""
 
 
 def _unquoted(value: object) -> str | None:

@@ -151,6 +151,8 @@ def test_windows_have_defaults_of_their_own(write):
     [
         ("evaluation.words=[no]", r"words\.0: expected text, got false; YAML .* in quotes\.$"),
         ("evaluation.words=[a, on]", r"words\.1: expected text, got true; YAML .* in quotes"),
+        ("evaluation.words=no", r"words: expected a list, got false; YAML .* in quotes"),
+        ("validation.split=5", r"split: expected a list, got 5\.$"),
         ("evaluation.words=[null]", r"words\.0: expected text, got null; YAML .* in quotes"),
         ("evaluation.words=[1984]", r"words\.0: expected text, got 1984; put it in quotes"),
         ("corpus.files=[2020-01-01]", "files.0: expected text, got 2020-01-01; put it in quotes"),

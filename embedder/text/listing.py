@@ -96,6 +96,15 @@ def _sources_of(pattern: str, listing: "_Listing") -> list[Source]:
     return [Source(str(path), path) for path in paths]
 
 
+def matches_files(pattern: str) -> bool:
+    """Return whether a glob matches any file, readable or not."""
+    listing = _Listing()
+    try:
+        return next(listing.files_of(pattern), None) is not None or bool(listing.problems)
+    except CorpusError:
+        return False
+
+
 def files_below(folder: Path) -> list[Path]:
     """Return the files in a folder and its subfolders, sorted by name, without hidden ones.
 

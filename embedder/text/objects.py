@@ -12,6 +12,7 @@ import numpy as np
 from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text.corpus import normalised
+from embedder.text.listing import matches_files
 
 _LONGEST_GLOB = 1000
 _ROWS_PER_BATCH = 1000
@@ -52,7 +53,9 @@ def _is_path(name: str) -> bool:
     if len(name.split()) == 1 and ("://" in name or name.startswith("package:")):
         return True
     try:
-        return bool(name) and (Path(name).exists() or (_has_glob(name) and bool(glob.glob(name))))  # noqa: PTH207 - also absolute
+        return bool(name) and (Path(name).exists() or (_has_glob(name) and matches_files(name)))
+    except PermissionError:  # there is something, and reading it says what is wrong
+        return True
     except (OSError, ValueError):  # too long for a name, or with a zero byte
         return False
 

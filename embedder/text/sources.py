@@ -89,7 +89,7 @@ def kind_of(source: Source, head: bytes = b"") -> Kind | None:
     following = start[1:].lstrip(_WHITESPACE)
     if start.startswith(b"[") and (suffix == ".json" or following[:1] in (b"{", b'"')):
         return "json"
-    if start.startswith(b"{") and (suffix == ".json" or following[:1] == b'"'):
+    if (start.startswith(b"{") and following[:1] == b'"') or (start and suffix == ".json"):
         return "json lines"
     return None
 

@@ -146,6 +146,7 @@ def test_paths_are_told_from_texts(write):
     assert are_paths([str(path), "missing.txt"])  # an error will name it
     assert are_paths(["package:a/b.txt"])
     assert are_paths([str(path.parent / "*.txt")])
+    assert are_paths([str(path.parent / "**" / "*.txt")])
     assert not are_paths([str(path) + "x", "a text"])
     assert not are_paths(["so many words [sic]", "*"[:0], "what?"])
     assert not are_paths([])

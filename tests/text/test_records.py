@@ -104,6 +104,8 @@ def test_records_without_a_named_field_are_refused_with_those_there_are(
         ("a.csv", "id,text\n1,a, b\n", "line 2: 3 columns, but the heading has 2"),
         ("a.json", '{\n "text": 1\n}', "line 1: not JSON .* expected one object per line, or an"),
         ("a.jsonl", b'{"text": "\xff"}', "not UTF-8"),
+        ("a.json", '"a text"', 'line 1: the text "a text"; expected an object with a field'),
+        ("a.JSON", "no JSON", "line 1: not JSON"),
         ("a.csv", b"id,text\n1,\xff\xfe\n", "not UTF-8"),
         ("a.parquet", b"PAR1 nonsense", "damaged Parquet file|requires pyarrow"),
         ("a.arrow", b"ARROW1 nonsense", "damaged Arrow file|requires pyarrow"),
