@@ -44,7 +44,8 @@ def describe_foreign(head: bytes) -> str | None:
         return "a tar archive; unpack it"
     suffix = compression_of(head)
     if suffix is not None:
-        return f"compressed with {_COMPRESSIONS[suffix][1]}; rename it to end in {suffix}"
+        name = _COMPRESSIONS[suffix][1]
+        return f"compressed with {name}; decompress it, or rename it to end in {suffix}"
     encoding = _wide_encoding(head)
     if encoding is not None:
         return f"{encoding} text; convert it to UTF-8 (iconv -f {encoding} -t UTF-8)"

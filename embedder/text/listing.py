@@ -138,7 +138,7 @@ class _Listing:
                 yield from self._readable(self._entries(folder))
         elif str(path) in self.problems:
             return
-        elif _is_there(path):
+        elif self._is_there(path):
             yield from self._readable([path], any_kind=True)
         elif glob.has_magic(pattern):
             start = 1 if path.anchor else 0
@@ -166,7 +166,7 @@ class _Listing:
             entries = self._entries(folder, hidden=name.startswith("."))
             found = [entry for entry in entries if fnmatch.fnmatch(entry.name, name)]
         else:
-            found = [folder / name] if _is_there(folder / name) else []
+            found = [folder / name] if self._is_there(folder / name) else []
         if not rest:
             yield from self._readable(found)
             return
@@ -203,6 +203,17 @@ class _Listing:
         except (OSError, ValueError):  # nothing there, or no possible name
             return False
 
+    def _is_there(self, path: Path) -> bool:
+        """Return whether a file, folder or link exists."""
+        try:
+            path.lstat()
+        except PermissionError as error:
+            self.problems[str(path)] = str(error.strerror)
+            return False
+        except (OSError, ValueError):
+            return False
+        return True
+
     def _readable(self, paths: Iterable[Path], any_kind: bool = False) -> Iterator[Path]:
         """Yield the files among paths; only files named by themselves may be pipes or devices."""
         for path in paths:
@@ -219,13 +230,6 @@ class _Listing:
                 yield path
             else:
                 self.problems[str(path)] = os.strerror(errno.EACCES)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return os.path.lexists(path)
-    except ValueError:  # a zero byte
-        return False
 
 
 def _describe_missing(path: Path) -> str:

@@ -109,6 +109,9 @@ def test_files_and_folders_without_permission_are_named(tree, monkeypatch):
         names("a.txt", folder=tree)
     with pytest.raises(CorpusError, match="Permission denied"):
         files_below(tree)
+    monkeypatch.setattr(Path, "lstat", forbid(Path.lstat, tree / "sub" / "c.txt"))
+    with pytest.raises(CorpusError, match=r"c\.txt: cannot be read \(Permission denied\)"):
+        names("s*/c.txt", folder=tree)
     monkeypatch.setattr(Path, "stat", forbid(Path.stat, tree / "b.md"))
     with pytest.raises(CorpusError, match=r"b\.md: cannot be read \(Permission denied\)"):
         names("b.md", folder=tree)
