@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import case_insensitive_ids, numbered_lines, split_fields
+from embedder.evaluation.files import SEPARATORS, case_insensitive_ids, numbered_lines, split_fields
 from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
@@ -40,8 +40,9 @@ def read_categories(path: Path) -> list[tuple[str, str]]:
     """
     pairs = []
     for number, line in numbered_lines(path):
-        fields = split_fields(line, 2)
-        if len(fields) != 2 or not all(fields):
+        splits = (split_fields(line, separator) for separator in SEPARATORS)
+        fields = next((split for split in splits if len(split) == 2), [])
+        if not fields or not all(fields):
             raise EvaluationError(
                 f"{path}, line {number}: expected 'word category', got {line.strip()!r}."
             )

@@ -13,8 +13,9 @@ from embedder.vectors.word_vectors import WordVectors
 
 _HEAD = 1 << 10
 _LINE_END = re.compile("\r\n|\r|\n")
-_SEPARATORS = "\t;,"
 _QUOTE = '"'
+SEPARATORS = "\t", ";", ",", None
+"""What may separate fields; white space comes last, since fields may contain spaces."""
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -56,18 +57,14 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def split_fields(line: str, columns: int) -> list[str]:
+def split_fields(line: str, separator: str | None) -> list[str]:
     """Return the fields of a line, without quotes and the spaces around them.
 
-    Tabs, semicolons and commas separate fields if there are at least this many then, in this order;
-    otherwise white space does.
+    Without a separator, white space separates them.
     """
-    for separator in _SEPARATORS:
-        if separator in line:
-            fields = _quoted_fields(line, separator)
-            if len(fields) >= columns:
-                return fields
-    return [_unquoted(field) for field in line.split()]
+    if separator is None:
+        return [_unquoted(field) for field in line.split()]
+    return _quoted_fields(line, separator)
 
 
 def _quoted_fields(line: str, separator: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.errors import EvaluationError
-from embedder.evaluation.files import case_insensitive_ids, numbered_lines, split_fields
+from embedder.evaluation.files import SEPARATORS, case_insensitive_ids, numbered_lines, split_fields
 from embedder.text.normalisation import any_case
 from embedder.vectors.word_vectors import WordVectors
 
@@ -34,11 +34,11 @@ class SimilarityResult(NamedTuple):
 def read_similarities(path: Path) -> list[Judgement]:
     """Read lines of two words, perhaps other columns such as a part of speech, and a score.
 
-    The score is in the column that is the first number after the words in most lines. Fields are
-    separated by tabs, semicolons, commas or spaces, and may be quoted; numbers may have a decimal
-    comma. Lines that begin with # are skipped, as are a heading and a first column that numbers the
-    lines. So the files of SimLex-999, SimVerb-3500, WordSim-353, MEN and others are read as they
-    are distributed.
+    Tabs, semicolons, commas or spaces separate fields, whichever makes most lines complete, and
+    fields may be quoted; numbers may have a decimal comma. The score is in the column that is the
+    first number after the words in most lines. Lines that begin with # are skipped, as are a
+    heading and a first column that numbers the lines. So the files of SimLex-999, SimVerb-3500,
+    WordSim-353, MEN and others are read as they are distributed.
 
     Raises
     ------
@@ -46,9 +46,12 @@ def read_similarities(path: Path) -> list[Judgement]:
         If the file is missing, empty or not text, or a line has another format, or a score that is
         not finite.
     """
-    rows = _without_numbering(
-        [_Row(number, line, split_fields(line, 3)) for number, line in numbered_lines(path)]
-    )
+    lines = list(numbered_lines(path))
+    splits = [
+        [_Row(number, line, split_fields(line, separator)) for number, line in lines]
+        for separator in SEPARATORS
+    ]
+    rows = _without_numbering(max(splits, key=_count_complete))
     scores = [row.first_number() for row in rows]
     columns = Counter(column for column in scores if column is not None)
     if not columns:
@@ -83,6 +86,10 @@ class _Row(NamedTuple):
         """Return the column of the first number after two words; None without one."""
         columns = range(2, len(self.fields))
         return next((i for i in columns if _number(self.fields[i]) is not None), None)
+
+
+def _count_complete(rows: list[_Row]) -> int:
+    return sum(row.first_number() is not None and all(row.fields[:2]) for row in rows)
 
 
 def _without_numbering(rows: list[_Row]) -> list[_Row]:

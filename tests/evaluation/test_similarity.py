@@ -1,5 +1,10 @@
+import csv
+import io
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from embedder.errors import EvaluationError
 from embedder.evaluation.similarity import evaluate_similarity, read_similarities
@@ -43,7 +48,7 @@ DISTRIBUTED = {
     "decimal commas and tabs": "old\tnew\t1,58\nsmart\tbright\t9,2\n",
     "decimal commas and spaces": "old new 1,58\nsmart bright 9,2\n",
     "quoted decimal commas": 'old,new,"1,58"\nsmart,bright,"9,2"\n',
-    "spaces after separators": "old , new,  1.58\nsmart;  bright ; 9.2\n",
+    "spaces after separators": "old ; new;  1.58\nsmart;  bright ; 9.2\n",
     "a byte-order mark": "\ufeffold\tnew\t1.58\nsmart\tbright\t9.2\n",
     "line ends of Windows": "old\tnew\t1.58\r\nsmart\tbright\t9.2\r\n",
     "line ends of old Macs": "old\tnew\t1.58\rsmart\tbright\t9.2\r",
@@ -57,6 +62,32 @@ DISTRIBUTED = {
 def test_files_are_read_as_they_are_distributed(write, name):
     found = read_similarities(write("s.txt", DISTRIBUTED[name]))
     assert found == [("old", "new", 1.58), ("smart", "bright", 9.2)]
+
+
+PAIRS = st.tuples(*[st.text("ab é'-;,\"", min_size=1, max_size=6).map(str.strip).filter(bool)] * 2)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.tuples(PAIRS, st.floats(-1e3, 1e3)), min_size=1, max_size=6),
+    separator=st.sampled_from("\t;,"),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    extras=st.tuples(*[st.booleans()] * 5),
+)
+def test_what_other_programs_write_is_read_back(write, rows, separator, quoting, end, extras):
+    heading, mark, part_of_speech, decimal_comma, more = extras
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=separator, quoting=quoting, lineterminator=end)
+    kinds = ["N"] if part_of_speech else []
+    if heading:
+        buffer.write(f"# comment{end}{end}")
+        writer.writerow(["word1", "word2", *(["POS"] if kinds else []), "score"])
+    for (first, second), score in rows:
+        shown = str(score).replace(".", ",") if decimal_comma else score
+        writer.writerow([first, second, *kinds, shown, *([7] if more else [])])
+    path = write("s.csv", ("\ufeff" if mark else "") + buffer.getvalue())
+    assert read_similarities(path) == [(*pair, score) for pair, score in rows]
 
 
 def test_words_of_several_words_and_quotes_are_kept(write):
