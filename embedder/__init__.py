@@ -17,21 +17,26 @@ from embedder.version import __version__
 
 if TYPE_CHECKING:
     from embedder.config_sections import VectorKind
+    from embedder.vectors.formats.words import Unwritable
     from embedder.vectors.word_vectors import WordVectors
 
 __all__ = ["EmbedderError", "WordVectors", "__version__", "evaluate", "load", "save", "train"]
 
 
-def load(path: str | Path, kind: "VectorKind | None" = None) -> "WordVectors":
+def load(
+    path: str | Path, kind: "VectorKind | None" = None, file_format: str | None = None
+) -> "WordVectors":
     """Read word vectors from a run's folder, or from a file of another program.
 
     Parameters
     ----------
     path
-        The folder or file; its format is detected (see `embedder.vectors.formats`).
+        The folder or file, which may be compressed or a pipe.
     kind
         Which vectors of a run: input, hidden, output or sum; by default those that its
         configuration names.
+    file_format
+        One of the formats of `embedder export`; by default, what the file contains decides.
 
     Raises
     ------
@@ -40,10 +45,15 @@ def load(path: str | Path, kind: "VectorKind | None" = None) -> "WordVectors":
     """
     from embedder.vectors.formats import load as load_any
 
-    return load_any(path, kind)
+    return load_any(path, kind, file_format=file_format)
 
 
-def save(vectors: "WordVectors", path: str | Path, file_format: str | None = None) -> None:
+def save(
+    vectors: "WordVectors",
+    path: str | Path,
+    file_format: str | None = None,
+    unwritable: "Unwritable | None" = None,
+) -> None:
     """Write word vectors for other programs.
 
     Parameters
@@ -51,9 +61,13 @@ def save(vectors: "WordVectors", path: str | Path, file_format: str | None = Non
     vectors
         What to write.
     path
-        The file, or for static-embedding the folder; an existing one is replaced.
+        The file, or for static-embedding the folder. An existing one is replaced, but never a file
+        of a run. A name that ends in .gz, .bz2, .xz or .zst is compressed.
     file_format
-        One of the formats of `embedder export`; by default the suffix of the path decides.
+        One of the formats of `embedder export`; by default the ending of the name decides.
+    unwritable
+        What becomes of words that the format cannot store: ``"skip"`` leaves them out,
+        ``"replace"`` puts ``_`` for what it cannot store; by default, they are an error.
 
     Raises
     ------
@@ -62,7 +76,7 @@ def save(vectors: "WordVectors", path: str | Path, file_format: str | None = Non
     """
     from embedder.vectors.formats import save as save_any
 
-    save_any(vectors, path, file_format)
+    save_any(vectors, path, file_format, unwritable=unwritable)
 
 
 def train(

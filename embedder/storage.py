@@ -178,8 +178,12 @@ def save_tensors(path: Path, tensors: dict[str, Array], metadata: dict[str, str]
     from safetensors.numpy import save_file
 
     def write(temporary: Path) -> None:
+        # The library makes the file for its owner alone, whatever the umask.
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         try:
             save_file(tensors, temporary, metadata)
+            temporary.chmod(mode)
         except SafetensorError as error:
             # The library wraps OS errors in its own class and keeps only their message.
             full = "No space left" in str(error) or "File too large" in str(error)

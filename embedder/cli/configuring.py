@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from embedder.cli.options import OVERRIDES, VECTORS, PathName
+from embedder.cli.options import FROM, OVERRIDES, VECTORS, PathName
 from embedder.cli.program import main
 from embedder.errors import ConfigError
 
@@ -96,7 +96,8 @@ def describe_config(key: str | None) -> None:
 @main.command()
 @click.argument("model", type=PathName())
 @VECTORS
-def info(model: Path, kind: Any) -> None:
+@FROM
+def info(model: Path, kind: Any, source_format: str | None) -> None:
     """Say what a run or a file of vectors is: words, dimensions, settings, loss.
 
     For example:
@@ -107,7 +108,7 @@ def info(model: Path, kind: Any) -> None:
     from embedder.reporting import tables
     from embedder.vectors.formats import load
 
-    vectors = load(model, kind)
+    vectors = load(model, kind, True, source_format)
     rows = tables.description_of_vectors(vectors)
     if model.is_dir() and (model / "config.yaml").exists():
         from embedder.runs.checkpoint import load_model

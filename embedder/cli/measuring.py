@@ -8,6 +8,7 @@ import click
 from embedder.cli.options import (
     ANALOGIES,
     DTYPE,
+    FROM,
     JSON,
     METHOD,
     MODEL,
@@ -47,9 +48,10 @@ from embedder.cli.program import main
 @RESTRICT
 @POST
 @DTYPE
+@FROM
 @JSON
 @grouped("files", "analogies", "similarity", "outliers", "categories")
-@grouped("source", "kind", "post")
+@grouped("source", "kind", "post", "source_format")
 @grouped("options", "method", "restrict_vocab", "top_k", "dtype")
 def evaluate(
     model: Path,
@@ -122,6 +124,7 @@ def show_evaluation(
 @SIMILARITY
 @METHOD
 @RESTRICT
+@FROM
 @JSON
 @grouped("files", "analogies", "similarity")
 @grouped("options", "method", "restrict_vocab")
@@ -129,6 +132,7 @@ def compare(
     models: tuple[Path, ...],
     files: dict[str, tuple[Path, ...]],
     options: dict[str, Any],
+    source_format: str | None,
     out: Path | None,
 ) -> None:
     """Compare two or more models on the words that both know.
@@ -149,10 +153,13 @@ def compare(
     if not files:
         raise click.UsageError("nothing to compare on: give --analogies FILE or --similarity FILE.")
     tasks = suite.read_tasks(**files)
-    first = read_vectors(models[0])
+    # A format is that of the files; runs have none.
+    formats = [None if model.is_dir() else source_format for model in models]
+    first = read_vectors(models[0], source_format=formats[0])
     figures = {}
-    for model in models[1:]:
-        found = suite.compare(first, read_vectors(model), tasks, **options)
+    for model, name in zip(models[1:], formats[1:], strict=True):
+        vectors = read_vectors(model, source_format=name)
+        found = suite.compare(first, vectors, tasks, **options)
         click.echo(tables.difference_table(str(models[0]), str(model), found) + "\n")
         figures[str(model)] = {name: pair and pair._asdict() for name, pair in found.items()}
     if out is not None:
@@ -180,6 +187,7 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
 @SIMILARITY
 @RESTRICT
 @VECTORS
+@FROM
 @click.option(
     "--words", multiple=True, metavar="WORD", help="Words whose neighbours the page shows."
 )
@@ -197,7 +205,7 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
 )
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
 @grouped("files", "analogies", "similarity")
-@grouped("options", "kind", "words", "map_words", "projection", "restrict_vocab")
+@grouped("options", "kind", "source_format", "words", "map_words", "projection", "restrict_vocab")
 def report(
     model: Path,
     out: Path | None,

@@ -30,6 +30,25 @@ class PathName(click.Path):
 CONFIG = click.argument("config", type=PathName())
 OVERRIDES = click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 MODEL = click.argument("model", type=PathName())
+FORMATS = [
+    "word2vec",
+    "word2vec-binary",
+    "glove",
+    "npy",
+    "fasttext",
+    "safetensors",
+    "finalfusion",
+    "projector",
+    "static-embedding",
+]
+"""The names of the formats, as `embedder.vectors.formats` has them; the help must not load that."""
+FROM = click.option(
+    "--from",
+    "source_format",
+    type=click.Choice(FORMATS),
+    metavar="FORMAT",
+    help="The format of a file of vectors; by default its content decides.",
+)
 VECTORS = click.option(
     "--vectors",
     "kind",
@@ -156,12 +175,17 @@ def grouped(name: str, *fields: str) -> Callable[[_F], _F]:
     return decorate
 
 
-def read_vectors(path: Path, kind: Any = None, post: tuple[str, ...] = ()) -> Any:
+def read_vectors(
+    path: Path,
+    kind: Any = None,
+    post: tuple[str, ...] = (),
+    source_format: str | None = None,
+) -> Any:
     """Read and postprocess the vectors of a run or file, and report repairs."""
     from embedder.vectors.formats import load
     from embedder.vectors.postprocessing import postprocess
 
-    loaded = load(path, kind, progress=True)
+    loaded = load(path, kind, True, source_format)
     for repair in loaded.repairs:
         click.echo(f"{path}: {repair}.", err=True)
     return postprocess(loaded, post)

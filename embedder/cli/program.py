@@ -58,8 +58,21 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat the option before each of its values, then parse."""
-        if not args or args[0].startswith("-"):
+        if args and not args[0].startswith("-"):
+            args = self._repeat_options(args)
+        try:
             return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if any(isinstance(parameter, click.Argument) for parameter in self.params):
+                raise click.UsageError(
+                    f"{error.format_message()} If it is a word or a file, put -- before it: "
+                    f"-- {error.option_name}",
+                    ctx,
+                ) from None
+            raise
+
+    def _repeat_options(self, args: list[str]) -> list[str]:
+        """Return arguments with a repeatable option before each of its values."""
         repeatable = {
             name
             for parameter in self.params
@@ -74,7 +87,7 @@ class Command(click.Command):
             elif option is not None and before != option:
                 expanded.append(option)
             expanded.append(argument)
-        return super().parse_args(ctx, expanded)
+        return expanded
 
 
 class _Program(click.Group):

@@ -5,7 +5,17 @@ from typing import Any
 
 import click
 
-from embedder.cli.options import COUNT, DTYPE, MODEL, POST, VECTORS, read_vectors
+from embedder.cli.options import (
+    COUNT,
+    DTYPE,
+    FORMATS,
+    FROM,
+    MODEL,
+    POST,
+    VECTORS,
+    grouped,
+    read_vectors,
+)
 from embedder.cli.program import main
 
 
@@ -14,6 +24,7 @@ from embedder.cli.program import main
 @click.argument("words", nargs=-1, required=True)
 @VECTORS
 @COUNT
+@FROM
 @click.option(
     "--index",
     type=click.Path(path_type=Path),
@@ -21,7 +32,12 @@ from embedder.cli.program import main
     help="Search approximately, in an index written by `embedder index`.",
 )
 def neighbors(
-    model: Path, words: tuple[str, ...], kind: Any, count: int, index: Path | None
+    model: Path,
+    words: tuple[str, ...],
+    kind: Any,
+    count: int,
+    source_format: str | None,
+    index: Path | None,
 ) -> None:
     """Print the words nearest to each WORD, by cosine similarity.
 
@@ -32,7 +48,7 @@ def neighbors(
         embedder neighbors runs/quickstart king
         embedder neighbors vectors.bin king sea -n 5
     """
-    loaded = read_vectors(model, kind)
+    loaded = read_vectors(model, kind, (), source_format)
     searched = loaded
     if index is not None:
         from embedder.vectors.index import ApproximateIndex
@@ -50,7 +66,8 @@ def neighbors(
 @MODEL
 @click.argument("out", type=click.Path(path_type=Path))
 @VECTORS
-def build_index(model: Path, out: Path, kind: Any) -> None:
+@FROM
+def build_index(model: Path, out: Path, kind: Any, source_format: str | None) -> None:
     """Write an approximate index for fast neighbour search.
 
     MODEL is a run or a file of vectors; `embedder neighbors MODEL WORD --index OUT` searches the
@@ -63,7 +80,7 @@ def build_index(model: Path, out: Path, kind: Any) -> None:
     """
     from embedder.vectors.index import ApproximateIndex
 
-    index = ApproximateIndex.build(read_vectors(model, kind))
+    index = ApproximateIndex.build(read_vectors(model, kind, (), source_format))
     index.save(out)
     click.echo(
         f"Wrote {out}; it finds {index.recall():.1%} of the ten nearest neighbours of 200 words."
@@ -77,7 +94,10 @@ def build_index(model: Path, out: Path, kind: Any) -> None:
 @click.argument("c")
 @VECTORS
 @COUNT
-def analogy(model: Path, a: str, b: str, c: str, kind: Any, count: int) -> None:
+@FROM
+def analogy(
+    model: Path, a: str, b: str, c: str, kind: Any, count: int, source_format: str | None
+) -> None:
     """Complete the analogy "A is to B as C is to …".
 
     MODEL is a run or a file of vectors.
@@ -86,7 +106,7 @@ def analogy(model: Path, a: str, b: str, c: str, kind: Any, count: int) -> None:
 
         embedder analogy runs/quickstart go went come
     """
-    loaded = read_vectors(model, kind)
+    loaded = read_vectors(model, kind, (), source_format)
     _report_composed_words(loaded, [a, b, c])
     _print_neighbors(loaded.analogy(a, b, c, count))
 
@@ -103,25 +123,22 @@ def _print_neighbors(found: list[Any]) -> None:
         click.echo(f"{neighbor.similarity:7.4f}  {neighbor.word}")
 
 
-_FORMATS = [
-    "word2vec",
-    "word2vec-binary",
-    "glove",
-    "npy",
-    "fasttext",
-    "safetensors",
-    "finalfusion",
-    "projector",
-    "static-embedding",
-]
 _FORMAT = click.option(
     "--format",
     "file_format",
-    type=click.Choice(_FORMATS),
+    type=click.Choice(FORMATS),
     metavar="FORMAT",
-    help=f"One of {', '.join(_FORMATS)}. By default, the suffix of OUT decides: "
-    ".bin, .npy, .safetensors, .fifu, .tsv, .glove, .ftbin; otherwise word2vec text.",
+    help=f"One of {', '.join(FORMATS)}. By default, the ending of OUT decides: .txt, .vec or "
+    "none (word2vec), .bin, .npy, .safetensors, .fifu, .tsv, .glove, .ftbin. Files whose names "
+    "also end in .gz, .bz2, .xz or .zst are compressed.",
 )
+_UNWRITABLE = click.option(
+    "--unwritable",
+    type=click.Choice(["skip", "replace"]),
+    help="Leave out words that the format cannot store, or write _ for what it cannot; "
+    "by default, they are an error.",
+)
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing files.")
 
 
 @main.command()
@@ -131,9 +148,12 @@ _FORMAT = click.option(
 @VECTORS
 @POST
 @DTYPE
-def export(
-    model: Path, out: Path, file_format: Any, kind: Any, post: tuple[str, ...], dtype: str
-) -> None:
+@_UNWRITABLE
+@_OVERWRITE
+@FROM
+@grouped("source", "kind", "post", "source_format")
+@grouped("how", "file_format", "dtype", "unwritable", "overwrite")
+def export(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) -> None:
     """Write the vectors of a run for other programs.
 
     MODEL is a run (or a file of vectors); OUT is a file, - for standard output, or a folder for
@@ -144,39 +164,50 @@ def export(
         embedder export runs/quickstart vectors.txt
         embedder export runs/quickstart vectors.safetensors --post normalise --dtype int8
     """
-    _export(read_vectors(model, kind, post), out, file_format, dtype)
+    _export(model, out, source, how)
 
 
 @main.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("model", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @_FORMAT
 @POST
 @DTYPE
-def convert(source: Path, out: Path, file_format: Any, post: tuple[str, ...], dtype: str) -> None:
+@_UNWRITABLE
+@_OVERWRITE
+@FROM
+@grouped("source", "post", "source_format")
+@grouped("how", "file_format", "dtype", "unwritable", "overwrite")
+def convert(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) -> None:
     """Convert a file of vectors from any format to any other.
 
     The format of IN is detected: word2vec text or binary, GloVe, fastText .vec or .bin, .npy,
     safetensors, finalfusion, the embedding projector's .tsv, or a model2vec or
-    sentence-transformers folder. OUT may be - for standard output.
+    sentence-transformers folder. IN may be compressed, or a pipe; - is standard input as IN, and
+    standard output as OUT.
 
     For example:
 
         embedder convert glove.6B.100d.txt glove.bin
-        embedder convert cc.en.300.bin vectors.safetensors --dtype float16
+        embedder convert cc.en.300.bin.gz vectors.safetensors --dtype float16
     """
-    _export(read_vectors(source, None, post), out, file_format, dtype)
+    _export(model, out, source, how)
 
 
-def _export(vectors: Any, out: Path, file_format: Any, dtype: str) -> None:
+def _export(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) -> None:
     from embedder.storage import is_stream
-    from embedder.vectors.formats import save
+    from embedder.vectors.formats import check_target, save
     from embedder.vectors.rounding import rounded, rounding_loss
 
-    save(vectors, out, file_format, progress=True, dtype=dtype)
-    words, dimension = vectors.matrix.shape
+    dtype = how["dtype"]
+    check_target(out, how.get("file_format"), dtype, how["overwrite"])  # before reading takes time
+    vectors = read_vectors(model, **source)
+    saved = save(vectors, out, progress=True, **how)
+    for remark in saved.remarks:
+        click.echo(f"{out}: {remark}.", err=True)
     aside = is_stream(out)  # standard output may be the file
-    click.echo(f"Wrote {words:,} vectors of {dimension} dimensions to {out}.", err=aside)
+    dimension = vectors.matrix.shape[1]
+    click.echo(f"Wrote {saved.words:,} vectors of {dimension} dimensions to {out}.", err=aside)
     if dtype != "float32":
         loss = rounding_loss(vectors, rounded(vectors, dtype))
         click.echo(

@@ -52,6 +52,8 @@ class ReportOptions(NamedTuple):
 
     ``kind``
         Which vectors of a run to use; by default those that its configuration names.
+    ``source_format``
+        The format of a file of vectors; by default its content decides.
     ``tasks``
         The tasks to evaluate on; by default those that the run's configuration names.
     ``words``
@@ -68,6 +70,7 @@ class ReportOptions(NamedTuple):
     """
 
     kind: VectorKind | None = None
+    source_format: str | None = None
     tasks: Tasks | None = None
     words: Sequence[str] = ()
     map_words: int = 2000
@@ -138,7 +141,7 @@ def _assemble(path: Path, options: ReportOptions) -> Report:
     from embedder.reporting import charts
 
     tasks, words, restrict_vocab = options.tasks, options.words, options.restrict_vocab
-    vectors = load(path, options.kind)
+    vectors = load(path, options.kind, file_format=options.source_format)
     folder = RunFolder(path)
     config = folder.read_config() if path.is_dir() and folder.config.exists() else None
     if config is not None:

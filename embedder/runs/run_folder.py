@@ -58,6 +58,12 @@ class RunFolder:
         self.best = path / "best.safetensors"
         self._lock: FileLock | None = None
 
+    def owns(self, file: Path) -> bool:
+        """Return whether a file in the folder is one of a run's, or would be taken for it."""
+        own = self.config, self.vocabulary, self.phrases, self.parts, self.metrics, self.model
+        is_own = file in (*own, self.best) or file.match("checkpoint-*.safetensors")
+        return is_own and self.config.exists()
+
     def checkpoints(self) -> list[Path]:
         """Return the existing checkpoints, newest first."""
         return sorted(self.path.glob("checkpoint-*.safetensors"), reverse=True)

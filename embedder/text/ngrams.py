@@ -38,8 +38,13 @@ def list_ngrams(
 def letters_of(
     words: Sequence[str], alone: AbstractSet[str | None] = frozenset()
 ) -> tuple[Array, Array]:
-    """Return the concatenated UTF-8 of "<word>", empty for those in `alone`, and the offsets."""
+    """Return the concatenated UTF-8 of "<word>", empty for those in `alone`, and the offsets.
+
+    Bytes that are not UTF-8 may be escaped as surrogates, as Python does in arguments.
+    """
     without = {END_OF_SENTENCE, *alone}
-    texts = [b"" if word in without else f"<{word}>".encode() for word in words]
+    texts = [
+        b"" if word in without else f"<{word}>".encode("utf-8", "surrogateescape") for word in words
+    ]
     starts = offsets_from_lengths(np.fromiter(map(len, texts), np.int64, len(texts)))
     return np.frombuffer(b"".join(texts), np.uint8), starts

@@ -55,14 +55,28 @@ class ByteReader:
 
     def read_until(self, mark: bytes, longest: int, otherwise: str) -> bytes:
         """Return the bytes before the next mark, and skip the mark."""
+        found = self.find(mark, longest)
+        if found is None:
+            raise self.fail(otherwise)
+        return found
+
+    def find(self, mark: bytes, longest: int) -> bytes | None:
+        """Return the bytes before the next mark, and skip the mark; None if there is none."""
         end = self._buffer.find(mark, self._used, self._used + longest)
         if end < 0:
             self._fill_buffer(longest)
             end = self._buffer.find(mark, self._used, self._used + longest)
             if end < 0:
-                raise self.fail(otherwise)
+                return None
         found = self._buffer[self._used : end]
         self._used = end + len(mark)
+        return found
+
+    def rest(self, longest: int) -> bytes:
+        """Return the next bytes, as many as there are."""
+        self._fill_buffer(longest)
+        found = self._buffer[self._used : self._used + longest]
+        self._used += len(found)
         return found
 
     def _fill_buffer(self, size: int) -> bool:

@@ -1,20 +1,24 @@
 """fastText's .bin: settings, dictionary, the rows of words and n-gram buckets, output weights.
 
-Reading covers the words, their counts and the input rows, which are mapped and not copied.
-Quantised models (.ftz) are rejected. Written files have no output weights: they provide vectors of
-words and n-grams but cannot be trained further. The layout follows fastText's src/fasttext.cc,
-args.cc, dictionary.cc and densematrix.cc, version 12, as gensim also reads them.
+Reading covers the words, their counts and the input rows, which are mapped and not copied; labels
+are entries of the dictionary without input rows. Quantised models (.ftz) and floret's hash tables
+are rejected. Written files have no output weights: they provide vectors of words and n-grams but
+cannot be trained further. The layout follows fastText's src/fasttext.cc, args.cc, dictionary.cc and
+densematrix.cc, version 12, as gensim also reads them; floret's differs by two settings.
 """
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.formats.byte_reader import ByteReader
+from embedder.vectors.formats.opening import InputFile
 from embedder.vectors.formats.rows import (
     ROWS_PER_CHUNK,
     VectorRows,
@@ -29,93 +33,163 @@ MAGIC = struct.pack("<i", 793712314)
 _VERSION = 12
 _SETTINGS = "<12id"  # dim ws epoch minCount neg wordNgrams loss model bucket minn maxn rate t
 _SKIPGRAM, _SUPERVISED, _NEGATIVE_SAMPLING = 2, 3, 2
+_FLORET_MODES = _OF_FASTTEXT, _HASHED = 1, 2
+_MAX_FLORET_HASHES = 4
+_OUTPUT = "<?qq"  # quantised, rows, columns
 _DICTIONARY = "<iiiqq"  # entries, words, labels, tokens, pruned n-grams (-1: not pruned)
+_INSTEAD = (
+    ", which stores approximations of vectors; expected the model before that (.bin), or the "
+    "vectors of its words as text (fasttext print-word-vectors)"
+)
 _MAX_WORD_BYTES = 1 << 20
 _MIN_ENTRY_BYTES = 10
 """A word's terminator, count and type."""
 
 
-def read(path: Path, progress: bool = False) -> WordVectors:
+def read(file: InputFile, progress: bool = False) -> WordVectors:
     """Read a model's words and n-gram buckets.
 
     Raises
     ------
     FormatError
-        If the file is damaged, pruned, quantised, or of an unknown version.
+        If the file is damaged, pruned, quantised, hashed, or of an unknown version.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        reader = ByteReader(file, path)
+    path, size = file.path, file.plain.stat().st_size
+    with file.plain.open("rb") as stream:
+        reader = ByteReader(stream, path)
         if reader.read(4) != MAGIC:
             raise reader.fail("not a model of fastText 0.1 or later")
         (version,) = reader.unpack("<i")
         if version not in (11, 12):
             raise reader.fail(f"unknown version {version}; expected 11 or 12")
-        settings = reader.unpack(_SETTINGS)
+        settings = _read_settings(reader)
         dimension, buckets, min_n, max_n = settings[0], *settings[8:11]
         if version == 11 and settings[7] == _SUPERVISED:
             max_n = 0  # as in fastText
         check_dimension(path, dimension, "")
-        words, counts, entries = _read_dictionary(reader, size)
+        words, counts = _read_dictionary(reader, size)
         (quantised,) = reader.unpack("<?")
         if quantised:
-            raise reader.fail("a quantised model; only unquantised models can be read")
+            raise reader.fail(f"a quantised model (.ftz){_INSTEAD}")
         height, width = reader.unpack("<qq")
         start = reader.position
-    buckets = buckets if max_n > 0 else 0
-    if width != dimension or height < entries or not 0 <= min_n <= max(max_n, min_n):
-        raise FormatError(
-            f"{path}: {height:,} rows of {width:,} numbers do not match the model's settings."
-        )
-    if 4 * height * width > size - start:
-        raise FormatError(f"{path}, byte {start:,}: the file ends within its vectors.")
-    if height < len(words) + buckets:
-        raise FormatError(
-            f"{path}: {height:,} rows, too few for {len(words):,} words and {buckets:,} buckets."
-        )
-    rows = np.memmap(path, "<f4", "r", start, (height, width))[: len(words) + buckets]
+        buckets = buckets if max_n > 0 else 0
+        if width != dimension or height < 0 or not 0 <= min_n <= max(max_n, min_n):
+            raise FormatError(
+                f"{path}: {height:,} rows of {width:,} numbers do not match the model's settings."
+            )
+        if 4 * height * width > size - start:
+            raise FormatError(f"{path}, byte {start:,}: the file ends within its vectors.")
+        if height < len(words) + buckets:
+            raise FormatError(
+                f"{path}: {height:,} rows, too few for {len(words):,} words and {buckets:,} "
+                "buckets."
+            )
+        reader.seek(start + 4 * height * width)
+        repairs = _check_output(reader, size)
+    rows = np.memmap(file.plain, "<f4", "r", start, (height, width))[: len(words) + buckets]
     subwords = Subwords(rows, min_n, max_n, buckets, len(words))
-    return _compose(path, words, counts, subwords, progress)
+    return _compose(path, (words, np.array(counts, np.int64)), subwords, progress, repairs)
 
 
-def _read_dictionary(reader: ByteReader, size: int) -> tuple[list[str], list[int], int]:
-    """Return the words, their counts, and the number of entries including labels."""
+def _read_settings(reader: ByteReader) -> tuple[Any, ...]:
+    size = struct.calcsize(_SETTINGS)
+    raw = reader.read(size)
+    settings = struct.unpack(_SETTINGS, raw)
+    # floret has two settings more in the place of the last two, its mode and number of hashes.
+    mode, hashes = struct.unpack("<ii", raw[size - 12 : size - 4])
+    if mode in _FLORET_MODES and 1 <= hashes <= _MAX_FLORET_HASHES:
+        if mode == _HASHED:
+            raise reader.fail(
+                "a model of floret, whose words share hashed rows; write its words' vectors with "
+                "floret's save_vectors, and read these"
+            )
+        reader.read(8)
+    return settings
+
+
+def _read_dictionary(reader: ByteReader, size: int) -> tuple[list[bytes], list[int]]:
+    """Return the words, without labels, and their counts."""
     entries, expected, _, _, pruned = reader.unpack(_DICTIONARY)
     if not 0 <= expected <= entries or entries * _MIN_ENTRY_BYTES > size:
         raise reader.fail(f"impossible dictionary: {entries:,} entries, {expected:,} words")
     if pruned > 0:
-        raise reader.fail("a pruned model; only unpruned models can be read")
-    words: list[str] = []
+        raise reader.fail(f"a pruned model (.ftz){_INSTEAD}")
+    words: list[bytes] = []
     counts: list[int] = []
-    for _ in range(entries):
+    for number in range(entries):
         word = reader.read_until(b"\0", _MAX_WORD_BYTES, "unterminated word")
         count, kind = reader.unpack("<qb")
         if kind == 0:
-            try:
-                words.append(word.decode("utf-8"))
-            except UnicodeDecodeError:
-                raise reader.fail(f"the word {word!r} is not UTF-8") from None
+            if len(words) < number:
+                raise reader.fail("a word after labels; expected all words first")
+            words.append(word)
             counts.append(count)
-    if len(words) != expected or len(set(words)) != len(words):
-        raise reader.fail(f"expected {expected:,} distinct words")
-    return words, counts, entries
+    if len(words) != expected:
+        raise reader.fail(f"expected {expected:,} words, found {len(words):,}")
+    return words, counts
+
+
+def _check_output(reader: ByteReader, size: int) -> list[str]:
+    """Return what is odd about the output weights, which are not read, and about what follows."""
+    left = size - reader.position
+    header = struct.calcsize(_OUTPUT)
+    if left < header:
+        return ["the file ends before its output weights"]
+    quantised, height, width = reader.unpack(_OUTPUT)
+    expected = header + 4 * height * width
+    if quantised or left == expected:
+        return []
+    if left < expected:
+        return ["the file ends within its output weights"]
+    return [f"{left - expected:,} bytes after its output weights were not read"]
 
 
 def _compose(
-    path: Path, words: list[str], counts: list[int], subwords: Subwords, progress: bool
+    path: Path,
+    dictionary: tuple[list[bytes], Array],
+    subwords: Subwords,
+    progress: bool,
+    repairs: list[str],
 ) -> WordVectors:
-    vocabulary = Vocabulary(words, np.array(counts, np.int64))
-    if not subwords.buckets:
-        return WordVectors(vocabulary, gather(path, words, subwords.rows, progress).matrix)
+    raw, counts = dictionary
     # Rows of n-grams that no word has are checked too, since unknown words may use them.
-    for start in range(0, len(subwords.rows), ROWS_PER_CHUNK):
+    for start in range(len(raw), len(subwords.rows), ROWS_PER_CHUNK):
         if not np.isfinite(subwords.rows[start : start + ROWS_PER_CHUNK]).all():
-            raise FormatError(f"{path}: a row has a number that is not finite.")
-    with VectorRows(path, subwords.rows.shape[1], len(words), progress) as rows:
-        for start in range(0, len(words), ROWS_PER_CHUNK):
-            some = words[start : start + ROWS_PER_CHUNK]
-            rows.add([word.encode() for word in some], subwords.compose(some, start))
-        return WordVectors(vocabulary, rows.finish().matrix, (), subwords)
+            raise FormatError(f"{path}: a row of n-grams has a number that is not finite.")
+    # Of a word that is not UTF-8, fastText hashes the bytes as they are.
+    exact = [word.decode("utf-8", "surrogateescape") for word in raw]
+    shown = list(dict.fromkeys(word.decode("utf-8", "replace") for word in raw))
+    if len(shown) == len(raw) and not subwords.buckets and exact == shown:
+        found = gather(path, shown, subwords.rows, progress)
+    else:
+        with VectorRows(path, subwords.rows.shape[1], None, progress) as rows:
+            for start in range(0, len(raw), ROWS_PER_CHUNK):
+                some = slice(start, start + ROWS_PER_CHUNK)
+                composed = (
+                    subwords.compose(exact[some], start)
+                    if subwords.buckets
+                    else subwords.rows[some]
+                )
+                rows.add(raw[some], composed)
+            found = rows.finish()
+    if len(shown) < len(raw):
+        subwords, counts = _without_duplicates(raw, counts, subwords)
+    vocabulary = Vocabulary(found.vocabulary.words, counts)
+    own = subwords if subwords.buckets else None
+    return WordVectors(vocabulary, found.matrix, (*found.repairs, *repairs), own)
+
+
+def _without_duplicates(
+    raw: list[bytes], counts: Array, subwords: Subwords
+) -> tuple[Subwords, Array]:
+    """Keep the first of words that are the same once invalid bytes are replaced."""
+    first: dict[str, int] = {}
+    for i, word in enumerate(raw):
+        first.setdefault(word.decode("utf-8", "replace"), i)
+    kept = np.array(list(first.values()), np.int64)
+    rows = np.concatenate([subwords.rows[kept], subwords.rows[len(raw) :]])
+    return subwords._replace(rows=rows, words=len(kept)), counts[kept]
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
@@ -153,6 +227,6 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
                 file.write(np.ascontiguousarray(rows, "<f4").data)
                 bar.update(V + bucket + len(rows) - bar.n)
             file.seek(first + 4 * D * height)
-            file.write(struct.pack("<?qq", False, 0, D))
+            file.write(struct.pack(_OUTPUT, False, 0, D))
 
     write_atomically(path, write_to)

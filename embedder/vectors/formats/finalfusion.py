@@ -16,6 +16,7 @@ from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
 from embedder.vectors.formats.byte_reader import ByteReader
+from embedder.vectors.formats.opening import InputFile
 from embedder.vectors.formats.rows import ROWS_PER_CHUNK, VectorRows, check_dimension, progress_bar
 from embedder.vectors.word_vectors import WordVectors
 
@@ -33,7 +34,7 @@ _FLOAT32 = 10
 _MAX_WORD_BYTES = 1 << 20
 
 
-def read(path: Path, progress: bool = False) -> WordVectors:
+def read(source: InputFile, progress: bool = False) -> WordVectors:
     """Read words and vectors, scaled back to their original lengths.
 
     Raises
@@ -44,8 +45,9 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     words: list[bytes] | None = None
     matrix = norms = None
     repairs: list[str] = []
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    path, plain = source.path, source.plain
+    size = plain.stat().st_size
+    with plain.open("rb") as file:
         reader = ByteReader(file, path)
         if reader.read(4) != MAGIC:
             raise reader.fail("not a finalfusion file")
@@ -63,9 +65,9 @@ def read(path: Path, progress: bool = False) -> WordVectors:
                 if kind != _SIMPLE_VOCAB:
                     repairs.append("its subwords were not read")
             elif kind == _NDARRAY:
-                matrix = _map_floats(reader, "<QI", path, end)
+                matrix = _map_floats(reader, "<QI", plain, end)
             elif kind == _NORMS:
-                norms = _map_floats(reader, "<Q", path, end)
+                norms = _map_floats(reader, "<Q", plain, end)
             elif kind in (_QUANTIZED, _FLORET_VOCAB):
                 raise reader.fail("quantised vectors and floret subwords cannot be read")
             elif kind != _METADATA:
@@ -73,8 +75,11 @@ def read(path: Path, progress: bool = False) -> WordVectors:
             reader.seek(end)
     if words is None or matrix is None:
         raise FormatError(f"{path}: words or vectors are missing.")
-    if len(words) > len(matrix) or (norms is not None and len(norms) < len(words)):
+    # Rows after those of the words belong to n-grams.
+    if len(words) != min(len(matrix), len(words) if repairs else len(matrix)):
         raise FormatError(f"{path}: {len(words):,} words, but {len(matrix):,} vectors.")
+    if norms is not None and len(norms) < len(words):
+        raise FormatError(f"{path}: {len(words):,} words, but {len(norms):,} norms.")
     check_dimension(path, matrix.shape[1], "")
     with VectorRows(path, matrix.shape[1], progress=progress) as rows:
         for start in range(0, len(words), ROWS_PER_CHUNK):

@@ -8,29 +8,29 @@ import numpy as np
 
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
+from embedder.vectors.formats.opening import InputFile
 from embedder.vectors.formats.rows import gather
 from embedder.vectors.word_vectors import WordVectors
 
 
-def read_words_file(path: Path, suffix: str) -> list[str]:
-    """Return the lines of the file whose name is `path` with another suffix.
+def read_words_file(names: Path, of: Path) -> list[str]:
+    """Return the lines of a file that has the words of another.
 
     Raises
     ------
     FormatError
         If the file is missing or not UTF-8.
     """
-    names = path.with_suffix(suffix)
     try:
-        lines = names.read_bytes().decode("utf-8").split("\n")
+        lines = names.read_bytes().decode("utf-8").removeprefix("\ufeff").split("\n")
     except FileNotFoundError:
-        raise FormatError(f"{names}: no such file; expected the words of {path}.") from None
+        raise FormatError(f"{names}: no such file; expected the words of {of}.") from None
     except UnicodeDecodeError as error:
         raise FormatError(f"{names}, byte {error.start:,}: not UTF-8.") from None
     return [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
-def read(path: Path, progress: bool = False) -> WordVectors:
+def read(file: InputFile, progress: bool = False) -> WordVectors:
     """Read the two files; float32 is mapped from its file, not copied.
 
     Raises
@@ -38,14 +38,18 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     FormatError
         If a file is damaged, or the two do not match.
     """
+    path = file.path
     try:
         # Not np.load, which would also open archives.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about headers written by Python 2
-            matrix = np.lib.format.open_memmap(path, "r")
+            matrix = np.lib.format.open_memmap(file.plain, "r")
     except (ValueError, EOFError, SyntaxError, TokenError) as error:
         raise FormatError(f"{path}: not a matrix in NumPy's format ({error}).") from None
-    return gather(path, read_words_file(path, ".vocab.txt"), matrix, progress)
+    left = file.plain.stat().st_size - matrix.offset - matrix.nbytes
+    if left:
+        raise FormatError(f"{path}: {left:,} bytes are left after the matrix; the file is damaged.")
+    return gather(path, read_words_file(file.beside(".vocab.txt"), path), matrix, progress)
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False, dtype: str = "float32") -> None:

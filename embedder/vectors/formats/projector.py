@@ -4,7 +4,6 @@ https://projector.tensorflow.org and TensorBoard load such a pair. When reading,
 be in metadata.tsv. As in the projector, metadata has a header row only if it has several columns.
 """
 
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,28 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
+from embedder.vectors.formats.complaints import is_float, quoted
 from embedder.vectors.formats.npy import read_words_file
-from embedder.vectors.formats.rows import ROWS_PER_CHUNK, VectorRows, check_dimension, progress_bar
-from embedder.vectors.formats.text import MAX_LINE_BYTES, parse_line, text_rows
+from embedder.vectors.formats.opening import InputFile
+from embedder.vectors.formats.rows import VectorRows, check_dimension, progress_bar
+from embedder.vectors.formats.text import (
+    numbered_lines,
+    parse_numbers,
+    split_lines,
+    text_rows,
+)
 from embedder.vectors.word_vectors import WordVectors
 
-_METADATA = ".metadata.tsv"
+_METADATA, _SHARED = ".metadata.tsv", "metadata.tsv"
 
 
-def read(path: Path, progress: bool = False) -> WordVectors:
+def has_metadata(file: InputFile) -> bool:
+    """Return whether a .tsv file has words in another file."""
+    names = file.beside(_METADATA), file.path.with_name(_SHARED)
+    return file.suffix == ".tsv" and any(name.exists() for name in names)
+
+
+def read(file: InputFile, progress: bool = False) -> WordVectors:
     """Read the two files.
 
     Raises
@@ -28,35 +40,38 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     FormatError
         If the two do not match, or a line is not D numbers.
     """
-    words = _words(path)
-    with path.open("rb") as file:
-        dimension = len(file.readline(MAX_LINE_BYTES).split())
-        check_dimension(path, dimension)
-        file.seek(0)
-        lines = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
-        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-        with VectorRows(path, dimension, len(words), progress) as rows:
-            done = 0
-            while chunk := list(islice(numbered, ROWS_PER_CHUNK)):
-                names = words[done : done + len(chunk)]
-                done += len(chunk)
-                vectors = [_vector(line, dimension, f"{path}, line {n:,}") for n, line in chunk]
-                if len(names) == len(chunk):
-                    rows.add([name.encode() for name in names], np.stack(vectors))
-            if done != len(words):
-                raise FormatError(f"{path}: {done:,} vectors, but {len(words):,} words.")
-            return rows.finish()
+    path, words = file.path, _words(file)
+    dimension = len(next((line for line in split_lines(file.head) if line.strip()), b"").split())
+    check_dimension(path, dimension)
+    done = 0
+    with (
+        file.open() as stream,
+        VectorRows(path, dimension, (len(words), dimension), progress, "line") as rows,
+    ):
+        for number, lines in numbered_lines(stream, path):
+            filled = [(n, line) for n, line in enumerate(lines, number) if line.strip()]
+            names = words[done : done + len(filled)]
+            done += len(filled)
+            vectors = [_vector(line, dimension, f"{path}, line {n:,}") for n, line in filled]
+            if vectors and len(names) == len(filled):
+                encoded = [name.encode() for name in names]
+                rows.add(encoded, np.stack(vectors), [n for n, _ in filled])
+        if done != len(words):
+            raise FormatError(f"{path}: {done:,} vectors, but {len(words):,} words.")
+        return rows.finish()
 
 
 def _vector(line: bytes, dimension: int, where: str) -> Array:
-    # With a dummy word in front, it is a line of the text format.
-    return parse_line(b"w " + line.replace(b"\t", b" "), dimension, where)[1]
+    fields = line.split()
+    vector = parse_numbers(b" ".join(fields), dimension) if len(fields) == dimension else None
+    if vector is None or not all(map(is_float, fields)):
+        raise FormatError(f"{where}: expected {dimension} numbers: {quoted(line)}.")
+    return vector
 
 
-def _words(path: Path) -> list[str]:
-    shared = path.with_name("metadata.tsv")
-    has_own = path.with_suffix(_METADATA).exists() or not shared.exists()
-    lines = read_words_file(path, _METADATA) if has_own else read_words_file(shared, ".tsv")
+def _words(file: InputFile) -> list[str]:
+    own, shared = file.beside(_METADATA), file.path.with_name(_SHARED)
+    lines = read_words_file(own if own.exists() or not shared.exists() else shared, file.path)
     if lines and "\t" in lines[0]:
         header = [name.lower() for name in lines[0].split("\t")]
         column = header.index("word") if "word" in header else 0

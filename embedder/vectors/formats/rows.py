@@ -5,8 +5,7 @@ read-only, so files larger than memory can be read and converted.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Never, Self
 
@@ -15,9 +14,10 @@ from tqdm import tqdm
 
 from embedder.arrays import Array
 from embedder.errors import FormatError
-from embedder.storage import describe_write_error
 from embedder.text.vocabulary import Vocabulary
 from embedder.training import progress as bars
+from embedder.vectors.formats.complaints import quoted
+from embedder.vectors.formats.opening import as_temporary_file_errors
 from embedder.vectors.word_vectors import WordVectors
 
 ROWS_PER_CHUNK = 4096
@@ -57,15 +57,6 @@ def _first_not_finite(matrix: Array) -> int | None:
     return None if finite.all() else int(np.flatnonzero(~finite.all(axis=1))[0])
 
 
-@contextmanager
-def _as_format_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        folder = Path(tempfile.gettempdir())
-        raise FormatError(describe_write_error(folder, error, "set TMPDIR")) from None
-
-
 class VectorRows:
     """Collects words and vectors from a file; use it in a `with` statement.
 
@@ -78,29 +69,29 @@ class VectorRows:
         The file, for error messages.
     dimension
         D.
-    promised
-        Number of rows declared by the file; None if it declares none.
+    declared
+        V and D as the file declares them; None if it does not.
     progress
         Show a progress bar on a terminal.
     what
-        Name of a row in error messages.
+        Name of a row in error messages, of which the first has number 1.
     """
 
     def __init__(
         self,
         path: Path,
         dimension: int,
-        promised: int | None = None,
+        declared: tuple[int, int] | None = None,
         progress: bool = False,
         what: str = "row",
     ) -> None:
         self._path = path
         self._dimension = dimension
-        self._promised = promised
+        self._declared = declared
         self._what = what
-        self._bar = progress_bar(promised, progress, f"reading {path.name}")
+        self._bar = progress_bar(declared and declared[0], progress, f"reading {path.name}")
         self._words: dict[str, None] = {}
-        with _as_format_errors():
+        with as_temporary_file_errors():
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._read = self._replaced = self._duplicates = 0
 
@@ -111,7 +102,9 @@ class VectorRows:
         self._bar.close()
         self._file.close()  # memory maps of it remain valid
 
-    def add(self, words: Sequence[bytes], matrix: Array) -> None:
+    def add(
+        self, words: Sequence[bytes], matrix: Array, numbers: Sequence[int] | None = None
+    ) -> None:
         """Add rows.
 
         Parameters
@@ -120,6 +113,8 @@ class VectorRows:
             Their words, expected to be UTF-8.
         matrix : (n, D) float32
             Their vectors.
+        numbers
+            What errors call them; by default they are counted.
 
         Raises
         ------
@@ -128,9 +123,10 @@ class VectorRows:
         """
         row = _first_not_finite(matrix)
         if row is not None:
+            number = self._read + row + 1 if numbers is None else numbers[row]
             raise FormatError(
-                f"{self._path}, {self._what} {self._read + row + 1:,} "
-                f"('{words[row].decode('utf-8', 'replace')}'): a number is not finite."
+                f"{self._path}, {self._what} {number:,} "
+                f"({quoted(words[row])}): a number is not finite."
             )
         kept = np.ones(len(words), np.bool_)
         for i, raw in enumerate(words):
@@ -147,11 +143,16 @@ class VectorRows:
         self._duplicates += int((~kept).sum())
         self._bar.update(len(words))
         rows = matrix if kept.all() else matrix[kept]
-        with _as_format_errors():
+        with as_temporary_file_errors():
             self._file.write(np.ascontiguousarray(rows, "<f4").data)
 
-    def finish(self) -> WordVectors:
+    def finish(self, repairs: Sequence[str] = ()) -> WordVectors:
         """Return the collected vectors.
+
+        Parameters
+        ----------
+        repairs
+            What else was repaired.
 
         Raises
         ------
@@ -160,24 +161,31 @@ class VectorRows:
         """
         if not self._words:
             raise FormatError(f"{self._path}: has no vectors.")
-        repairs = []
-        if self._promised is not None and self._promised != self._read:
-            repairs.append(
-                f"the header declares {self._promised:,} words, but the file has {self._read:,}"
-            )
+        repairs = [*self._wrong_header(), *repairs]
         if self._replaced:
             repairs.append(f"{self._replaced:,} words are not UTF-8; invalid bytes were replaced")
         if self._duplicates:
             repairs.append(
                 f"{self._duplicates:,} duplicate words were dropped; their first vectors were kept"
             )
-        with _as_format_errors():
+        with as_temporary_file_errors():
             self._file.flush()
         matrix = np.memmap(self._file, "<f4", "r", shape=(len(self._words), self._dimension))
         words = list(self._words)
         return WordVectors(
             Vocabulary(words, np.zeros(len(words), np.int64)), matrix, tuple(repairs)
         )
+
+    def _wrong_header(self) -> list[str]:
+        rows, dimension = self._declared or (self._read, self._dimension)
+        if dimension != self._dimension:
+            return [
+                f"the header declares {rows:,} words of {dimension:,} dimensions, but the file has "
+                f"{self._read:,} of {self._dimension:,}"
+            ]
+        if rows != self._read:
+            return [f"the header declares {rows:,} words, but the file has {self._read:,}"]
+        return []
 
 
 def gather(
@@ -214,7 +222,8 @@ def gather(
             f"and one row for each of the {len(words):,} words."
         )
     check_dimension(path, matrix.shape[1], "")
-    if matrix.dtype == np.float32 and len(set(words)) == len(words) and len(words):
+    distinct = len(set(words)) == len(words) > 0
+    if matrix.dtype == np.float32 and distinct and _are_unicode(words):
         for start in range(0, len(matrix), ROWS_PER_CHUNK):
             row = _first_not_finite(matrix[start : start + ROWS_PER_CHUNK])
             if row is not None:
@@ -229,5 +238,14 @@ def gather(
             if scales is not None:
                 with np.errstate(over="ignore", invalid="ignore"):  # rejected below as not finite
                     chunk *= scales
-            rows.add([word.encode() for word in words[start : start + ROWS_PER_CHUNK]], chunk)
+            some = words[start : start + ROWS_PER_CHUNK]
+            rows.add([word.encode("utf-8", "surrogatepass") for word in some], chunk)
         return rows.finish()
+
+
+def _are_unicode(words: Sequence[str]) -> bool:
+    """Return whether no word has half a pair of surrogates, as JSON may have."""
+    try:
+        return "".join(words).encode() is not None
+    except UnicodeEncodeError:
+        return False

@@ -26,6 +26,8 @@ _UNKNOWN = "[UNK]"
 _TOKENS = r"\w+(?:['’]\w+)*|[^\w\s]"
 """Words with inner apostrophes, as in corpus.tokenizer `words`, and other single characters."""
 _SUBFOLDERS = ("", "0_StaticEmbedding")
+FILES = ("model.safetensors", "tokenizer.json", "config.json", "modules.json")
+"""What `write` writes."""
 
 
 def is_static_embedding(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import save_tensors
 from embedder.vectors.formats.npy import read_words_file
+from embedder.vectors.formats.opening import InputFile
 from embedder.vectors.formats.rows import gather
 from embedder.vectors.word_vectors import WordVectors
 
@@ -26,21 +27,30 @@ _KIND = "embedder-vectors-1"
 class TensorFile:
     """A safetensors file, whose float32 tensors are memory-mapped.
 
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What errors call it; by default `path`.
+
     Raises
     ------
     FormatError
         If the file is of another format, or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: Path | None = None) -> None:
         from safetensors import SafetensorError, safe_open
 
-        self._path = path
+        self._content, self._path = path, name or path
         try:
             with safe_open(path, "np") as file:  # validates the header
                 self.names = tuple(file.keys())
         except SafetensorError as error:
-            raise FormatError(f"{path}: not a safetensors file, or damaged ({error}).") from None
+            raise FormatError(
+                f"{self._path}: not a safetensors file, or damaged ({error})."
+            ) from None
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             self._header: dict[str, Any] = json.loads(stream.read(length))
@@ -68,16 +78,16 @@ class TensorFile:
         entry = self._header[name]
         offset = self._start + entry["data_offsets"][0]
         if entry["dtype"] == "F32" and offset % 4 == 0 and 0 not in entry["shape"]:
-            return np.memmap(self._path, "<f4", "r", offset, tuple(entry["shape"]))
+            return np.memmap(self._content, "<f4", "r", offset, tuple(entry["shape"]))
         try:
-            with safe_open(self._path, "np") as file:
+            with safe_open(self._content, "np") as file:
                 tensor: Array = file.get_tensor(name)
         except (SafetensorError, TypeError, AttributeError) as error:  # such as bfloat16
             raise FormatError(f"{self._path}: tensor {name}: {error}.") from None
         return tensor
 
 
-def read(path: Path, progress: bool = False) -> WordVectors:
+def read(source: InputFile, progress: bool = False) -> WordVectors:
     """Read vectors and words; float32 is mapped from the file, not copied.
 
     Raises
@@ -85,7 +95,8 @@ def read(path: Path, progress: bool = False) -> WordVectors:
     FormatError
         If the file is damaged or lacks the expected tensors.
     """
-    file = TensorFile(path)
+    path = source.path
+    file = TensorFile(source.plain, path)
     matrix = file.read_first(_MATRICES)
     scales = None
     if matrix.dtype == np.int8:
@@ -101,7 +112,7 @@ def read(path: Path, progress: bool = False) -> WordVectors:
         except UnicodeDecodeError as error:
             raise FormatError(f"{path}: byte {error.start:,} of 'words' is not UTF-8.") from None
     else:
-        words = read_words_file(path, ".vocab.txt")
+        words = read_words_file(source.beside(".vocab.txt"), path)
     return gather(path, words, matrix, progress, scales)
 
 

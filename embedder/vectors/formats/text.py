@@ -2,27 +2,64 @@
 
 word2vec, fastText's .vec   a first line "V D", then the words
 GloVe                       the same without the first line
+
+Runs of spaces and tabs separate, and those at the edges of a line count for nothing; a line ends
+with LF, CR LF or CR, and a byte-order mark is dropped. D is what most rows have: the last D fields
+of a line are its numbers, and what precedes them is its word, in which spaces may remain. A word
+with further numbers after its first field is none: its row has too many, or is two rows in one.
 """
 
 import warnings
-from collections.abc import Iterator
-from itertools import count
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from embedder.arrays import Array
 from embedder.errors import FormatError
 from embedder.storage import write_atomically
-from embedder.text.sources import Source, open_source
+from embedder.vectors.formats.complaints import complaint_about, is_float, quoted, reads_as_number
+from embedder.vectors.formats.opening import InputFile
 from embedder.vectors.formats.rows import ROWS_PER_CHUNK, VectorRows, check_dimension, progress_bar
 from embedder.vectors.word_vectors import WordVectors
 
 MAX_LINE_BYTES = 1 << 24
-_BYTES_PER_CHUNK = 1 << 23
-_ODD_SPACES = (b"  ", b"\t", b"\v", b"\f", b"\r", b"\n")
-"""Whitespace that would let numbers shift to another row when many rows are parsed at once."""
+MARK = b"\xef\xbb\xbf"
+"""UTF-8's byte-order mark."""
+_BYTES_PER_BLOCK = 1 << 20
+_MAX_HEADER_DIGITS = 100
+_LINES_SURVEYED = 1000
+_FEW = 0.01
+"""The part of the rows that may have too many numbers, and are then left out and counted."""
+_ODD = (b"  ", b"\t", b"\v", b"\f", b"\0")
+"""What would let numbers shift to another row, or be lost, when many rows are parsed at once."""
+
+
+class Layout(NamedTuple):
+    """What the beginning of a text file says about the rest.
+
+    ``declared``
+        V and D in the first line; None if it is not a header.
+    ``dimension``
+        D, as most rows have it; 0 if it is unknown.
+    ``rows, numeric``
+        How many rows were looked at, and how many of them end in numbers.
+    ``wordless``
+        Whether all of them begin with a decimal number, as a matrix without words does.
+    """
+
+    declared: tuple[int, int] | None
+    dimension: int
+    rows: int
+    numeric: int
+    wordless: bool
+
+    @property
+    def is_text(self) -> bool:
+        """Whether most rows end in numbers."""
+        return self.numeric * 2 > self.rows
 
 
 def read_header(line: bytes) -> tuple[int, int] | None:
@@ -30,104 +67,255 @@ def read_header(line: bytes) -> tuple[int, int] | None:
     fields = line.split()
     if len(fields) != 2 or not all(field.isdigit() for field in fields):
         return None
+    if max(map(len, fields)) > _MAX_HEADER_DIGITS:
+        return None
     return int(fields[0]), int(fields[1])
 
 
-def read(path: Path, progress: bool = False) -> WordVectors:
-    """Read word2vec's text format, fastText's .vec or GloVe, which may be compressed.
+def survey(head: bytes, whole: bool, has_header: bool | None = None) -> Layout:
+    """Find out how the rows of a text file are laid out.
+
+    Parameters
+    ----------
+    head
+        The first bytes of the file.
+    whole
+        Whether this is all.
+    has_header
+        Whether the first line is a header; None if its form decides.
+    """
+    lines = [line for line in split_lines(head.removeprefix(MARK)) if line.strip()]
+    if not whole:
+        del lines[-1:]
+    declared = read_header(lines[0]) if lines and has_header is not False else None
+    rows = lines[declared is not None :][:_LINES_SURVEYED]
+    counts = [_count_numbers(row) for row in rows]
+    first = [row.split(None, 1)[0] for row in rows]
+    wordless = bool(rows) and all(b"." in field and is_float(field) for field in first)
+    return Layout(
+        declared, _dimension(declared, counts), len(rows), sum(map(bool, counts)), wordless
+    )
+
+
+def _dimension(declared: tuple[int, int] | None, counts: list[int]) -> int:
+    if not counts:
+        return declared[1] if declared else 0
+    most, votes = Counter(counts).most_common(1)[0]
+    if declared is None:
+        return most
+    # One number per row is what prose with a year has; only a header makes it a dimension.
+    return most if most > 1 and votes * 2 > len(counts) else declared[1]
+
+
+def split_lines(content: bytes) -> list[bytes]:
+    """Split at LF, CR LF and CR."""
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return content.split(b"\n")
+
+
+def numbered_lines(stream: IO[bytes], path: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield blocks of lines without their ends, and the number of each block's first line.
+
+    Raises
+    ------
+    FormatError
+        For a line of more than 16 MiB.
+    """
+    number, rest = 1, b""
+    first = True
+    while block := stream.read(_BYTES_PER_BLOCK):
+        if first:
+            block, first = block.removeprefix(MARK), False
+        block = rest + block
+        # CR and LF may be in two blocks.
+        half = b"\r" if block.endswith(b"\r") else b""
+        lines = split_lines(block.removesuffix(half))
+        rest = lines.pop() + half
+        if len(rest) > MAX_LINE_BYTES:
+            raise FormatError(
+                f"{path}, line {number + len(lines):,}: longer than {MAX_LINE_BYTES:,} bytes."
+            )
+        yield number, lines
+        number += len(lines)
+    yield number, split_lines(rest)
+
+
+def split_row(line: bytes, dimension: int) -> tuple[bytes, list[bytes]] | None:
+    """Split a line into its word and its last D fields; None if there are too few fields.
+
+    Of D fields after a separator at the beginning of the line, the word is empty.
+    """
+    fields = line.rsplit(None, dimension)
+    if len(fields) > dimension:
+        return fields[0].strip(), fields[1:]
+    if len(fields) == dimension and line[:1].isspace():
+        return b"", fields
+    return None
+
+
+def parse_numbers(text: bytes, count: int) -> Array | None:
+    """Parse numbers between single spaces, (count,) float32; None if they are not this many."""
+    try:
+        with warnings.catch_warnings(), np.errstate(over="ignore"):  # rejected later as not finite
+            warnings.simplefilter("error", DeprecationWarning)  # older NumPy warns of no number
+            numbers = np.fromstring(text, np.float32, sep=" ") if count else np.empty(0, "f4")
+    except (ValueError, DeprecationWarning):
+        return None
+    return numbers if len(numbers) == count else None
+
+
+def _count_numbers(line: bytes) -> int:
+    """Count the numbers at the end of a line, not including its first field, which is a word."""
+    fields = line.split()[1:]
+    return next((i for i, f in enumerate(reversed(fields)) if not reads_as_number(f)), len(fields))
+
+
+def read_word2vec(file: InputFile, progress: bool = False) -> WordVectors:
+    """Read word2vec's text format or fastText's .vec.
+
+    Raises
+    ------
+    FormatError
+        If there is no header, or for a line that is not a word and D numbers.
+    """
+    layout = survey(file.head, file.is_in_head)
+    if layout.declared is None:
+        raise FormatError(f"{file.path}, line 1: expected a header 'V D', two whole numbers.")
+    return _read(file, layout, progress)
+
+
+def read_glove(file: InputFile, progress: bool = False) -> WordVectors:
+    """Read GloVe's text format: even a first line of two numbers is a row.
 
     Raises
     ------
     FormatError
         For a line that is not a word and D numbers.
     """
-    with open_source(Source(str(path), path)) as file:
-        first = file.readline(MAX_LINE_BYTES)
-        header = read_header(first)
-        dimension = header[1] if header else count_numbers_at_the_end(first)
-        check_dimension(path, dimension)
-        with VectorRows(path, dimension, header and header[0], progress) as rows:
-            number = 2 if header else 1
-            for lines in _chunks(file, [] if header else [first]):
-                _add(rows, lines, dimension, path, number)
-                number += len(lines)
-            return rows.finish()
+    return _read(file, survey(file.head, file.is_in_head, has_header=False), progress)
 
 
-def count_numbers_at_the_end(line: bytes) -> int:
-    """Count the numbers at the end of a line, not including its first field, which is a word."""
-    count = 0
-    for field in reversed(line.rstrip(b"\r\n ").split(b" ")[1:]):
-        try:
-            float(field)
-        except ValueError:
-            break
-        count += 1
-    return count
+def _read(file: InputFile, layout: Layout, progress: bool) -> WordVectors:
+    check_dimension(file.path, layout.dimension)
+    parser = _Parser(file.path, layout)
+    with (
+        file.open() as stream,
+        VectorRows(file.path, layout.dimension, layout.declared, progress, "line") as rows,
+    ):
+        for number, lines in numbered_lines(stream, file.path):
+            rows.add(*parser.parse(lines, number))
+        return rows.finish(parser.repairs())
 
 
-def _chunks(file: IO[bytes], lines: list[bytes]) -> Iterator[list[bytes]]:
-    size = 0
-    while line := file.readline(MAX_LINE_BYTES):
-        lines.append(line)
-        size += len(line)
-        if len(lines) == ROWS_PER_CHUNK or size > _BYTES_PER_CHUNK:
-            yield lines
-            lines, size = [], 0
-    yield lines
+class _Parser:
+    """Parses blocks of lines, and counts what is odd about them."""
 
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self._path = path
+        self._dimension = layout.dimension
+        self._header_is_due = layout.declared is not None
+        self._rows = self._surplus = self._spaced = self._empty = 0
+        self._first_surplus = ""
 
-def _add(rows: VectorRows, lines: list[bytes], dimension: int, path: Path, number: int) -> None:
-    """Add the rows of consecutive lines, beginning with line `number` of the file."""
-    plain = _parse_plain([line.rstrip(b"\r\n ") for line in lines], dimension)
-    if plain is not None:
-        rows.add(*plain)
-        return
-    parsed = [
-        parse_line(line, dimension, f"{path}, line {n:,}")
-        for n, line in zip(count(number), lines, strict=False)
-        if line.strip()
-    ]
-    if parsed:
-        rows.add([word for word, _ in parsed], np.stack([vector for _, vector in parsed]))
+    def parse(
+        self, lines: list[bytes], number: int
+    ) -> tuple[Sequence[bytes], Array, Sequence[int]]:
+        """Return the words, the numbers (n, D) and the line numbers of a block's rows.
 
+        Raises
+        ------
+        FormatError
+            For a line that is not a word and D numbers.
+        """
+        if self._header_is_due:
+            header = next((i for i, line in enumerate(lines) if line.strip()), None)
+            self._header_is_due = header is None
+            start = len(lines) if header is None else header + 1
+            lines, number = lines[start:], number + start
+        if any(b"\t" in line for line in lines):
+            lines = [line.replace(b"\t", b" ") for line in lines]
+        numbers = range(number, number + len(lines))
+        plain = self._parse_plain(lines)
+        found = (*plain, numbers) if plain else self._parse_each(lines, numbers)
+        self._rows += len(found[0])
+        return found
 
-def _parse_plain(lines: list[bytes], dimension: int) -> tuple[list[bytes], Array] | None:
-    """Parse all lines at once; None unless each is a word and D numbers between single spaces."""
-    fields = [line.partition(b" ") for line in lines]
-    if any(rest.count(b" ") != dimension - 1 for _, _, rest in fields):
-        return None
-    text = b" ".join(rest for _, _, rest in fields)
-    if not text or any(spaces in text for spaces in _ODD_SPACES):
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # older NumPy only warns about an invalid number
-            numbers = np.fromstring(text, np.float32, sep=" ")
-    except (ValueError, DeprecationWarning):
-        return None
-    if len(numbers) != len(fields) * dimension:
-        return None
-    return [word for word, _, _ in fields], numbers.reshape(-1, dimension)
+    def _parse_plain(self, lines: list[bytes]) -> tuple[list[bytes], Array] | None:
+        """Parse all lines at once; None unless each is a word and D numbers, with single spaces."""
+        fields = [line.rstrip(b" ").partition(b" ") for line in lines]
+        if any(rest.count(b" ") != self._dimension - 1 for _, _, rest in fields):
+            return None
+        words, text = [word for word, _, _ in fields], b" ".join(rest for _, _, rest in fields)
+        if not all(words) or not text or any(odd in text for odd in _ODD):
+            return None
+        numbers = parse_numbers(text, len(fields) * self._dimension)
+        return None if numbers is None else (words, numbers.reshape(-1, self._dimension))
 
+    def _parse_each(
+        self, lines: list[bytes], numbers: Sequence[int]
+    ) -> tuple[list[bytes], Array, list[int]]:
+        rows = []
+        for line, number in zip(lines, numbers, strict=True):
+            if not line.strip():
+                continue
+            row = split_row(line, self._dimension)
+            if row is None:
+                raise self._error(line, number)
+            if self._is_proper(row[0], number):
+                rows.append((*row, number))
+        words, found = [word for word, _, _ in rows], [fields for _, fields, _ in rows]
+        text = b" ".join(field for fields in found for field in fields)
+        matrix = None if b"\0" in text else parse_numbers(text, len(rows) * self._dimension)
+        if matrix is None:
+            for _, fields, number in rows:
+                if not all(map(is_float, fields)):
+                    raise self._error(lines[number - numbers[0]], number)
+            matrix = np.array(found, np.float32)
+        return words, matrix.reshape(-1, self._dimension), [number for _, _, number in rows]
 
-def parse_line(line: bytes, dimension: int, where: str) -> tuple[bytes, Array]:
-    """Split a line into its word and its numbers, which are the last D fields.
+    def _is_proper(self, word: bytes, number: int) -> bool:
+        """Return whether a word is not followed by numbers; count odd words."""
+        if not word:
+            self._empty += 1
+            return True
+        _, *others = word.split()
+        if any(map(reads_as_number, others)):
+            self._surplus += 1
+            self._first_surplus = self._first_surplus or (
+                f"{self._path}, line {number:,}: expected a word and {self._dimension} numbers, "
+                f"but more numbers precede them: {quoted(word)}"
+            )
+            return False
+        self._spaced += bool(others)
+        return True
 
-    Raises
-    ------
-    FormatError
-        If the line does not have this form.
-    """
-    fields = line.rstrip(b"\r\n ").rsplit(b" ", dimension)
-    if len(fields) != dimension + 1:
-        raise FormatError(f"{where}: expected a word and {dimension} numbers.")
-    try:
-        with np.errstate(over="ignore"):  # rejected later as not finite
-            vector = np.array(fields[1:], np.float32)
-    except ValueError:
-        raise FormatError(f"{where}: expected a word and {dimension} numbers.") from None
-    return fields[0], vector
+    def _error(self, line: bytes, number: int) -> FormatError:
+        return FormatError(
+            f"{self._path}, line {number:,}: {complaint_about(line, self._dimension)}"
+        )
+
+    def repairs(self) -> list[str]:
+        """Return what was odd about the lines.
+
+        Raises
+        ------
+        FormatError
+            If more than few had too many numbers.
+        """
+        if self._surplus > _FEW * (self._rows + self._surplus):
+            raise FormatError(f"{self._first_surplus}.")
+        found = []
+        if self._surplus:
+            first = self._first_surplus.removeprefix(f"{self._path}, ")
+            found.append(
+                f"{self._surplus:,} rows with too many numbers were left out; the first is {first}"
+            )
+        if self._spaced:
+            found.append(f"{self._spaced:,} words contain spaces")
+        if self._empty:
+            found.append(f"{self._empty:,} words are empty")
+        return found
 
 
 def write_word2vec(vectors: WordVectors, path: Path, progress: bool = False) -> None:

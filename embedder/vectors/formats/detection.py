@@ -1,0 +1,145 @@
+"""Which format a file has: its content decides, and its name only where that leaves a doubt."""
+
+import re
+from pathlib import Path
+
+from embedder.errors import FormatError
+from embedder.vectors.formats import binary, fasttext, finalfusion, projector, text
+from embedder.vectors.formats.complaints import complaint_about
+from embedder.vectors.formats.opening import InputFile
+from embedder.vectors.formats.rows import check_dimension
+
+_MAGIC = {
+    fasttext.MAGIC: "fasttext",
+    finalfusion.MAGIC: "finalfusion",
+    b"\x93NUMPY": "npy",
+}
+_LONGEST_JSON = 100_000_000
+"""safetensors' limit of the bytes in a header, which follows its length, an 8-byte integer."""
+_EXPORT = (
+    "export the vectors from the original program in word2vec's format (gensim: "
+    "save_word2vec_format)"
+)
+_UNPICKLED = f"a pickle, which could run code and is never loaded; {_EXPORT}"
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive (PyTorch's are pickles, which are never loaded); unpack it, or "
+    + _EXPORT,
+    b"\x80\x02": _UNPICKLED,
+    b"\x80\x03": _UNPICKLED,
+    b"\x80\x04": _UNPICKLED,
+    b"\x80\x05": _UNPICKLED,
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run: git lfs pull",
+    b"\x89HDF\r\n": f"an HDF5 file; {_EXPORT}",
+    b"SQLite format 3\0": f"a database of SQLite, as Magnitude writes; {_EXPORT}",
+    b"PAR1": f"a Parquet table; {_EXPORT}",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive; unpack it",
+    b"Rar!\x1a\x07": "a RAR archive; unpack it",
+    b"\x1f\x8b\x08": "compressed twice; run gunzip on it",
+    b"\xfd7zXZ\0": "compressed twice; run unxz on it",
+    b"\x28\xb5\x2f\xfd": "compressed twice; run unzstd on it",
+}
+_TAR = slice(257, 262), b"ustar"
+_OLD_PICKLE = re.compile(rb"(c[\w.]+\n\w+\n|\(([dl]p\d|i[\w.]+\n))")
+"""The beginning of a pickle of protocol 0."""
+_HTML = re.compile(rb"\s*<(!doctype|html)\b", re.IGNORECASE)
+_FLORET = re.compile(rb"\d+ \d+ \d+ \d+ \d+ \d+ \S+ \S+\s*")
+"""The first line of floret's table: buckets, D, n-grams, hashes, their seed, marks of words."""
+_UTF16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+def detect_content(file: InputFile) -> str:
+    """Return the name of a file's format.
+
+    Raises
+    ------
+    FormatError
+        If it is unknown; the message says what the file is, or quotes its first line.
+    """
+    head = file.head
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < _LONGEST_JSON:
+        return "safetensors"
+    _reject_foreign(file.path, head)
+    if projector.has_metadata(file):
+        return "projector"
+    layout = text.survey(head, file.is_in_head)
+    if layout.is_text or (layout.declared is not None and not _is_binary(file, layout)):
+        return _text_format(file, layout)
+    if layout.declared is not None:
+        check_dimension(file.path, layout.declared[1])
+        return "word2vec-binary"
+    found = {".npy": "npy", ".safetensors": "safetensors"}.get(file.suffix)
+    if found is None:
+        raise FormatError(f"{file.path}, line 1: {complaint_about(_first_line(head), 0)}")
+    return found
+
+
+def _text_format(file: InputFile, layout: text.Layout) -> str:
+    if layout.wordless:
+        if file.suffix == ".tsv":
+            return "projector"
+        raise FormatError(
+            f"{file.path}: its lines begin with decimal numbers; expected a word before the "
+            "numbers of each, or a matrix in NumPy's format and its words in another file; if "
+            "the numbers are words, say so: --from glove or word2vec."
+        )
+    if layout.declared is not None:
+        check_dimension(file.path, layout.dimension)
+        return "word2vec"
+    if layout.dimension == 1:
+        raise FormatError(
+            f"{file.path}, line 1: a single number per word, as in a list of counts, and no header "
+            "'V 1'; if they are vectors, say so: --from glove."
+        )
+    return "glove"
+
+
+def _reject_foreign(path: Path, head: bytes) -> None:
+    """Reject what is known not to be vectors.
+
+    Raises
+    ------
+    FormatError
+        The message says what it is, and what to do.
+    """
+    what = next((what for magic, what in _FOREIGN.items() if head.startswith(magic)), None)
+    first = head.partition(b"\n")[0]
+    if head[_TAR[0]] == _TAR[1]:
+        what = "a tar archive; unpack it"
+    elif _OLD_PICKLE.match(head):
+        what = _UNPICKLED
+    elif _HTML.match(head):
+        what = "a web page, not vectors; download the file itself"
+    elif _FLORET.fullmatch(first):
+        what = "floret's table of hashed n-grams, which has no words; write them with floret's "
+        what += "save_vectors"
+    elif head.startswith(_UTF16_OR_32) or (b"\0" in first and _is_ascii_between_zeros(first)):
+        what = "text in UTF-16 or UTF-32; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"
+    if what is not None:
+        raise FormatError(f"{path}: {what}.")
+
+
+def _is_ascii_between_zeros(line: bytes) -> bool:
+    letters = line.replace(b"\0", b"")
+    return letters.isascii() and letters.decode("ascii").strip().isprintable()
+
+
+def _is_binary(file: InputFile, layout: text.Layout) -> bool:
+    """Return whether what follows a header is binary, because its lines do not end in numbers."""
+    head = file.head.removeprefix(text.MARK)
+    rest = head.partition(b"\n")[2]
+    if not layout.rows and not rest.strip():
+        return False
+    try:
+        rest.decode("utf-8")
+        looks_binary = _CONTROL.search(rest) is not None
+    except UnicodeDecodeError as error:
+        looks_binary = error.end < len(rest) or file.is_in_head
+    return looks_binary or binary.fits(file)
+
+
+def _first_line(head: bytes) -> bytes:
+    return next((line for line in text.split_lines(head.removeprefix(text.MARK)) if line), b"")
