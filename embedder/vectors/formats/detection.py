@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from embedder.errors import FormatError
+from embedder.text.sources import COMPRESSED
 from embedder.vectors.formats import binary, fasttext, finalfusion, projector, text
 from embedder.vectors.formats.complaints import complaint_about
 from embedder.vectors.formats.opening import InputFile
@@ -63,6 +64,8 @@ def detect_content(file: InputFile) -> str:
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < _LONGEST_JSON:
         return "safetensors"
     _reject_foreign(file.path, head)
+    if fasttext.is_oldest(head):
+        return "fasttext"
     if projector.has_metadata(file):
         return "projector"
     layout = text.survey(head, file.is_in_head)
@@ -73,8 +76,18 @@ def detect_content(file: InputFile) -> str:
         return "word2vec-binary"
     found = {".npy": "npy", ".safetensors": "safetensors"}.get(file.suffix)
     if found is None:
-        raise FormatError(f"{file.path}, line 1: {complaint_about(_first_line(head), 0)}")
+        raise FormatError(
+            f"{file.path}, line 1: {complaint_about(_first_line(head), 0)}{_about_name(file)}"
+        )
     return found
+
+
+def _about_name(file: InputFile) -> str:
+    """Return what to add to an error about a name that promises compression in vain."""
+    ending = file.path.suffix.lower()
+    if file.compression or ending not in COMPRESSED:
+        return ""
+    return f" (The name ends in {ending}, but the content is not compressed so.)"
 
 
 def _text_format(file: InputFile, layout: text.Layout) -> str:
@@ -82,9 +95,9 @@ def _text_format(file: InputFile, layout: text.Layout) -> str:
         if file.suffix == ".tsv":
             return "projector"
         raise FormatError(
-            f"{file.path}: its lines begin with decimal numbers; expected a word before the "
-            "numbers of each, or a matrix in NumPy's format and its words in another file; if "
-            "the numbers are words, say so: --from glove or word2vec."
+            f"{file.path}: every line begins with a number, as in a matrix without words; "
+            "expected a word before the numbers of each; if these are words, say so: --from glove, "
+            "or --from word2vec if there is a header."
         )
     if layout.declared is not None:
         check_dimension(file.path, layout.dimension)

@@ -4,7 +4,8 @@ Reading covers the words, their counts and the input rows, which are mapped and 
 are entries of the dictionary without input rows. Quantised models (.ftz) and floret's hash tables
 are rejected. Written files have no output weights: they provide vectors of words and n-grams but
 cannot be trained further. The layout follows fastText's src/fasttext.cc, args.cc, dictionary.cc and
-densematrix.cc, version 12, as gensim also reads them; floret's differs by two settings.
+densematrix.cc, version 12, as gensim also reads them; floret's differs by two settings, and the
+oldest files have neither magic nor version.
 """
 
 import struct
@@ -20,6 +21,7 @@ from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.formats.byte_reader import ByteReader
 from embedder.vectors.formats.opening import InputFile
 from embedder.vectors.formats.rows import (
+    MAX_DIMENSION,
     ROWS_PER_CHUNK,
     VectorRows,
     check_dimension,
@@ -36,6 +38,11 @@ _SKIPGRAM, _SUPERVISED, _NEGATIVE_SAMPLING = 2, 3, 2
 _FLORET_MODES = _OF_FASTTEXT, _HASHED = 1, 2
 _MAX_FLORET_HASHES = 4
 _OUTPUT = "<?qq"  # quantised, rows, columns
+_WITHOUT_MAGIC = 10
+"""The layout before fastText's version 11, without magic, version, pruning and quantisation."""
+_OLD_DICTIONARY, _OLD_OUTPUT = "<iiiq", "<qq"
+_LOSSES, _MODELS = range(1, 5), range(1, 4)
+_LONGEST_NGRAM = 1000
 _DICTIONARY = "<iiiqq"  # entries, words, labels, tokens, pruned n-grams (-1: not pruned)
 _INSTEAD = (
     ", which stores approximations of vectors; expected the model before that (.bin), or the "
@@ -57,19 +64,14 @@ def read(file: InputFile, progress: bool = False) -> WordVectors:
     path, size = file.path, file.plain.stat().st_size
     with file.plain.open("rb") as stream:
         reader = ByteReader(stream, path)
-        if reader.read(4) != MAGIC:
-            raise reader.fail("not a model of fastText 0.1 or later")
-        (version,) = reader.unpack("<i")
-        if version not in (11, 12):
-            raise reader.fail(f"unknown version {version}; expected 11 or 12")
+        version = _read_version(reader, file.head)
         settings = _read_settings(reader)
         dimension, buckets, min_n, max_n = settings[0], *settings[8:11]
-        if version == 11 and settings[7] == _SUPERVISED:
+        if version < _VERSION and settings[7] == _SUPERVISED:
             max_n = 0  # as in fastText
         check_dimension(path, dimension, "")
-        words, counts = _read_dictionary(reader, size)
-        (quantised,) = reader.unpack("<?")
-        if quantised:
+        words, counts = _read_dictionary(reader, size, version)
+        if version > _WITHOUT_MAGIC and reader.read(1) != b"\0":
             raise reader.fail(f"a quantised model (.ftz){_INSTEAD}")
         height, width = reader.unpack("<qq")
         start = reader.position
@@ -86,10 +88,42 @@ def read(file: InputFile, progress: bool = False) -> WordVectors:
                 "buckets."
             )
         reader.seek(start + 4 * height * width)
-        repairs = _check_output(reader, size)
+        repairs = _check_output(reader, size, version)
     rows = np.memmap(file.plain, "<f4", "r", start, (height, width))[: len(words) + buckets]
     subwords = Subwords(rows, min_n, max_n, buckets, len(words))
     return _compose(path, (words, np.array(counts, np.int64)), subwords, progress, repairs)
+
+
+def is_oldest(head: bytes) -> bool:
+    """Return whether a file begins with the plausible settings of a model without magic."""
+    size = struct.calcsize(_SETTINGS)
+    if len(head) < size + struct.calcsize(_OLD_DICTIONARY):
+        return False
+    settings = struct.unpack_from(_SETTINGS, head)
+    dimension, window, epochs, _, _, _, loss, model, buckets, min_n, max_n, _, rate = settings
+    entries, words, labels, _ = struct.unpack_from(_OLD_DICTIONARY, head, size)
+    return (
+        0 < dimension <= MAX_DIMENSION
+        and min(window, epochs, buckets, words, labels) >= 0
+        and loss in _LOSSES
+        and model in _MODELS
+        and 0 <= min_n <= max(max_n, min_n) < _LONGEST_NGRAM
+        and 0 <= rate <= 1
+        and entries == words + labels > 0
+    )
+
+
+def _read_version(reader: ByteReader, head: bytes) -> int:
+    """Return the version of the layout, and continue behind it."""
+    if reader.read(4) != MAGIC:
+        if not is_oldest(head):
+            raise reader.fail("not a model of fastText")
+        reader.seek(0)
+        return _WITHOUT_MAGIC
+    version: int = reader.unpack("<i")[0]
+    if version not in (11, _VERSION):
+        raise reader.fail(f"unknown version {version}; expected 11 or {_VERSION}")
+    return version
 
 
 def _read_settings(reader: ByteReader) -> tuple[Any, ...]:
@@ -108,9 +142,13 @@ def _read_settings(reader: ByteReader) -> tuple[Any, ...]:
     return settings
 
 
-def _read_dictionary(reader: ByteReader, size: int) -> tuple[list[bytes], list[int]]:
+def _read_dictionary(reader: ByteReader, size: int, version: int) -> tuple[list[bytes], list[int]]:
     """Return the words, without labels, and their counts."""
-    entries, expected, _, _, pruned = reader.unpack(_DICTIONARY)
+    if version == _WITHOUT_MAGIC:
+        entries, expected, _, _ = reader.unpack(_OLD_DICTIONARY)
+        pruned = -1
+    else:
+        entries, expected, _, _, pruned = reader.unpack(_DICTIONARY)
     if not 0 <= expected <= entries or entries * _MIN_ENTRY_BYTES > size:
         raise reader.fail(f"impossible dictionary: {entries:,} entries, {expected:,} words")
     if pruned > 0:
@@ -130,15 +168,16 @@ def _read_dictionary(reader: ByteReader, size: int) -> tuple[list[bytes], list[i
     return words, counts
 
 
-def _check_output(reader: ByteReader, size: int) -> list[str]:
+def _check_output(reader: ByteReader, size: int, version: int) -> list[str]:
     """Return what is odd about the output weights, which are not read, and about what follows."""
     left = size - reader.position
-    header = struct.calcsize(_OUTPUT)
+    layout = _OUTPUT if version > _WITHOUT_MAGIC else _OLD_OUTPUT
+    header = struct.calcsize(layout)
     if left < header:
         return ["the file ends before its output weights"]
-    quantised, height, width = reader.unpack(_OUTPUT)
+    *quantised, height, width = reader.unpack(layout)
     expected = header + 4 * height * width
-    if quantised or left == expected:
+    if any(quantised) or left == expected:
         return []
     if left < expected:
         return ["the file ends within its output weights"]

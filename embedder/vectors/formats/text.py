@@ -47,7 +47,8 @@ class Layout(NamedTuple):
     ``rows, numeric``
         How many rows were looked at, and how many of them end in numbers.
     ``wordless``
-        Whether all of them begin with a decimal number, as a matrix without words does.
+        Whether all of them begin with a number, and some with a decimal one, as a matrix without
+        words does.
     """
 
     declared: tuple[int, int] | None
@@ -91,7 +92,7 @@ def survey(head: bytes, whole: bool, has_header: bool | None = None) -> Layout:
     rows = lines[declared is not None :][:_LINES_SURVEYED]
     counts = [_count_numbers(row) for row in rows]
     first = [row.split(None, 1)[0] for row in rows]
-    wordless = bool(rows) and all(b"." in field and is_float(field) for field in first)
+    wordless = all(map(reads_as_number, first)) and any(b"." in field for field in first)
     return Layout(
         declared, _dimension(declared, counts), len(rows), sum(map(bool, counts)), wordless
     )
