@@ -9,6 +9,7 @@ process and leave the input in a file. `--target NAME` runs one reader.
 """
 
 import argparse
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,21 @@ _FORMATS = ["word2vec", "word2vec-binary", "glove", "npy", "fasttext", "safetens
 _FORMATS += ["finalfusion", "projector", "static-embedding"]
 TARGETS = ["configuration", "experiment", "text", "json-lines", "vocabulary"]
 TARGETS += ["analogies", "similarity", "similarity-csv", "outliers", "categories", *_FORMATS]
+_ODD_FILES = {
+    "odd-text": "\ufeff3\t2\r\nthe\t0.1  0.2\r. . 0.5 0.6 \n\n 0.9 1\na\u2028b 1 2\r".encode(),
+    "odd-binary": b"1 1\na b \0\0\0\x3fc \n\xd7\x23\x3c",
+    "float64": b"2 1\na \x9a\x99\x99\x99\x99\x99\xb9\x3fb \0\0\0\0\0\0\xe0\x3f",
+    "labels": struct.pack("<12id", 1, 5, 1, 1, 5, 1, 2, 3, 0, 0, 0, 100, 1e-4)
+    + struct.pack("<iiiq", 2, 1, 1, 9)
+    + b"\xe9\0"
+    + struct.pack("<qb", 3, 0)
+    + b"l\0"
+    + struct.pack("<qb", 3, 1)
+    + struct.pack("<qqf", 1, 1, 0.5)
+    + struct.pack("<qqf", 1, 1, 0),
+}
+"""Vectors as people have them, beside those that this program writes."""
+TARGETS += list(_ODD_FILES)
 
 
 def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, bytes]:
@@ -45,6 +61,7 @@ def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, b
     from embedder.experiments.experiment import load_experiment
     from embedder.text.corpus import read_text
     from embedder.text.vocabulary import Vocabulary, encode_corpus
+    from embedder.vectors.formats import load
 
     def encode(path: Path) -> object:
         settings = VocabularyConfig(min_count=1)
@@ -68,6 +85,8 @@ def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, b
     if target in found:
         call, name, valid = found[target]
         return call, folder / name, valid
+    if target in _ODD_FILES:
+        return load, folder / "v", _ODD_FILES[target]
     return _vectors(target, folder)
 
 

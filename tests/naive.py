@@ -461,7 +461,7 @@ def ngram_buckets(word, min_n, max_n, buckets):
             if n == 1 and (start == 0 or start + n == len(text)):
                 continue
             value = 2166136261
-            for byte in text[start : start + n].encode():
+            for byte in text[start : start + n].encode("utf-8", "surrogateescape"):
                 signed = byte - 256 if byte >= 128 else byte
                 value = ((value ^ (signed & 0xFFFFFFFF)) * 16777619) & 0xFFFFFFFF
             found.append(value % buckets)

@@ -8,6 +8,7 @@ import bz2
 import gzip
 import lzma
 import math
+import struct
 import sys
 from pathlib import Path
 
@@ -49,6 +50,19 @@ INTERESTING += [
 ]
 INTERESTING += ["\u200c".encode(), "\xad".encode(), "e\u0301İ".encode(), "\u2028".encode(), b"\r"]
 INTERESTING += [b";", b",", b"null", b"PK\x03\x04", b"\x1f\x8b", b"\xff\xfe\0\0"]
+INTERESTING += [
+    b"\r",
+    b"  ",
+    b"\t ",
+    b"\v",
+    b" 0.5",
+    b"0,5",
+    b"; ",
+    b" 0.1 0.2 of 0.3",
+    b"# ",
+    b"2 2",
+]
+INTERESTING += ["\u00a0".encode(), "\u2028".encode(), b"\xe9", b"\n\xd7\x23\x3c", b"\x1f\x8b\x08"]
 INTERESTING += ["…".encode(), b"<<: *a", b"!!python/object:os.system", b"\x80\x04", b"/../"]
 
 
@@ -240,6 +254,49 @@ def test_vectors(write, vector_files, name, data):
     if found is not None:
         assert len(found) == len(found.matrix) == len(set(found.vocabulary.words)) > 0
         assert np.isfinite(found.matrix).all()
+
+
+def binary_rows(*words, dtype="<f4"):
+    """Return words and two numbers each as word2vec's binary format has them."""
+    return b"".join(
+        word + np.array([0.01 + i, -0.2], dtype).tobytes() for i, word in enumerate(words)
+    )
+
+
+ODD_FILES = {
+    "marks, tabs and CR": "\ufeff3\t2\r\nthe\t0.1  0.2\r of 0.5 0.6 \n\nking 0.9 1\r".encode(),
+    "spaces in words": b"3 2\n. . . 1 2\n 3 4\nnew  york 5 6\n",
+    "no header": "the 0.1 0.2\n.\u00a0. 0.3 0.4\na\u2028b 0.5 0.6\n".encode(),
+    "a row too many": b"2 2\n" + binary_rows(b"a ", b"b ", b"c "),
+    "float64": b"3 2\n" + binary_rows(b"a ", b"b ", b"c ", dtype="<f8"),
+    "spaces in binary words": b"2 2\n" + binary_rows(b"a b ", b"c d e "),
+    "gzip": gzip.compress(b"1 2\nthe 0.1 0.2\n", mtime=0),
+    "UTF-16": "1 2\nthe 0.1 0.2\n".encode("utf-16"),
+    "oldest fastText": struct.pack("<12id", 2, 5, 1, 1, 5, 1, 2, 3, 0, 0, 0, 100, 1e-4)
+    + struct.pack("<iiiq", 3, 2, 1, 9)
+    + b"".join(
+        word + b"\0" + struct.pack("<qb", 3, word == b"__label__a")
+        for word in (b"caf\xe9", b"of", b"__label__a")
+    )
+    + struct.pack("<qq4f", 2, 2, 0.1, 0.2, 0.3, 0.4)
+    + struct.pack("<qq2f", 1, 2, 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", ODD_FILES)
+@given(data=st.data())
+def test_vectors_as_people_have_them(write, name, data):
+    assert len(load(write("valid", ODD_FILES[name]))) if name != "UTF-16" else True
+    path = write("v", data.draw(mutated(ODD_FILES[name])))
+    found = reads_or_rejects(lambda: load(path), path)
+    if found is None:
+        return
+    assert len(found) == len(found.matrix) == len(set(found.words)) > 0
+    assert np.isfinite(found.matrix).all()
+    # What was read can be written, and is then read as the same.
+    again = path.with_name("again")
+    saved = save(found, again, "word2vec", unwritable="replace")
+    assert reads_or_rejects(lambda: len(load(again)) == saved.words, again) is not False
 
 
 def test_yaml_that_would_run_code_is_rejected(write):

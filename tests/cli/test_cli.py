@@ -315,7 +315,7 @@ def test_mistakes_are_reported_in_one_sentence(invoke, config_file, toy_run, wri
     fails(invoke("train", "--resume", tmp_path / "none"), "not a run")
     fails(invoke("train", "--resume", toy_run), "this run is finished")
     fails(invoke("neighbors", toy_run, "knig"), "'knig' is not in the vocabulary", "king")
-    fails(invoke("neighbors", tmp_path / "none", "king"), "not a run")
+    fails(invoke("neighbors", tmp_path / "none", "king"), "no such file or folder")
     questions = write("bad.txt", ": a\nking queen man\n")
     fails(invoke("eval", toy_run, "--analogies", questions), "bad.txt, line 2")
     fails(invoke("export", toy_run, tmp_path / "no/such/folder/v.txt"), "cannot be written")

@@ -98,7 +98,8 @@ def test_an_export_killed_at_random_moments_leaves_the_old_or_the_new_file(
     finish("export", run, tmp_path / f"timed{name}", "--vectors", "output")
     seconds = time.perf_counter() - started
     for _ in range(max(1, request.config.getoption("--moments") // 5)):
-        kill_after(rng.uniform(0, seconds), program("export", run, out, "--vectors", "output"))
+        export = program("export", run, out, "--vectors", "output", "--overwrite")
+        kill_after(rng.uniform(0, seconds), export)
         try:
             found = load(out).matrix
         except EmbedderError as error:

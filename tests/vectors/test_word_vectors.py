@@ -56,14 +56,6 @@ def test_text_formats_store_every_float_exactly(vectors, tmp_path):
         )
 
 
-def test_text_formats_reject_words_with_spaces(rng, tmp_path):
-    vectors = WordVectors(
-        Vocabulary(["new\u00a0york", "b"], np.array([2, 1])), np.ones((2, 2), np.float32)
-    )
-    with pytest.raises(VocabularyError, match="whitespace"):
-        vectors.save(tmp_path / "a", "word2vec")
-
-
 def test_the_kind_of_vectors_defaults_to_the_runs_configuration(toy_run):
     default = load_vectors(toy_run)
     np.testing.assert_array_equal(default.matrix, load_vectors(toy_run, "sum").matrix)

@@ -50,30 +50,31 @@ def complaint_about(line: bytes, dimension: int) -> str:
     return f"{expected}; {_reason(line, dimension)}."
 
 
+def separators_of(line: bytes) -> str:
+    """Return what separates the fields of a line other than spaces and tabs; empty for nothing."""
+    named = (name for mark, name in _SEPARATORS.items() if _is_separated_by(mark, line))
+    return next(named, "")
+
+
 def _reason(line: bytes, dimension: int) -> str:
     fields = line.split()
-    for separator, name in _SEPARATORS.items():
-        if _is_separated_by(separator, line):
-            return (
-                f"its fields are separated by {name}, not by spaces or tabs "
-                f"(tr '{separator.decode()}' ' ' < IN > OUT mends that): {quoted(line)}"
-            )
+    if name := separators_of(line):
+        return f"its fields are separated by {name}, not by spaces or tabs: {quoted(line)}"
     if any(map(_DECIMAL_COMMA.fullmatch, fields)):
         return f"its numbers have decimal commas, not points: {quoted(line)}"
     numbers = fields[-dimension:] if dimension else []
     wrong = next((field for field in numbers if not is_float(field)), None)
     if len(fields) > dimension > 0 and wrong is not None:
         return f"{quoted(wrong)} is no number: {quoted(line)}"
-    found = next(
-        (i for i, f in enumerate(reversed(fields[1:])) if not is_float(f)), len(fields[1:])
-    )
+    backwards = enumerate(reversed(fields[1:]))
+    found = next((i for i, field in backwards if not is_float(field)), len(fields[1:]))
     return f"{found} numbers at its end: {quoted(line)}"
 
 
-def _is_separated_by(separator: bytes, line: bytes) -> bool:
+def _is_separated_by(mark: bytes, line: bytes) -> bool:
     """Return whether most parts of a line are numbers: two at least, or all as in a header."""
-    parts = [part.strip(b' \t"') for part in line.split(separator)]
-    if separator == b";":
+    parts = [part.strip(b' \t"') for part in line.split(mark)]
+    if mark == b";":
         parts = [part.replace(b",", b".") for part in parts]
     numbers = sum(map(reads_as_number, parts))
     return numbers == len(parts) == 2 or (numbers >= 2 and numbers * 2 > len(parts))

@@ -1,12 +1,11 @@
 """Which format a file has: its content decides, and its name only where that leaves a doubt."""
 
 import re
-from pathlib import Path
 
 from embedder.errors import FormatError
 from embedder.text.sources import COMPRESSED
-from embedder.vectors.formats import binary, fasttext, finalfusion, projector, text
-from embedder.vectors.formats.complaints import complaint_about
+from embedder.vectors.formats import fasttext, finalfusion, projector, text
+from embedder.vectors.formats.complaints import complaint_about, separators_of
 from embedder.vectors.formats.opening import InputFile
 from embedder.vectors.formats.rows import check_dimension
 
@@ -43,7 +42,7 @@ _TAR = slice(257, 262), b"ustar"
 _OLD_PICKLE = re.compile(rb"(c[\w.]+\n\w+\n|\(([dl]p\d|i[\w.]+\n))")
 """The beginning of a pickle of protocol 0."""
 _HTML = re.compile(rb"\s*<(!doctype|html)\b", re.IGNORECASE)
-_FLORET = re.compile(rb"\d+ \d+ \d+ \d+ \d+ \d+ \S+ \S+\s*")
+_FLORET = re.compile(rb"\d+( \d+){5}( [^\s\d.+-]\S*){2}\s*")
 """The first line of floret's table: buckets, D, n-grams, hashes, their seed, marks of words."""
 _UTF16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
@@ -63,7 +62,8 @@ def detect_content(file: InputFile) -> str:
             return name
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < _LONGEST_JSON:
         return "safetensors"
-    _reject_foreign(file.path, head)
+    if what := _foreign(head):
+        raise FormatError(f"{file.path}: {what}.")
     if fasttext.is_oldest(head):
         return "fasttext"
     if projector.has_metadata(file):
@@ -103,6 +103,8 @@ def _text_format(file: InputFile, layout: text.Layout) -> str:
         check_dimension(file.path, layout.dimension)
         return "word2vec"
     if layout.dimension == 1:
+        if separators_of(first := _first_line(file.head)):
+            raise FormatError(f"{file.path}, line 1: {complaint_about(first, 0)}")
         raise FormatError(
             f"{file.path}, line 1: a single number per word, as in a list of counts, and no header "
             "'V 1'; if they are vectors, say so: --from glove."
@@ -110,29 +112,26 @@ def _text_format(file: InputFile, layout: text.Layout) -> str:
     return "glove"
 
 
-def _reject_foreign(path: Path, head: bytes) -> None:
-    """Reject what is known not to be vectors.
-
-    Raises
-    ------
-    FormatError
-        The message says what it is, and what to do.
-    """
-    what = next((what for magic, what in _FOREIGN.items() if head.startswith(magic)), None)
+def _foreign(head: bytes) -> str:
+    """Return what a file is that is not vectors, and what to do; empty if it may be vectors."""
     first = head.partition(b"\n")[0]
+    for magic, what in _FOREIGN.items():
+        if head.startswith(magic):
+            return what
     if head[_TAR[0]] == _TAR[1]:
-        what = "a tar archive; unpack it"
-    elif _OLD_PICKLE.match(head):
-        what = _UNPICKLED
-    elif _HTML.match(head):
-        what = "a web page, not vectors; download the file itself"
-    elif _FLORET.fullmatch(first):
-        what = "floret's table of hashed n-grams, which has no words; write them with floret's "
-        what += "save_vectors"
-    elif head.startswith(_UTF16_OR_32) or (b"\0" in first and _is_ascii_between_zeros(first)):
-        what = "text in UTF-16 or UTF-32; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"
-    if what is not None:
-        raise FormatError(f"{path}: {what}.")
+        return "a tar archive; unpack it"
+    if _OLD_PICKLE.match(head):
+        return _UNPICKLED
+    if _HTML.match(head):
+        return "a web page, not vectors; download the file itself"
+    if _FLORET.fullmatch(first):
+        return (
+            "floret's table of hashed n-grams, which has no words; write those with floret's "
+            "save_vectors"
+        )
+    if head.startswith(_UTF16_OR_32) or (b"\0" in first and _is_ascii_between_zeros(first)):
+        return "text in UTF-16 or UTF-32; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"
+    return ""
 
 
 def _is_ascii_between_zeros(line: bytes) -> bool:
@@ -148,10 +147,9 @@ def _is_binary(file: InputFile, layout: text.Layout) -> bool:
         return False
     try:
         rest.decode("utf-8")
-        looks_binary = _CONTROL.search(rest) is not None
+        return _CONTROL.search(rest) is not None
     except UnicodeDecodeError as error:
-        looks_binary = error.end < len(rest) or file.is_in_head
-    return looks_binary or binary.fits(file)
+        return error.end < len(rest) or file.is_in_head
 
 
 def _first_line(head: bytes) -> bytes:

@@ -63,9 +63,13 @@ class InputFile:
 
     def __enter__(self) -> Self:
         if not self.path.is_file():
-            self._packed = self._temporary("copy")
             with self._open_pipe() as pipe:
-                _copy(pipe, self._packed)
+                self._packed = self._temporary("copy")
+                try:
+                    _copy(pipe, self._packed)
+                except BaseException:
+                    self.__exit__()
+                    raise
         return self
 
     def __exit__(self, *_: object) -> None:

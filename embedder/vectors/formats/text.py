@@ -33,7 +33,9 @@ _MAX_HEADER_DIGITS = 100
 _LINES_SURVEYED = 1000
 _FEW = 0.01
 """The part of the rows that may have too many numbers, and are then left out and counted."""
-_ODD = (b"  ", b"\t", b"\v", b"\f", b"\0")
+_OTHER_SPACES = (b"\t", b"\v", b"\f")
+_AS_SPACES = bytes.maketrans(b"\t\v\f", b"   ")
+_ODD = (b"  ", b"\0")
 """What would let numbers shift to another row, or be lost, when many rows are parsed at once."""
 
 
@@ -118,6 +120,8 @@ def split_lines(content: bytes) -> list[bytes]:
 def numbered_lines(stream: IO[bytes], path: Path) -> Iterator[tuple[int, list[bytes]]]:
     """Yield blocks of lines without their ends, and the number of each block's first line.
 
+    All spaces within them are ASCII's first.
+
     Raises
     ------
     FormatError
@@ -129,6 +133,8 @@ def numbered_lines(stream: IO[bytes], path: Path) -> Iterator[tuple[int, list[by
         if first:
             block, first = block.removeprefix(MARK), False
         block = rest + block
+        if any(space in block for space in _OTHER_SPACES):
+            block = block.translate(_AS_SPACES)
         # CR and LF may be in two blocks.
         half = b"\r" if block.endswith(b"\r") else b""
         lines = split_lines(block.removesuffix(half))
@@ -234,8 +240,6 @@ class _Parser:
             self._header_is_due = header is None
             start = len(lines) if header is None else header + 1
             lines, number = lines[start:], number + start
-        if any(b"\t" in line for line in lines):
-            lines = [line.replace(b"\t", b" ") for line in lines]
         numbers = range(number, number + len(lines))
         plain = self._parse_plain(lines)
         found = (*plain, numbers) if plain else self._parse_each(lines, numbers)

@@ -142,3 +142,106 @@ def test_vectors_of_known_and_unknown_words_agree_with_gensim(vectors, tmp_path)
     save(plain, tmp_path / "p.bin", "fasttext")
     theirs = models.load_facebook_vectors(str(tmp_path / "p.bin"))
     np.testing.assert_array_equal(theirs.vectors, plain.matrix)
+
+
+def labelled(path, words, labels, rows, buckets=0, max_n=0, settings_more=b"", version=12):
+    """Write a supervised model; its rows are those of words and buckets, none those of labels."""
+    dimension = rows.shape[1]
+    settings = [dimension, 5, 1, 1, 5, 1, 3, 3, buckets, min(2, max_n), max_n]
+    oldest = version < 11
+    data = b"" if oldest else MAGIC + struct.pack("<i", version)
+    data += struct.pack("<11i", *settings) + settings_more + struct.pack("<id", 100, 1e-4)
+    entries = len(words) + len(labels)
+    data += struct.pack("<iiiq", entries, len(words), len(labels), 99)
+    data += b"" if oldest else struct.pack("<q", -1)
+    for kind, some in enumerate((words, labels)):
+        for word in some:
+            data += word + b"\0" + struct.pack("<qb", 7, kind)
+    flag = b"" if oldest else b"\0"
+    data += flag + struct.pack("<qq", *rows.shape) + rows.astype("<f4").tobytes()
+    output = np.ones((len(labels), dimension), "<f4")
+    data += flag + struct.pack("<qq", *output.shape) + output.tobytes()
+    path.write_bytes(data)
+
+
+LABELS = [b"__label__a", b"__label__b", b"__label__c"]
+
+
+@pytest.mark.parametrize("version", [10, 11, 12])
+def test_labels_are_entries_without_rows(rng, tmp_path, version):
+    rows = rng.normal(size=(2, 3)).astype(np.float32)
+    labelled(tmp_path / "m.bin", [b"king", b"of"], LABELS, rows, version=version)
+    found = load(tmp_path / "m.bin")
+    assert found.words == ["king", "of"]
+    np.testing.assert_array_equal(found.matrix, rows)
+    np.testing.assert_array_equal(found.vocabulary.counts, [7, 7])
+    assert found.subwords is None
+    assert found.repairs == ()
+
+
+def test_the_bytes_of_a_word_that_is_not_utf8_make_its_ngrams(rng, tmp_path):
+    rows = rng.normal(size=(2 + 20, 3)).astype(np.float32)
+    path = tmp_path / "m.bin"
+    labelled(path, [b"caf\xe9", b"of"], LABELS, rows, 20, 3)
+    found = load(path)
+    assert found.words == ["caf\ufffd", "of"]
+    assert found.repairs == ("1 words are not UTF-8; invalid bytes were replaced",)
+    exact = naive.ngram_buckets("caf\udce9", 2, 3, 20)
+    expected = rows[[0, *(2 + bucket for bucket in exact)]].mean(axis=0)
+    np.testing.assert_allclose(found["caf\ufffd"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("max_n", [0, 3])
+def test_words_that_are_the_same_after_the_repair_are_duplicates(rng, tmp_path, max_n):
+    buckets = 20 if max_n else 0
+    rows = rng.normal(size=(4 + buckets, 3)).astype(np.float32)
+    path = tmp_path / "m.bin"
+    labelled(path, [b"a\xe9", b"of", b"a\xe8", b"the"], [], rows, buckets, max_n)
+    found = load(path)
+    assert found.words == ["a\ufffd", "of", "the"]
+    assert "1 duplicate words were dropped" in found.repairs[1]
+    if max_n:
+        ngrams = naive.ngram_buckets("these", 2, 3, 20)
+        expected = rows[[4 + bucket for bucket in ngrams]].mean(axis=0)
+        np.testing.assert_allclose(found.vector("these"), expected, rtol=1e-5)
+    else:
+        np.testing.assert_array_equal(found.matrix, rows[[0, 1, 3]])
+    save(found, tmp_path / "again.ftbin")
+    np.testing.assert_allclose(load(tmp_path / "again.ftbin").matrix, found.matrix, rtol=1e-5)
+
+
+def test_models_of_floret_are_told_from_those_of_fasttext(rng, tmp_path):
+    rows = rng.normal(size=(2 + 20, 3)).astype(np.float32)
+    path = tmp_path / "m.bin"
+    labelled(path, [b"king", b"of"], [], rows, 20, 3, struct.pack("<ii", 1, 1))
+    np.testing.assert_array_equal(load(path).subwords.rows, rows)
+    labelled(path, [b"king", b"of"], [], rows, 20, 3, struct.pack("<ii", 2, 2))
+    with pytest.raises(FormatError, match=r"a model of floret.*save_vectors"):
+        load(path)
+
+
+def test_what_is_missing_or_left_after_the_vectors_is_reported(rng, tmp_path):
+    path = tmp_path / "m.bin"
+    labelled(path, [b"king", b"of"], LABELS, rng.normal(size=(2, 3)).astype(np.float32))
+    whole = path.read_bytes()
+    for content, repair in {
+        whole + b"more": "4 bytes after its output weights were not read",
+        whole[:-4]: "the file ends within its output weights",
+        whole[:-50]: "the file ends before its output weights",
+    }.items():
+        path.write_bytes(content)
+        assert load(path).repairs == (repair,)
+
+
+def test_labels_before_words_are_rejected(rng, tmp_path):
+    path = tmp_path / "m.bin"
+    labelled(path, [b"king"], [b"x"], rng.normal(size=(2, 3)).astype(np.float32))
+    whole = path.read_bytes()
+    swapped = whole.replace(
+        b"king\0" + struct.pack("<qb", 7, 0), b"king\0" + struct.pack("<qb", 7, 1)
+    )
+    path.write_bytes(
+        swapped.replace(b"x\0" + struct.pack("<qb", 7, 1), b"x\0" + struct.pack("<qb", 7, 0))
+    )
+    with pytest.raises(FormatError, match="a word after labels"):
+        load(path)
