@@ -4,8 +4,8 @@
     python scripts/compare_readers.py
 
 Prints a table for docs/formats.md: every file there that is vectors or a fastText model, with what
-comes out of each program. Pickles, which embedder never loads, share one row. A difference between
-numbers is the largest one, over all words that both have.
+comes out of each program. Pickles, which embedder never loads, are only counted. A difference between
+numbers is the largest one over all words that both have.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Row(NamedTuple):
     difference: str
 
 
-def test_data() -> Path:
+def data_folder() -> Path:
     """Return the folder of gensim's test data."""
     import gensim
 
@@ -82,6 +82,8 @@ def compare(path: Path, folder: Path) -> Row | None:
     if found not in ("word2vec", "word2vec-binary", "glove", "fasttext"):
         return None
     ours, theirs = read_here(path), read_there(path, found)
+    if isinstance(ours, str) and isinstance(theirs, str):
+        return None
     return Row(name, found, describe(ours), describe(theirs), difference(ours, theirs))
 
 
@@ -106,7 +108,7 @@ def difference(ours: WordVectors | str, theirs: Any) -> str:
         parts.append(f"{len(shared):,} words shared")
     odd = [word for word, error in zip(shared, errors, strict=True) if error > 1e-6]
     if odd:
-        parts.append(f"up to {errors.max():.2g} for {', '.join(odd[:3])}")
+        parts.append(f"up to {errors.max():.2g} for `{'`, `'.join(odd[:3])}`")
     return "; ".join(parts) or "none"
 
 
@@ -137,12 +139,14 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
-    folder = test_data()
+    folder = data_folder()
     print("| file | format | here | gensim | difference |\n| --- | --- | --- | --- | --- |")
     for row in rows(folder):
         print(f"| `{row.file}` | {row.format} | {row.ours} | {row.theirs} | {row.difference} |")
     count = len(pickles(folder))
-    print(f"\n{count} pickles of gensim's (`.model`, `.mdl`, …): rejected here, loaded there.")
+    print(
+        f"\n{count} other files are pickles (`.model`, `.mdl`, …), which are rejected by name here."
+    )
 
 
 if __name__ == "__main__":

@@ -126,11 +126,13 @@ class _Rows:
             vector = self._reader.read(self._size, self._cut)
             number += 1
             following, is_word = self._next(number)
-            if rest := self._rest_of_word(vector, following, is_word):
+            space = vector.find(b" ", 0, _LONGEST_REST)
+            if space >= 0 and (rest := self._rest_of_word(vector, following, is_word)):
                 self._spaced += 1
                 word += b" " + vector[: rest - 1]
                 vector, following = vector[rest:] + following[:rest], following[rest:]
-            self._check(following, is_word, number)
+            if not is_word or number >= self._declared or b"\0" in following:
+                self._check(following, is_word, number)
             yield word.lstrip(b"\n"), vector
             word = following
 

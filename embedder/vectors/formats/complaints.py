@@ -4,6 +4,7 @@ import re
 
 _LONGEST_QUOTE = 60
 _SEPARATORS = {b",": "commas", b";": "semicolons", b"|": "vertical bars", b":": "colons"}
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(rb"[+-]?\d+,\d+([eE][+-]?\d+)?")
 
 
@@ -18,7 +19,7 @@ def is_float(field: bytes) -> bool:
 
 def reads_as_number(field: bytes) -> bool:
     """Return whether a field is a number in digits; nan and inf may be words."""
-    return is_float(field) and any(48 <= byte < 58 for byte in field)
+    return _NUMBER.fullmatch(field) is not None
 
 
 def quoted(text: bytes) -> str:

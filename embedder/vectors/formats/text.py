@@ -49,8 +49,8 @@ class Layout(NamedTuple):
     ``rows, numeric``
         How many rows were looked at, and how many of them end in numbers.
     ``wordless``
-        Whether all of them begin with a number, and some with a decimal one, as a matrix without
-        words does.
+        Whether all of them begin with a number, and some with a decimal one or with the same one,
+        as a matrix without words does.
     """
 
     declared: tuple[int, int] | None
@@ -94,7 +94,9 @@ def survey(head: bytes, whole: bool, has_header: bool | None = None) -> Layout:
     rows = lines[declared is not None :][:_LINES_SURVEYED]
     counts = [_count_numbers(row) for row in rows]
     first = [row.split(None, 1)[0] for row in rows]
-    wordless = all(map(reads_as_number, first)) and any(b"." in field for field in first)
+    wordless = all(map(reads_as_number, first)) and (
+        len(set(first)) < len(first) or any(b"." in field for field in first)
+    )
     return Layout(
         declared, _dimension(declared, counts), len(rows), sum(map(bool, counts)), wordless
     )

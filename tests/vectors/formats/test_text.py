@@ -115,6 +115,8 @@ def test_a_single_number_per_word_needs_a_header_or_the_users_word(write):
 def test_a_matrix_without_words_is_no_vectors(write):
     with pytest.raises(FormatError, match="every line begins with a number"):
         load(write("matrix.txt", "1 0.5 0.25\n0.5 1 0.125\n"))
+    with pytest.raises(FormatError, match="every line begins with a number"):
+        load(write("matrix.txt", "1 0.5 0.25\n0 1 0.125\n0 0 1\n"))
     # As in node2vec, whose words are the numbers of nodes.
     assert load(write("nodes.emb", "2 2\n7 0.5 0.25\n8 0.5 1\n")).words == ["7", "8"]
 
