@@ -4,8 +4,8 @@
     python scripts/compare_readers.py
 
 Prints a table for docs/formats.md: every file there that is vectors or a fastText model, with what
-comes out of each program. Pickles, which embedder never loads, are only counted. A difference between
-numbers is the largest one over all words that both have.
+comes out of each program. Pickles, which embedder never loads, are only counted. A difference
+between numbers is the largest one over all words that both have.
 """
 
 import argparse

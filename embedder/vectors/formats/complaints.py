@@ -33,7 +33,7 @@ def shortened(text: str) -> str:
     return shown if len(shown) <= _LONGEST_QUOTE else f"{shown[:_LONGEST_QUOTE]}…{shown[0]}"
 
 
-def complaint_about(line: bytes, dimension: int) -> str:
+def complaint_about(line: bytes, dimension: int, may_be_header: bool = True) -> str:
     """Return why a line is not a word and D numbers, as the end of an error message.
 
     Parameters
@@ -42,12 +42,14 @@ def complaint_about(line: bytes, dimension: int) -> str:
         The line, without its end.
     dimension
         D; 0 if it is unknown.
+    may_be_header
+        Whether it could have been a header as well.
     """
-    expected = (
-        f"expected a word and {dimension} numbers"
-        if dimension
-        else ("neither a header 'V D' nor a word followed by its numbers")
-    )
+    numbers = f"{dimension} numbers" if dimension else "its numbers"
+    if may_be_header:
+        expected = f"neither a header 'V D' nor a word followed by {numbers}"
+    else:
+        expected = f"expected a word and {numbers}"
     return f"{expected}; {_reason(line, dimension)}."
 
 

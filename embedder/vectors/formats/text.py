@@ -51,6 +51,8 @@ class Layout(NamedTuple):
     ``wordless``
         Whether all of them begin with a number, and some with a decimal one or with the same one,
         as a matrix without words does.
+    ``first``
+        The number of the first line that is not blank, from 1.
     """
 
     declared: tuple[int, int] | None
@@ -58,6 +60,7 @@ class Layout(NamedTuple):
     rows: int
     numeric: int
     wordless: bool
+    first: int
 
     @property
     def is_text(self) -> bool:
@@ -87,9 +90,8 @@ def survey(head: bytes, whole: bool, has_header: bool | None = None) -> Layout:
     has_header
         Whether the first line is a header; None if its form decides.
     """
-    lines = [line for line in split_lines(head.removeprefix(MARK)) if line.strip()]
-    if not whole:
-        del lines[-1:]
+    every = split_lines(head.removeprefix(MARK))
+    lines = [line for line in (every if whole else every[:-1]) if line.strip()]
     declared = read_header(lines[0]) if lines and has_header is not False else None
     rows = lines[declared is not None :][:_LINES_SURVEYED]
     counts = [_count_numbers(row) for row in rows]
@@ -98,7 +100,12 @@ def survey(head: bytes, whole: bool, has_header: bool | None = None) -> Layout:
         len(set(first)) < len(first) or any(b"." in field for field in first)
     )
     return Layout(
-        declared, _dimension(declared, counts), len(rows), sum(map(bool, counts)), wordless
+        declared,
+        _dimension(declared, counts),
+        len(rows),
+        sum(map(bool, counts)),
+        wordless,
+        next((number for number, line in enumerate(every, 1) if line.strip()), 1),
     )
 
 
@@ -224,6 +231,7 @@ class _Parser:
         self._path = path
         self._dimension = layout.dimension
         self._header_is_due = layout.declared is not None
+        self._first = 0 if self._header_is_due else layout.first
         self._rows = self._surplus = self._spaced = self._empty = 0
         self._first_surplus = ""
 
@@ -298,9 +306,8 @@ class _Parser:
         return True
 
     def _error(self, line: bytes, number: int) -> FormatError:
-        return FormatError(
-            f"{self._path}, line {number:,}: {complaint_about(line, self._dimension)}"
-        )
+        complaint = complaint_about(line, self._dimension, number == self._first)
+        return FormatError(f"{self._path}, line {number:,}: {complaint}")
 
     def repairs(self) -> list[str]:
         """Return what was odd about the lines.

@@ -100,7 +100,7 @@ def test_most_rows_decide_the_dimension_and_a_wrong_header_is_reported(write, he
     ["# my vectors 4", "words: 3", "3,4", "3 4.0", "word d1 d2 d3 d4", "3 4 the 0.1 0.2 0.3 0.4"],
 )
 def test_a_first_line_that_is_neither_header_nor_row_is_quoted(write, first):
-    with pytest.raises(FormatError, match=f"line 1: expected a word and 4 numbers.*{first[:5]}"):
+    with pytest.raises(FormatError, match=f"line 1: .* a word .* 4 numbers.*{first[:5]}"):
         load(write("v.vec", f"{first}\n{ROWS}"))
 
 
