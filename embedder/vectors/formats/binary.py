@@ -103,8 +103,8 @@ def _spread(vector: bytes, dtype: Dtype) -> float:
 class _Rows:
     """The words of a file and the bytes of their vectors.
 
-    Read naively, a word ends at its first space, its vector begins with the rest of the word, and
-    the vector's own end is found before the next word.
+    Read naively, a word ends at its first space, and its vector begins with the rest of the word;
+    the vector's own end is then before the next word.
     """
 
     def __init__(self, reader: ByteReader, declared: tuple[int, int], dtype: Dtype) -> None:
@@ -120,21 +120,15 @@ class _Rows:
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         number = 0
-        word, is_word = self._next(number)
-        self._check(word, is_word, number)
-        while is_word:
+        while (word := self._next_word(number)) is not None:
             vector = self._reader.read(self._size, self._cut)
-            number += 1
-            following, is_word = self._next(number)
             space = vector.find(b" ", 0, _LONGEST_REST)
-            if space >= 0 and (rest := self._rest_of_word(vector, following, is_word)):
+            if space >= 0 and (rest := self._rest_of_word(vector, space)):
                 self._spaced += 1
                 word += b" " + vector[: rest - 1]
-                vector, following = vector[rest:] + following[:rest], following[rest:]
-            if not is_word or number >= self._declared or b"\0" in following:
-                self._check(following, is_word, number)
+                vector = vector[rest:] + self._reader.read(rest)
             yield word.lstrip(b"\n"), vector
-            word = following
+            number += 1
 
     def matrix(self, vectors: list[bytes]) -> Array:
         """Return the numbers of rows, (n, D) float32."""
@@ -149,50 +143,58 @@ class _Rows:
             found.append("its numbers are float64 and were rounded to float32")
         return found
 
-    def _next(self, number: int) -> tuple[bytes, bool]:
-        """Return what precedes the next space, and True; at the end, what is left, and False."""
-        found = self._reader.find(b" ", _MAX_WORD_BYTES)
-        if found is not None:
-            return found, True
-        if number < self._declared:
-            raise self._reader.fail(_NO_WORD)
-        return self._reader.rest(_MAX_WORD_BYTES), False
-
-    def _rest_of_word(self, vector: bytes, following: bytes, is_word: bool) -> int:
-        """Return how many bytes of a vector belong to its word; 0 unless the word has a space."""
-        place = vector.find(b" ", 0, _LONGEST_REST)
-        while 0 <= place < len(following) and _is_clean(vector[:place]):
-            size = place + 1
-            left = following[size:]
-            shifted = vector[size:] + following[:size]
-            ends_well = left and _is_clean(left) if is_word else not left.strip(b"\r\n")
-            if ends_well and self._is_better(shifted, vector, following):
-                return size
-            place = vector.find(b" ", size, _LONGEST_REST)
-        return 0
-
-    def _is_better(self, shifted: bytes, vector: bytes, following: bytes) -> bool:
-        """Return whether shifted bytes rather than a vector are the numbers of a row."""
-        one, other = _spread(shifted, self._dtype), _spread(vector, self._dtype)
-        # The end of a vector before the next word is hardly ever text.
-        return 2 * one + _BITS < other if _is_clean(following) else one <= other
-
-    def _check(self, word: bytes, is_word: bool, number: int) -> None:
-        """Check that what follows a row is a word, or the end.
+    def _next_word(self, number: int) -> bytes | None:
+        """Return the word after a number of rows; None at the end.
 
         Raises
         ------
         FormatError
             For bytes that are neither.
         """
-        if is_word and (_is_clean(word) if number >= self._declared else b"\0" not in word):
-            return
-        if not is_word and not word.strip(b"\r\n"):
-            return
+        word = self._reader.find(b" ", _MAX_WORD_BYTES)
+        if number < self._declared:
+            if word is None:
+                raise self._reader.fail(_NO_WORD)
+            if b"\0" not in word:
+                return word
+        elif word is None and not self._reader.peek(_MAX_WORD_BYTES).strip(b"\r\n"):
+            return None
+        elif word is not None and _is_clean(word):
+            return word
         raise self._reader.fail(
             f"what follows vector {number:,} is no word and its numbers; the header declares "
             f"{self._declared:,} words, some of which may contain spaces, or its D is wrong"
         )
+
+    def _rest_of_word(self, vector: bytes, space: int) -> int:
+        """Return how many bytes of a vector belong to its word; 0 unless the word has a space.
+
+        Parameters
+        ----------
+        vector
+            The bytes after the word's first space.
+        space
+            Where the first space is among them.
+        """
+        if not _is_clean(vector[:space]):
+            return 0
+        ahead = self._reader.peek(_MAX_WORD_BYTES)
+        while 0 <= space < len(ahead) and _is_clean(vector[:space]):
+            size = space + 1
+            following = ahead[size:].partition(b" ")[0]
+            shifted = vector[size:] + ahead[:size]
+            if _is_clean(following) and self._is_better(shifted, vector, ahead):
+                return size
+            space = vector.find(b" ", size, _LONGEST_REST)
+        return 0
+
+    def _is_better(self, shifted: bytes, vector: bytes, ahead: bytes) -> bool:
+        """Return whether shifted bytes rather than a vector are the numbers of a row."""
+        one, other = _spread(shifted, self._dtype), _spread(vector, self._dtype)
+        if _is_clean(ahead.partition(b" ")[0]):
+            return 2 * one + _BITS < other
+        # The end of a vector before the next word is hardly ever text.
+        return one <= other and len(vector) > self._dtype.itemsize
 
 
 def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:

@@ -72,12 +72,10 @@ class ByteReader:
         self._used = end + len(mark)
         return found
 
-    def rest(self, longest: int) -> bytes:
-        """Return the next bytes, as many as there are."""
+    def peek(self, longest: int) -> bytes:
+        """Return the next bytes, as many as there are, without consuming them."""
         self._fill_buffer(longest)
-        found = self._buffer[self._used : self._used + longest]
-        self._used += len(found)
-        return found
+        return self._buffer[self._used : self._used + longest]
 
     def _fill_buffer(self, size: int) -> bool:
         """Read until the buffer has `size` bytes left; return whether the file has that many."""
