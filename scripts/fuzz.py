@@ -35,7 +35,10 @@ TARGETS = ["configuration", "experiment", "text", "json-lines", "vocabulary"]
 TARGETS += ["analogies", "similarity", "similarity-csv", "outliers", "categories", *_FORMATS]
 _ODD_FILES = {
     "odd-text": "\ufeff3\t2\r\nthe\t0.1  0.2\r. . 0.5 0.6 \n\n 0.9 1\na\u2028b 1 2\r".encode(),
-    "odd-binary": b"1 1\na b \0\0\0\x3fc \n\xd7\x23\x3c",
+    "odd-binary": b"1 3\na b "
+    + struct.pack("<3f", 0.01, 0.5, -0.2)
+    + b"c "
+    + struct.pack("<3f", 1, 2, 3),
     "float64": b"2 1\na \x9a\x99\x99\x99\x99\x99\xb9\x3fb \0\0\0\0\0\0\xe0\x3f",
     "labels": struct.pack("<12id", 1, 5, 1, 1, 5, 1, 2, 3, 0, 0, 0, 100, 1e-4)
     + struct.pack("<iiiq", 2, 1, 1, 9)

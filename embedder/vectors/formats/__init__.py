@@ -265,7 +265,13 @@ def _target(path: Path, file_format: str | None) -> Target:
     plain = without_compression(path)
     compression = path.suffix.lower() if plain != path else ""
     companion = _FORMATS[name].companion
-    if compression and (companion or name == _FOLDER):
+    several = bool(companion) or name == _FOLDER
+    if several and is_stream(path):
+        raise FormatError(
+            f"{path}: {name} has several files, which cannot be written to a pipe or device; "
+            "choose another --format, such as safetensors."
+        )
+    if several and compression:
         raise FormatError(
             f"{path}: {name} has several files, which are not compressed; choose {plain}."
         )

@@ -144,6 +144,22 @@ def test_vectors_of_known_and_unknown_words_agree_with_gensim(vectors, tmp_path)
     np.testing.assert_array_equal(theirs.vectors, plain.matrix)
 
 
+@pytest.mark.parametrize("options", [{}, {"minn": 2, "maxn": 3}, {"wordNgrams": 2}])
+def test_vectors_of_a_classifier_agree_with_fasttext(tmp_path, options):
+    fasttext = pytest.importorskip("fasttext", reason="fasttext is not installed")
+    lines = [f"__label__{i % 3} king naïve word{i % 7} of" for i in range(60)]
+    (tmp_path / "t.txt").write_text("\n".join(lines))
+    theirs = fasttext.train_supervised(
+        str(tmp_path / "t.txt"), dim=4, epoch=1, bucket=50, thread=1, verbose=0, **options
+    )
+    theirs.save_model(str(tmp_path / "m.bin"))
+    ours = load(tmp_path / "m.bin")
+    assert ours.words == theirs.get_words()
+    for word in ours.words:
+        expected = theirs.get_word_vector(word)
+        np.testing.assert_allclose(ours[word], expected, rtol=2e-5, atol=1e-7, err_msg=word)
+
+
 def labelled(path, words, labels, rows, buckets=0, max_n=0, settings_more=b"", version=12):
     """Write a supervised model; its rows are those of words and buckets, none those of labels."""
     dimension = rows.shape[1]

@@ -99,6 +99,12 @@ def test_formats_of_several_files_are_not_compressed(vectors, tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["npy", "projector", "static-embedding"])
+def test_formats_of_several_files_do_not_go_into_a_pipe(vectors, name):
+    with pytest.raises(FormatError, match="several files, which cannot be written to a pipe"):
+        save(vectors, "-", name)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions of Unix")
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
 @pytest.mark.parametrize("name", ["v.txt", "v.npy", "v.safetensors", "v.txt.gz"])

@@ -83,6 +83,16 @@ def test_the_ngrams_of_a_model_survive_a_word_that_is_left_out(rng, tmp_path):
         np.testing.assert_allclose(found.vector(word), vectors.vector(word), rtol=1e-5)
 
 
+def test_halves_of_pairs_in_a_tokenizer_are_replaced_and_reported(tmp_path):
+    save(of(["plain", "other"]), tmp_path / "m", "static-embedding")
+    tokenizer = tmp_path / "m" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace("other", "\\ud83d"))
+    found = load(tmp_path / "m")
+    assert found.words[0] == "plain"
+    assert set(found.words[1]) == {"\ufffd"}
+    assert found.repairs == ("1 words are not UTF-8; invalid bytes were replaced",)
+
+
 @given(words=st.lists(st.text(max_size=4), min_size=1, unique=True), name=st.sampled_from(FORMATS))
 def test_any_words_are_written_and_read_back_or_rejected(tmp_path_factory, words, name):
     path = tmp_path_factory.mktemp("any") / ENDINGS.get(name, "v")
