@@ -61,6 +61,15 @@ def read(file: InputFile, progress: bool = False) -> WordVectors:
             return rows.finish(source.repairs())
 
 
+def fits(file: InputFile) -> bool:
+    """Return whether a file is words and vectors up to its end, or as far as its head reaches."""
+    first, newline, _ = file.head.partition(b"\n")
+    declared = read_header(first)
+    if not newline or declared is None or declared[1] < 1:
+        return False
+    return any(_fits(file, len(first) + 1, declared, dtype) for dtype in _TYPES)
+
+
 def _number_type(file: InputFile, start: int, declared: tuple[int, int]) -> Dtype:
     """Return the first type whose rows follow each other without a gap, by default float32.
 

@@ -53,6 +53,13 @@ def complaint_about(line: bytes, dimension: int, may_be_header: bool = True) -> 
     return f"{expected}; {_reason(line, dimension)}."
 
 
+def has_numbers(line: bytes) -> bool:
+    """Return whether a field after the first is a number, be it with another separator or comma."""
+    fields = line.split()[1:]
+    written = (field for field in fields if _NUMBER.fullmatch(field) or _DECIMAL_COMMA.match(field))
+    return bool(separators_of(line)) or next(written, None) is not None
+
+
 def separators_of(line: bytes) -> str:
     """Return what separates the fields of a line other than spaces and tabs; empty for nothing."""
     named = (name for mark, name in _SEPARATORS.items() if _is_separated_by(mark, line))
@@ -71,7 +78,7 @@ def _reason(line: bytes, dimension: int) -> str:
         return f"{quoted(wrong)} is no number: {quoted(line)}"
     backwards = enumerate(reversed(fields[1:]))
     found = next((i for i, field in backwards if not is_float(field)), len(fields[1:]))
-    return f"{found} numbers at its end: {quoted(line)}"
+    return f"{found or 'no'} number{'s' * (found > 1)} at its end: {quoted(line)}"
 
 
 def _is_separated_by(mark: bytes, line: bytes) -> bool:

@@ -4,8 +4,8 @@ import re
 
 from embedder.errors import FormatError
 from embedder.text.sources import COMPRESSED
-from embedder.vectors.formats import fasttext, finalfusion, projector, text
-from embedder.vectors.formats.complaints import complaint_about, separators_of
+from embedder.vectors.formats import binary, fasttext, finalfusion, projector, text
+from embedder.vectors.formats.complaints import complaint_about, has_numbers, separators_of
 from embedder.vectors.formats.opening import InputFile
 from embedder.vectors.formats.rows import check_dimension
 
@@ -140,16 +140,19 @@ def _is_ascii_between_zeros(line: bytes) -> bool:
 
 
 def _is_binary(file: InputFile, layout: text.Layout) -> bool:
-    """Return whether what follows a header is binary, because its lines do not end in numbers."""
+    """Return whether a header is followed by binary, where most lines do not end in numbers."""
     head = file.head.removeprefix(text.MARK)
     rest = head.partition(b"\n")[2]
     if not layout.rows and not rest.strip():
         return False
     try:
         rest.decode("utf-8")
-        return _CONTROL.search(rest) is not None
     except UnicodeDecodeError as error:
         return error.end < len(rest) or file.is_in_head
+    if _CONTROL.search(rest):
+        return True
+    # The bytes of a few numbers may all be letters: 0.7 is 333?.
+    return not any(map(has_numbers, text.split_lines(rest))) and binary.fits(file)
 
 
 def _first_line(head: bytes) -> bytes:

@@ -56,6 +56,19 @@ def test_numbers_with_the_bytes_of_line_feeds_are_binary(write, end):
         assert load(path).words == WORDS
 
 
+@pytest.mark.parametrize("numbers", [[0.7], [0.32], [0.02, 0.02], [-0.42, 0.7], [0.7, 0.7, 0.7]])
+def test_numbers_whose_bytes_are_letters_are_binary(write, numbers):
+    path = write("v", content(["w"], [numbers]))
+    assert detect(path) == "word2vec-binary"
+    np.testing.assert_array_equal(load(path).matrix, np.array([numbers], np.float32))
+
+
+@pytest.mark.parametrize("row", [b"the 0,1 0,2\n", b"the 0.1 0.x\n", b"the 0;1;0;2\n"])
+def test_text_of_the_size_of_binary_numbers_is_text(write, row):
+    with pytest.raises(FormatError, match="line 2: expected a word and 2 numbers"):
+        load(write("v.bin", b"1 2\n" + row))
+
+
 def test_rows_beyond_those_declared_are_read_and_reported(write):
     found = load(write("v.bin", content(WORDS, MATRIX, (2, 4))))
     assert found.words == WORDS
