@@ -13,6 +13,7 @@ from embedder.cli.options import (
     MODEL,
     POST,
     VECTORS,
+    PathName,
     grouped,
     read_vectors,
 )
@@ -27,7 +28,7 @@ from embedder.cli.program import main
 @FROM
 @click.option(
     "--index",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="FILE",
     help="Search approximately, in an index written by `embedder index`.",
 )
@@ -64,7 +65,7 @@ def neighbors(
 
 @main.command("index")
 @MODEL
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PathName())
 @VECTORS
 @FROM
 def build_index(model: Path, out: Path, kind: Any, source_format: str | None) -> None:
@@ -143,7 +144,7 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing fi
 
 @main.command()
 @MODEL
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PathName())
 @_FORMAT
 @VECTORS
 @POST
@@ -168,8 +169,8 @@ def export(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) 
 
 
 @main.command()
-@click.argument("model", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("model", metavar="IN", type=PathName())
+@click.argument("out", type=PathName())
 @_FORMAT
 @POST
 @DTYPE
