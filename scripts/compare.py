@@ -48,6 +48,7 @@ class Setting(NamedTuple):
     min_count: int
     threads: int
     words: int | None
+    seed: int = 1
 
 
 class System(NamedTuple):
@@ -66,7 +67,8 @@ def train_embedder(config: Path, setting: Setting, passes: int, folder: Path) ->
         f"network.dimension={setting.dimension}", f"network.hidden={setting.dimension}",
         f"examples.window={setting.window}", f"vocabulary.min_count={setting.min_count}",
         f"vocabulary.max_size={setting.words or 'null'}", f"training.threads={setting.threads}",
-        f"training.passes={passes}", "--output", str(folder / "run"), "--quiet",
+        f"training.passes={passes}", f"training.seed={setting.seed}", "--output",
+        str(folder / "run"), "--quiet",
     ]  # fmt: skip
     main()
 
@@ -153,7 +155,11 @@ def _train(
 def score(
     vectors: WordVectors, reference: WordVectors | None, tasks: Tasks, words: list[int]
 ) -> dict[str, Any]:
-    """Return the scores by task, and the intervals of the differences from a reference."""
+    """Return the scores by task, and the intervals of the differences from a reference.
+
+    Semantic and syntactic analogies are Google's, among the last number of words; its syntactic
+    sections are called gram1-… to gram9-….
+    """
     analogies, similarity = tasks._replace(similarity={}), tasks._replace(sections=[])
     scores: dict[str, Any] = {}
     intervals: dict[str, Any] = {}
@@ -164,6 +170,13 @@ def score(
         if reference is not None:
             found = compare(reference, vectors, analogies, "3CosAdd", limit)["analogies"]
             intervals[name] = found and found.interval
+    sections = evaluate_analogies(vectors, tasks.sections, "3CosAdd", words[-1]).sections()
+    for kind in ("semantic", "syntactic"):
+        own = [
+            s for name, s in sections.items() if name.startswith("gram") == (kind == "syntactic")
+        ]
+        questions = sum(section.questions for section in own)
+        scores[kind] = sum(section.correct for section in own) / max(1, questions)
     for name, pairs in tasks.similarity.items():
         scores[name] = evaluate_similarity(vectors, pairs, words[-1]).spearman
     if reference is not None:
@@ -213,6 +226,12 @@ def main() -> None:
         default="gensim CBOW",
         help="the system, with its last number of epochs, that the others are compared with",
     )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="train embedder this many times, and add a row with means and standard deviations",
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
 
@@ -221,7 +240,7 @@ def main() -> None:
     systems = SYSTEMS | {"embedder": System(partial(train_embedder, options.config), load_embedder)}
     tasks = read_tasks([options.analogies], options.similarity)
     header = ["system", "epochs", "seconds", "GiB", *(f"analogies, {n:,}" for n in options.words),
-              *tasks.similarity]  # fmt: skip
+              "semantic", "syntactic", *tasks.similarity]  # fmt: skip
     print(f"| {' | '.join(header)} |\n|{' --- |' * len(header)}")
     rows: list[dict[str, Any]] = []
     if any(name == "embedder" for name, _ in options.systems):
@@ -230,18 +249,24 @@ def main() -> None:
     # The reference first, so that the others can be compared with it.
     for name, wanted in sorted(options.systems, key=lambda own: own[0] != options.reference):
         for epochs in wanted:
-            with tempfile.TemporaryDirectory() as folder:
-                seconds, peak = measured_training(systems[name].train, setting, epochs,
-                                                  Path(folder))  # fmt: skip
-                vectors = systems[name].load(Path(folder))
-            found = score(vectors, reference, tasks, options.words)
-            if name == options.reference:
-                reference = vectors if epochs == wanted[-1] else None
-            rows.append({"system": name, "epochs": epochs, "seconds": seconds, "GiB": peak,
-                         "text": options.text.name, **found})  # fmt: skip
-            print(row_of(rows[-1]), flush=True)
-            if options.json:
-                options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            seeds = range(1, 1 + (options.seeds if name == "embedder" else 1))
+            first = len(rows)
+            for seed in seeds:
+                with tempfile.TemporaryDirectory() as folder:
+                    seconds, peak = measured_training(
+                        systems[name].train, setting._replace(seed=seed), epochs, Path(folder)
+                    )
+                    vectors = systems[name].load(Path(folder))
+                found = score(vectors, reference, tasks, options.words)
+                if name == options.reference:
+                    reference = vectors if epochs == wanted[-1] else None
+                rows.append({"system": name, "epochs": epochs, "seconds": seconds, "GiB": peak,
+                             "text": options.text.name, "seed": seed, **found})  # fmt: skip
+                print(row_of(rows[-1]), flush=True)
+                if options.json:
+                    options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            if len(seeds) > 1:
+                print(summary_of(rows[first:]), flush=True)
 
 
 def warm_up(system: System, setting: Setting) -> None:
@@ -260,6 +285,17 @@ def row_of(row: dict[str, Any]) -> str:
         interval = row["intervals"].get(name)
         ends = f" ({interval[0]:+.3f} – {interval[1]:+.3f})" if interval else ""
         cells.append(f"{value:.3f}{ends}")
+    return f"| {' | '.join(cells)} |"
+
+
+def summary_of(rows: list[dict[str, Any]]) -> str:
+    """Return the table's row of the means and standard deviations over rows of several seeds."""
+    cells = [f"{rows[0]['system']}, {len(rows)} seeds", str(rows[0]["epochs"])]
+    cells += [f"{np.mean([row['seconds'] for row in rows]):.0f}"]
+    cells += [f"{np.max([row['GiB'] for row in rows]):.1f}"]
+    for name in rows[0]["scores"]:
+        values = [row["scores"][name] for row in rows]
+        cells.append(f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}")
     return f"| {' | '.join(cells)} |"
 
 
