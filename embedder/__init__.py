@@ -6,6 +6,7 @@ vectors = embedder.train("my.txt", dimension=200)     # or texts, lists of token
 vectors = embedder.load("runs/quickstart")      # or a file of another program
 vectors["king"], vectors.neighbors("king"), vectors.analogy("man", "king", "woman")
 embedder.save(vectors, "vectors.bin")
+vectors = embedder.update("runs/quickstart", "more.txt")        # words that new text brings
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     from embedder.vectors.formats.words import Unwritable
     from embedder.vectors.word_vectors import WordVectors
 
-__all__ = ["EmbedderError", "WordVectors", "__version__", "evaluate", "load", "save", "train"]
+__all__ = [
+    "EmbedderError",
+    "WordVectors",
+    "__version__",
+    "evaluate",
+    "load",
+    "save",
+    "train",
+    "update",
+]
 
 
 def load(
@@ -135,6 +145,69 @@ def train(
     with trained_run(source, overrides, settings, wanted) as (run, remains):
         vectors = load_vectors(run)
         if not remains and vectors.predictor is not None:
+            vectors.predictor.load()  # while the run is there
+        return vectors
+
+
+def update(
+    run: str | Path,
+    source: Any,
+    /,
+    *,
+    output: str | Path | None = None,
+    min_count: int | None = None,
+    refine: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> "WordVectors":
+    """Add the words of more text to a trained run, and return the vectors of all words.
+
+    The network's layers stay as they are, so that new words get vectors in the space of the old
+    ones; see `embedder.training.update` for what is minimised.
+
+    Parameters
+    ----------
+    run
+        The folder of a run that was trained on counts; it is not changed.
+    source
+        Where the text is: paths, texts, lists of tokens or a column, as for `train`. It is split
+        into words as the run's own text was.
+    output
+        The folder in which to keep the new run; without one, nothing stays on disk.
+    min_count
+        Ignore new words that occur fewer times in this text; by default as in the run.
+    refine
+        Also move the vectors of known words by what the text says about them, weighted against the
+        text that they were trained on. Without it, they stay to the bit.
+    overwrite
+        Replace a run that is already in the folder.
+    progress
+        Show progress bars, in terminals and notebooks.
+
+    Raises
+    ------
+    EmbedderError
+        For anything that a user can fix.
+
+    Examples
+    --------
+    >>> sentences = [["the", "cat", "sat"], ["the", "dog", "sat"]] * 50
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as run:
+    ...     old = train(sentences, dimension=8, output=run, progress=False)
+    ...     new = update(run, [["the", "hen", "sat"]] * 9, progress=False)
+    >>> "hen" in old, "hen" in new, bool((old["cat"] == new["cat"]).all())
+    (False, True, True)
+    """
+    from embedder.training.from_python import Wanted, updated_run
+    from embedder.training.update import UpdateOptions
+    from embedder.vectors.from_run import load_vectors
+
+    wanted = Wanted(Path(output) if output else None, overwrite, False, progress)
+    options = UpdateOptions(Path(), [], min_count, refine)
+    with updated_run(Path(run), source, wanted, options) as folder:
+        vectors = load_vectors(folder)
+        if output is None and vectors.predictor is not None:
             vectors.predictor.load()  # while the run is there
         return vectors
 

@@ -39,6 +39,16 @@ def cut_evenly(mass: Array, ranges: int) -> Array:
     return np.concatenate([[0], cuts, [len(mass)]])
 
 
+def rotation_between(source: Array, target: Array) -> Array:
+    """Return the orthogonal R (D, D) for which source·R is nearest to target, both (n, D).
+
+    It solves the orthogonal Procrustes problem (Schönemann 1966): R = U Vᵀ for the singular value
+    decomposition sourceᵀ target = U S Vᵀ.
+    """
+    left, _, right = np.linalg.svd(source.T @ target)
+    return np.asarray(left @ right)
+
+
 def row_lengths(matrix: Array) -> Array:
     """Return the Euclidean lengths of rows, (n,) float64; 1 for rows of zeros."""
     lengths = np.empty(len(matrix))

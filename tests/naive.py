@@ -162,10 +162,11 @@ def fold(dense, words):
 
 
 def group(dense, groups):
-    """(V, groups) of counts (V, C), given the group of each context."""
+    """(V, groups) of counts (V, C), given the group of each context; −1 for none."""
     out = np.zeros((len(dense), max(groups) + 1))
     for context, own in enumerate(groups):
-        out[:, own] += dense[:, context]
+        if own >= 0:
+            out[:, own] += dense[:, context]
     return out
 
 

@@ -171,7 +171,7 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
     from embedder.kernels.compiler import compiling
     from embedder.reporting import tables
     from embedder.runs.checkpoint import load_model
-    from embedder.training.progress import say
+    from embedder.runs.progress import say
 
     model = load_model(run)
     with compiling(say):

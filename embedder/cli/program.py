@@ -13,12 +13,12 @@ import click
 from embedder.cli.options import option_names
 from embedder.cli.streams import lenient_streams
 from embedder.errors import CorpusWarning, EmbedderError
-from embedder.training.progress import say
+from embedder.runs.progress import say
 from embedder.training.signals import stop_signals
 from embedder.version import __version__
 
 _TOPICS = {
-    "Train": ("train", "init", "config", "run", "phrases"),
+    "Train": ("train", "update", "init", "config", "run", "phrases"),
     "Explore": ("neighbors", "analogy", "info", "report"),
     "Measure": ("eval", "compare", "check-gradients"),
     "Convert": ("export", "convert", "index"),

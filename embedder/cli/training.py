@@ -336,9 +336,9 @@ def phrases(config: Path, overrides: tuple[str, ...], count: int, out: Path | No
     """
     from embedder.kernels.compiler import compiling
     from embedder.reporting import tables
+    from embedder.runs.progress import reading_bar, say
     from embedder.settings import config_of
     from embedder.text.phrases import learn_phrases
-    from embedder.training.progress import reading_bar, say
 
     with compiling(say), reading_bar(quiet=False) as bar:
         found = learn_phrases(config_of([str(config)], overrides), bar.update)
@@ -364,8 +364,8 @@ def check_gradients(config: Path, overrides: tuple[str, ...]) -> None:
     from embedder.config_files import load_config
     from embedder.kernels.compiler import compiling
     from embedder.reporting import tables
+    from embedder.runs.progress import say
     from embedder.training import gradient_check
-    from embedder.training.progress import say
 
     settings = load_config(config, overrides)
     with compiling(say):

@@ -14,7 +14,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import CorpusError
 from embedder.examples.batches import CountedRows
-from embedder.examples.columns import Columns, count_near, group_counts
+from embedder.examples.columns import group_counts
 from embedder.examples.cooccurrence import CountingOptions, TokenSample, count_cooccurrences
 from embedder.examples.held_out import (
     NgramBaseline,
@@ -119,13 +119,9 @@ def _ngram_of_run(model: Model, folder: Path) -> NgramBaseline:
 
 def _count_rows(model: Model, ids: Array, folder: Path) -> CountedRows:
     """Return the counts of a text, in the columns of a run."""
-    config, counts = model.config, model.vocabulary.counts
-    keep = model.vocabulary.keep_probabilities(config.vocabulary.subsample)
+    config, keep = model.config, model.keep_probabilities()
     wanted = TokenSample(keep, config.training.seed)
     options = CountingOptions(config.examples)
     found = count_cooccurrences(ids, wanted, options, folder)
-    if model.columns is None:
-        return CountedRows(found)
-    columns = Columns(model.columns, count_near(config, len(counts)))
-    path = folder / "grouped"
-    return CountedRows(*group_counts(found, columns, counts * keep, path))
+    kept = model.vocabulary.counts * keep
+    return CountedRows(*group_counts(found, model.columns, kept, folder / "grouped"))

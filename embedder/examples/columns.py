@@ -36,7 +36,8 @@ class Columns(NamedTuple):
     """The column of every context.
 
     ``of_words (V,) int32``
-        The column of each word in any position: its own, or that of its class.
+        The column of each word in any position: its own, or that of its class; −1 for a word that
+        was unknown when the network was trained, so that no output predicts it.
     ``near``
         N, the number of words with position-specific contexts.
     """
@@ -68,13 +69,20 @@ class Columns(NamedTuple):
     def surprises(self, counts: Array) -> Array:
         """Return log(n_class / n_c) for every context, (V + 2 N,) float64; 0 for lone words.
 
+        It is infinite for words without a column, and for those that never occur.
+
         Parameters
         ----------
         counts : (V,)
-            n_c, positive.
+            n_c.
         """
-        totals = np.bincount(self.of_words, counts, self.positionless)
-        return np.concatenate([np.log(totals[self.of_words] / counts), np.zeros(2 * self.near)])
+        possible = (self.of_words >= 0) & (counts > 0)
+        of_words, counts = self.of_words[possible], counts[possible]
+        totals = np.bincount(of_words, counts, self.positionless)
+        surprises = np.zeros(len(self.of_words) + 2 * self.near)
+        surprises[: len(possible)][possible] = np.log(totals[of_words] / counts)
+        surprises[: len(possible)][~possible] = np.inf
+        return surprises
 
 
 def one_column_per_word(vocabulary: int, near: int) -> Columns:

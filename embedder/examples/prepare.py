@@ -63,8 +63,8 @@ class Examples(NamedTuple):
         Returns the losses of an n-gram model, and of its mixture with the network.
     ``counted``
         The rows of the counts trained on; None for windows, or on a cluster.
-    ``columns``
-        The columns of the counts; None for windows.
+    ``columns``, ``totals (V,) float64``
+        The columns of the counts, and n_w; None for windows.
     """
 
     stream: Stream
@@ -75,6 +75,7 @@ class Examples(NamedTuple):
     ngram: Callable[[Network], dict[str, float]] | None = None
     counted: CountedRows | None = None
     columns: Columns | None = None
+    totals: Array | None = None
 
 
 class Outputs(NamedTuple):
@@ -239,7 +240,7 @@ def examples_of_counts(
     if held_out is not None:
         validation = partial(cooccurrence_loss, rows=held_out, batch=stream.batch_size)
     targets = stream.sampler.mean_of(rows.cells)
-    return Examples(stream, start, targets, validation, columns=outputs.columns)
+    return Examples(stream, start, targets, validation, columns=outputs.columns, totals=rows.totals)
 
 
 def _window_examples(

@@ -262,6 +262,8 @@ def _group_parts(parts, counts, groups, surprises, rows, constants):
             for k in range(offsets[row], offsets[row + 1]):
                 context = columns[k]
                 group = groups[context]
+                if group < 0:
+                    continue
                 sums[group] += weights[k]
                 touched[group >> 6] |= np.uint64(1) << np.uint64(group & 63)
                 constant += weights[k] * surprises[context]
@@ -280,7 +282,7 @@ def group_rows(
     counts
         Offsets, columns and weights of consecutive rows.
     groups : (C,) int32
-        The new column of every context.
+        The new column of every context, or −1 to leave it out.
     surprises : (C,) float64
         A number per context.
     rows : RowBuffers

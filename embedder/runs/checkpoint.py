@@ -16,6 +16,7 @@ from embedder.arrays import Array
 from embedder.config import Config
 from embedder.config_files import make_config
 from embedder.errors import RunError
+from embedder.examples.columns import Columns
 from embedder.network.composition import Composition, compose_words
 from embedder.network.parameters import Parameters
 from embedder.runs.run_folder import RunFolder
@@ -27,28 +28,44 @@ from embedder.version import __version__
 
 _FORMAT = "embedder-1"
 _DIGEST = "sha256"
-_COLUMNS = "columns"
+
+
+class Kept(NamedTuple):
+    """What a model keeps of its counts; None for what does not apply.
+
+    ``columns (V,) int32``
+        The row of W2 for each word in any position, −1 for words without one; None if word i has
+        row i.
+    ``totals (V,) float64``
+        n_w, the neighbours that each word's row of E was fitted to.
+    ``keep (V,) float64``
+        The probability with which an occurrence of each word was counted; None if it follows from
+        the vocabulary, as in all runs but those that `embedder.training.update` wrote.
+    ``matrices (n + 1, H, H)``
+        Those that make `sum` vectors, if they are not to be computed anew: see
+        `embedder.vectors.from_run.sum_matrices`.
+    """
+
+    columns: Array | None = None
+    totals: Array | None = None
+    keep: Array | None = None
+    matrices: Array | None = None
+
+
+_NOTHING = Kept()
 
 
 class SavedState(NamedTuple):
-    """The content of a checkpoint.
-
-    ``columns``
-        As for `Model`.
-    """
+    """The content of a checkpoint."""
 
     parameters: Parameters
     optimizer: dict[str, Array]
     metadata: dict[str, Any]
-    columns: Array | None = None
+    kept: Kept = _NOTHING
 
 
 class Model(NamedTuple):
-    """A trained run, loaded from its folder.
-
-    ``columns``
-        The row of W2 for each word in any position, (V,) int32; None if word i has row i.
-    """
+    """A trained run, loaded from its folder."""
 
     config: Config
     vocabulary: Vocabulary
@@ -57,23 +74,37 @@ class Model(NamedTuple):
     parts: WordParts
     composition: Composition
     phrases: Phrases
-    columns: Array | None = None
+    kept: Kept = _NOTHING
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of the network's outputs, if it was trained on counts."""
+        of_words = self.kept.columns
+        if of_words is None:
+            of_words = np.arange(len(self.vocabulary), dtype=np.int32)
+        return Columns(of_words, (len(self.parameters.W2) - int(of_words.max()) - 1) // 2)
+
+    def keep_probabilities(self) -> Array:
+        """Return the probability with which an occurrence of each word is counted, (V,) float64."""
+        if self.kept.keep is not None:
+            return self.kept.keep
+        return self.vocabulary.keep_probabilities(self.config.vocabulary.subsample)
 
 
 def save_model(
-    path: Path, parameters: Parameters, metadata: dict[str, Any], columns: Array | None = None
+    path: Path, parameters: Parameters, metadata: dict[str, Any], kept: Kept = _NOTHING
 ) -> None:
-    """Write the parameters, metadata (JSON values) and columns to `path` atomically."""
-    _save(path, _arrays(parameters, columns), metadata)
+    """Write the parameters, metadata (JSON values) and what is kept to `path` atomically."""
+    _save(path, _arrays(parameters, kept), metadata)
 
 
-def _arrays(parameters: Parameters, columns: Array | None) -> dict[str, Array]:
-    own = {} if columns is None else {_COLUMNS: columns}
+def _arrays(parameters: Parameters, kept: Kept) -> dict[str, Array]:
+    own = {name: array for name, array in kept._asdict().items() if array is not None}
     return dict(parameters._asdict()) | own
 
 
 def save_model_with_fallback(
-    path: Path, parameters: Parameters, metadata: dict[str, Any], columns: Array | None = None
+    path: Path, parameters: Parameters, metadata: dict[str, Any], kept: Kept = _NOTHING
 ) -> Path:
     """Write a model; if that fails, write it to the system's temporary folder.
 
@@ -85,11 +116,11 @@ def save_model_with_fallback(
         If the model cannot be written to `path`; the message states where it was saved instead.
     """
     try:
-        save_model(path, parameters, metadata, columns)
+        save_model(path, parameters, metadata, kept)
     except RunError as error:
         fallback = Path(tempfile.mkdtemp(prefix="embedder-")) / path.name
         try:
-            save_model(fallback, parameters, metadata, columns)
+            save_model(fallback, parameters, metadata, kept)
         except RunError:
             raise error from None
         raise RunError(
@@ -120,7 +151,7 @@ def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
             f"step {state.metadata['step']:,}: a parameter is not finite, so nothing is saved; "
             + divergence_advice(folder)
         )
-    arrays = _arrays(state.parameters, state.columns)
+    arrays = _arrays(state.parameters, state.kept)
     arrays |= {f"optimizer.{name}": array for name, array in state.optimizer.items()}
     _save(folder.checkpoint(state.metadata["step"]), arrays, state.metadata)
     folder.remove_checkpoints(but=keep)
@@ -163,7 +194,7 @@ def load_checkpoint(folder: RunFolder) -> tuple[SavedState, list[str]]:
             for name, array in arrays.items()
             if name.startswith("optimizer.")
         }
-        return SavedState(parameters, optimizer, metadata, arrays.get(_COLUMNS)), errors
+        return SavedState(parameters, optimizer, metadata, _kept(arrays)), errors
     if errors:
         raise RunError(errors[0])
     if folder.model.exists():
@@ -212,12 +243,12 @@ def load_model(path: Path) -> Model:
     composition = compose_words(config, vocabulary, parts)
     if metadata.pop("composition", None) != composition.digest():
         raise RunError(f"{folder.parts}: changed or damaged since {file.name} was written.")
-    rows, columns = composition.height, arrays.get(_COLUMNS)
-    outputs = len(vocabulary) if columns is None else int(columns.max(initial=-1)) + 1
+    rows, kept = composition.height, _kept(arrays)
+    outputs = len(vocabulary) if kept.columns is None else int(kept.columns.max(initial=-1)) + 1
     if (
         len(parameters.E) != rows
         or len(parameters.W2) < outputs
-        or (columns is not None and columns.shape != (len(vocabulary),))
+        or any(part is not None and part.shape != (len(vocabulary),) for part in kept[:3])
     ):
         raise RunError(
             f"{file}: E has {len(parameters.E):,} rows and W2 {len(parameters.W2):,}, but the "
@@ -225,7 +256,11 @@ def load_model(path: Path) -> Model:
             "files are not from the same run."
         )
     phrases = folder.read_phrases()
-    return Model(config, vocabulary, parameters, metadata, parts, composition, phrases, columns)
+    return Model(config, vocabulary, parameters, metadata, parts, composition, phrases, kept)
+
+
+def _kept(arrays: dict[str, Array]) -> Kept:
+    return Kept(**{name: arrays.get(name) for name in Kept._fields})
 
 
 def _save(path: Path, arrays: dict[str, Array], metadata: dict[str, Any]) -> None:

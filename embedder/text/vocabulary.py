@@ -111,13 +111,10 @@ class Vocabulary:
         (√(f/t) + 1) · t/f), where f is the word's share of the corpus and t the threshold. A
         threshold of 0 keeps everything; `auto` depends on the number of occurrences.
         """
+        tokens = int(self.counts.sum())
         if threshold == "auto":
-            tokens = self.counts.sum()
-            threshold = next(t for most, t in _THRESHOLDS if tokens < most)
-        if threshold == 0.0:
-            return np.ones(len(self))
-        relative = self.counts / (self.counts.sum() * threshold)
-        return np.asarray(np.minimum(1.0, (np.sqrt(relative) + 1.0) / relative))
+            threshold = automatic_threshold(tokens)
+        return keep_probabilities(self.counts, tokens, threshold)
 
     def save(self, path: Path) -> None:
         """Write a TSV with a header: word, count."""
@@ -154,6 +151,29 @@ class Vocabulary:
         if not text.endswith("\n") or len(set(words)) != len(words):
             raise RunError(f"{path}: truncated, or a word occurs twice.")
         return cls(words, np.array(counts, np.int64), normalisation)
+
+
+def automatic_threshold(tokens: int) -> float:
+    """Return the threshold of subsampling for a text with so many occurrences of words."""
+    return next(threshold for most, threshold in _THRESHOLDS if tokens < most)
+
+
+def keep_probabilities(counts: Array, tokens: int, threshold: float) -> Array:
+    """Return the probability of keeping an occurrence of each word, (n,) float64.
+
+    Parameters
+    ----------
+    counts : (n,) int64
+        Positive.
+    tokens
+        The number of words in the text.
+    threshold
+        See `Vocabulary.keep_probabilities`.
+    """
+    if threshold == 0.0:
+        return np.ones(len(counts))
+    relative = counts / (tokens * threshold)
+    return np.asarray(np.minimum(1.0, (np.sqrt(relative) + 1.0) / relative))
 
 
 class WordCounts(NamedTuple):
@@ -288,6 +308,61 @@ def encode_text(
         raise VocabularyError("The text has no words in the vocabulary.")
     corpus = EncodedCorpus(renumber_file(path, new_ids), int(words.counts.sum()))
     return corpus, int(words.counts[~known].sum())
+
+
+def extend_vocabulary(
+    blocks: Iterable[bytes],
+    vocabulary: Vocabulary,
+    config: VocabularyConfig,
+    folder: Path,
+    join: Join | None = None,
+) -> tuple[Vocabulary, EncodedCorpus]:
+    """Encode more text with an existing vocabulary and the words that the text brings.
+
+    Parameters
+    ----------
+    blocks
+        As for `encode_corpus`.
+    vocabulary
+        The vocabulary of a trained network.
+    config
+        `min_count`, for new words, and `unknown`.
+    folder
+        Folder for the file of ids.
+    join
+        Joins phrases first.
+
+    Returns
+    -------
+    Vocabulary
+        The V known words in their order, then the new ones; with their counts in this text only.
+    EncodedCorpus
+
+    Raises
+    ------
+    VocabularyError
+        If the text has no words, or none to learn from.
+    """
+    path = folder / "ids.int32"
+    words = count_words(blocks, path, join)
+    names = words.words()
+    ids = ids_in(vocabulary, words, None)
+    frequent = np.flatnonzero((ids < 0) & (words.counts >= config.min_count))
+    new = sorted(frequent.tolist(), key=lambda i: (-words.counts[i], names[i]))
+    V = len(vocabulary)
+    ids[new] = np.arange(V, V + len(new))
+    if not (ids >= 0).any():
+        raise VocabularyError(
+            "The text has no words of the vocabulary, and none that occurs "
+            f"{config.min_count} times; use more text, or lower vocabulary.min_count."
+        )
+    if config.unknown in vocabulary.ids:
+        ids[ids < 0] = vocabulary.ids[config.unknown]
+    known = ids >= 0
+    counts = np.zeros(V + len(new), np.int64)
+    np.add.at(counts, ids[known], words.counts[known])
+    corpus = EncodedCorpus(renumber_file(path, ids), int(words.counts.sum()))
+    return Vocabulary([*vocabulary.words, *(names[i] for i in new)], counts), corpus
 
 
 def ids_in(vocabulary: Vocabulary, words: WordCounts, unknown: str | None) -> Array:

@@ -18,12 +18,16 @@ from embedder.config_files import (
     set_key,
     with_names,
 )
+from embedder.config_sections import CorpusConfig
 from embedder.errors import ConfigError, EmbedderError, RunError
 from embedder.runs.run_folder import RunFolder
 from embedder.settings import apply_settings, argument_names, is_configuration
+from embedder.text.corpus import read_text
 from embedder.text.objects import NAME, Objects, are_paths, blocks_of, objects_of
+from embedder.training.local import TextReader
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
+from embedder.training.update import UpdateOptions, update
 
 _ADVICE = (
     (r"embedder train --resume (.+?)(\.?)$", r"embedder.train(…, output='\1', resume=True)\2"),
@@ -33,6 +37,7 @@ _ADVICE = (
     ),
     ("--output", "output"),
     ("--overwrite", "overwrite=True"),
+    ("without --refine", "without refine=True"),
 )
 """What commands and options in errors are in Python."""
 _CALL = "embedder.train"
@@ -102,6 +107,50 @@ def trained_run(
                 advice = f"resume with embedder.train(…, output={str(output)!r}, resume=True)"
             raise KeyboardInterrupt(f"stopped at {stop}; {advice}") from None
         yield folder, output is not None
+
+
+@contextmanager
+def updated_run(run: Path, source: Any, wanted: Wanted, options: UpdateOptions) -> Iterator[Path]:
+    """Update a run, and yield the folder of the new one, which lasts until the context ends.
+
+    Parameters
+    ----------
+    run
+        The run to update.
+    source
+        See `embedder.update`.
+    wanted
+        What to do with the new folder; it remains if it is named.
+    options
+        How, but for what `source` and `wanted` say.
+
+    Raises
+    ------
+    EmbedderError
+        For anything that a user can fix.
+    """
+    with _python_errors(), tempfile.TemporaryDirectory(prefix="embedder-") as scratch:
+        read, files = _reader(source, RunFolder(run).read_config().corpus)
+        options = options._replace(
+            output=wanted.output or Path(scratch) / "run",
+            files=files,
+            overwrite=wanted.overwrite,
+            quiet=not wanted.progress,
+        )
+        update(run, read, options)
+        yield options.output
+
+
+def _reader(source: Any, corpus: CorpusConfig) -> tuple[TextReader, list[str]]:
+    """Return a function that reads a text, and the names of its files."""
+    if are_paths(source):
+        files = [source] if isinstance(source, str | Path) else source
+        names = [str(file) for file in files]
+        return partial(read_text, corpus.model_copy(update={"files": names})), names
+    objects = objects_of(source, corpus.text_field)
+    if objects.are_tokens:
+        corpus = corpus.model_copy(update={"tokenizer": "whitespace", "lowercase": False})
+    return partial(blocks_of, objects, corpus), [NAME]
 
 
 @contextmanager

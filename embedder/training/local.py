@@ -12,11 +12,11 @@ from embedder.examples.prepare import Examples, prepare_examples
 from embedder.examples.sharing import SharedCorpus, share_corpus
 from embedder.network.losses import Loss, make_loss
 from embedder.network.parameters import Parameters
+from embedder.runs.progress import reading_bar
 from embedder.text.corpus import read_text
 from embedder.text.phrases import PhraseJoiner, Phrases
 from embedder.text.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
 from embedder.training.engine import WorkerLost
-from embedder.training.progress import reading_bar
 
 TextReader = Callable[[Callable[[int], object]], Iterable[bytes]]
 

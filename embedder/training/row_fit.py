@@ -2,24 +2,21 @@
 
 When W1, b1, W2 and b2 are frozen, the loss is a sum over words, and the row x of word w minimises
 
-    J_w(x) = n_w CE_w(x) + λ/2 |x|²        CE_w(x) = CE(y_w, softmax(θ(x)))
+    J_w(x) = n_w CE_w(x) + ½ (x − x0_w)ᵀ (m_w P + λ I) (x − x0_w)
 
-Most words predict nearly the same distribution u = softmax(θ(0)), so all rows share a curvature,
+where CE_w(x) = CE(y_w, softmax(θ(x))), and P is the curvature that all words nearly share (see
+`embedder.training.frozen_layers`), so that a few steps of `embedder.training.descent` suffice. The
+fit needs no state for the optimizer, and words are independent of each other: it runs in any order.
 
-    P = A F Aᵀ      F = W2ᵀ (diag u − u uᵀ) W2      A = ∂f/∂x at x = 0
-
-(f the features, see `embedder.kernels.frozen`), and a few steps of `embedder.training.descent`
-suffice; compare the bound on the multinomial Hessian of Böhning (1992). The fit needs no state for
-the optimizer, and words are independent of each other: it runs in any order.
-
-The rows trained jointly with the other layers are near their minimum, and get a fixed number of
-steps. The other rows start at 0, where all words share their predictions, so that the first step
-needs no evaluation of J_w; they are fitted until they converge: until the next step promises to
-lower J_w by less than `TOLERANCE` nats per neighbour of the word, n_w in all.
+In a training, there is no prior but λ/2 |x|². The rows trained jointly with the other layers are
+near their minimum, and get a fixed number of steps. The other rows start at 0, where all words
+share their predictions, so that the first step needs no evaluation of J_w; they are fitted until
+they converge: until the next step promises to lower J_w by less than `TOLERANCE` nats per neighbour
+of the word, n_w in all. With a prior from earlier text (`fit_with_prior`), rows start at x0.
 """
 
 import itertools
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,12 +24,14 @@ from embedder.arrays import Array
 from embedder.config import Config
 from embedder.config_automatic import closing_steps, joint_rows
 from embedder.examples.batches import CountedRows
-from embedder.network.activation import kernel_constant
 from embedder.network.parameters import Parameters
-from embedder.training.descent import Descent
+from embedder.training.descent import Descent, Prior
+from embedder.training.frozen_layers import FrozenLayers, Targets
 
 TOLERANCE = 3e-3
 """Nats per neighbour."""
+_FINE_TOLERANCE = 1e-4
+"""The same for rows with a prior, which may move by little."""
 _MAX_STEPS = 20
 _EXPECTED_EVALUATIONS = 2.6
 """For forecasts: how many evaluations a row takes to converge."""
@@ -51,44 +50,6 @@ def cost_in_passes(config: Config, vocabulary: int) -> float:
     return evaluations / joint * 2 / 3
 
 
-class _Targets(NamedTuple):
-    """What some words should predict: ``means`` W2ᵀ y (n, F), and ``biases`` b2 · y (n,)."""
-
-    means: Array
-    biases: Array
-
-    def of(self, rows: Array) -> "_Targets":
-        return _Targets(self.means[rows], self.biases[rows])
-
-
-class _Origin(NamedTuple):
-    """The network at x = 0.
-
-    ``features (F,)``
-        f.
-    ``jacobian (D, F)``
-        A = ∂f/∂x.
-    ``log_sum``
-        log Σ exp θ.
-    ``expected (F,)``
-        Σ_c u_c W2_c.
-    ``curvature``
-        The eigenvalues (D,) and eigenvectors (D, D) of P.
-    """
-
-    features: Array
-    jacobian: Array
-    log_sum: float
-    expected: Array
-    curvature: tuple[Array, Array]
-
-    def evaluate(self, targets: _Targets) -> tuple[Array, Array]:
-        """Return the cross-entropy (n,) and its gradient (n, D) of words at x = 0."""
-        means, biases = (part.astype(np.float64) for part in targets)
-        losses = self.log_sum - means @ self.features - biases
-        return losses, (self.expected - means) @ self.jacobian.T
-
-
 class RowFit:
     """Fits rows of E to the counts.
 
@@ -105,12 +66,11 @@ class RowFit:
 
     def __init__(self, config: Config, parameters: Parameters, rows: CountedRows) -> None:
         self._parameters = parameters
-        self._activation = kernel_constant(config.network.activation)
-        self._counts, self._totals = rows.counts, rows.totals
+        self._layers = FrozenLayers(config.network.activation, parameters)
+        self._rows = rows
         self._joint = joint_rows(config, len(parameters.E))
         self._steps = closing_steps(config)
-        self._prior = config.training.prior_strength
-        self._origin = self._at_origin()
+        self._prior = Prior(config.training.prior_strength)
 
     def ranges(self, first: int) -> list[tuple[int, int]]:
         """Return the ranges of words to fit one after the other, from a word on."""
@@ -120,57 +80,6 @@ class RowFit:
             starts = [start for start in starts if start >= joint]
         return [(a, b) for a, b in itertools.pairwise(starts) if a >= first]
 
-    def _at_origin(self) -> _Origin:
-        from embedder.kernels.hidden import activate, multiply_by_derivative
-
-        _, W1, b1, W2, b2 = self._parameters
-        D, H = W1.shape
-        features = np.zeros(W2.shape[1], W2.dtype)
-        features[:H] = b1
-        activate(features[:H], self._activation)
-        slopes = np.ones(H, W2.dtype)
-        multiply_by_derivative(slopes, features[:H], self._activation)
-        logits = (W2 @ features + b2).astype(np.float64)
-        highest = float(logits.max())
-        u = np.exp(logits - highest)
-        log_sum = highest + float(np.log(u.sum()))
-        u /= u.sum()
-        expected = u @ W2
-        F = np.asarray((W2 * u[:, None].astype(W2.dtype)).T @ W2, np.float64)
-        F -= np.outer(expected, expected)
-        A = (W1 * slopes).astype(np.float64)
-        if len(features) > H:
-            A = np.hstack([A, np.eye(D)])
-        values, vectors = np.linalg.eigh(A @ F @ A.T)
-        curvature = values.clip(min=0), vectors
-        return _Origin(features.astype(np.float64), A, log_sum, expected, curvature)
-
-    def _targets(self, first: int, last: int) -> _Targets:
-        """Return the targets of words first … last − 1."""
-        from embedder.kernels.sparse import sparse_times_dense
-
-        _, _, _, W2, b2 = self._parameters
-        offsets, columns, weights = self._counts
-        scales = 1 / np.maximum(self._totals[first:last, None], np.finfo(np.float64).tiny)
-        found = []
-        for dense in (W2, b2[:, None]):
-            sums = np.empty((last - first, dense.shape[1]), dense.dtype)
-            rows = offsets[first : last + 1]
-            sparse_times_dense(rows, columns, weights, dense, sums)
-            found.append((sums * scales).astype(dense.dtype))
-        return _Targets(found[0], found[1][:, 0])
-
-    def _evaluate(self, x: Array, targets: _Targets) -> tuple[Array, Array]:
-        """Return the cross-entropy of each row of x (n, D), and its gradient."""
-        from embedder.kernels.frozen import loss_of_inputs
-
-        _, *frozen = self._parameters
-        losses, d_x = np.empty(len(x)), np.empty_like(x)
-        loss_of_inputs(
-            x, tuple(frozen), self._activation, (targets.means, targets.biases), losses, d_x
-        )
-        return losses, d_x
-
     def fit(self, first: int, last: int) -> int:
         """Fit the rows of words first … last − 1; words without a neighbour keep theirs.
 
@@ -179,29 +88,61 @@ class RowFit:
         int
             The number of evaluations of a row's loss.
         """
-        counted = np.flatnonzero(self._totals[first:last] > 0)
-        totals = self._totals[first:last][counted]
-        targets = self._targets(first, last).of(counted)
+        counted, totals, targets = _counted(self._layers, self._rows, first, last)
         x = self._parameters.E[first:last][counted]
-        joint = first < self._joint
-        if not joint:
+        steps, tolerances = self._steps, np.full(len(counted), -np.inf)
+        if first >= self._joint:
             x[:] = 0
-        descent = Descent(x, totals, self._prior, self._origin.curvature)
-        active = np.arange(len(counted))
-        steps, tolerance, evaluations = self._steps, -np.inf, 0
-        if not joint:
-            steps, tolerance = _MAX_STEPS, TOLERANCE
-            descent.accept(active, *self._origin.evaluate(targets))
-            descent.propose(active)
-        for number in range(steps + 1):
-            losses, d_x = self._evaluate(descent.next[active], targets.of(active))
-            descent.accept(active, losses, d_x)
-            evaluations += len(active)
-            if number == steps:
-                break
-            promised = descent.propose(active)
-            active = active[promised > tolerance * totals[active]]
-            if len(active) == 0:
-                break
+            steps, tolerances = _MAX_STEPS, TOLERANCE * totals
+        descent = Descent(x, totals, self._prior, self._layers.curvature)
+        if first >= self._joint:
+            everywhere = np.arange(len(counted))
+            descent.accept(everywhere, *self._layers.evaluate_at_origin(targets))
+            descent.propose(everywhere)
+        evaluations = self._layers.minimise(descent, targets, steps, tolerances)
         self._parameters.E[first + counted] = descent.best
         return evaluations
+
+
+def fit_with_prior(
+    layers: FrozenLayers,
+    E: Array,
+    rows: CountedRows,
+    prior: Prior,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Fit rows to counts, starting at the prior's means; words without a neighbour keep theirs.
+
+    Parameters
+    ----------
+    layers
+        The frozen layers.
+    E : (V, D)
+        Receives the rows.
+    rows
+        The counts of all words.
+    prior
+        Of all words, with means.
+    progress
+        Called with the number of words in each range that is fitted.
+    """
+    for first in range(0, len(E), _ROWS_AT_ONCE):
+        last = min(len(E), first + _ROWS_AT_ONCE)
+        counted, totals, targets = _counted(layers, rows, first, last)
+        own = prior.of(first + counted)
+        assert own.means is not None
+        descent = Descent(own.means.astype(E.dtype), totals, own, layers.curvature)
+        layers.minimise(descent, targets, _MAX_STEPS, _FINE_TOLERANCE * totals)
+        E[first + counted] = descent.best
+        if progress is not None:
+            progress(last - first)
+
+
+def _counted(
+    layers: FrozenLayers, rows: CountedRows, first: int, last: int
+) -> tuple[Array, Array, Targets]:
+    """Return which of words first … last − 1 have neighbours, and their totals and targets."""
+    totals = rows.totals[first:last]
+    counts = rows.counts._replace(offsets=rows.counts.offsets[first : last + 1])
+    counted = np.flatnonzero(totals > 0)
+    return counted, totals[counted], layers.targets(counts, totals).of(counted)

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array
 from embedder.config import Config
 from embedder.config_automatic import passes
 from embedder.errors import RunError
 from embedder.examples.cache import Cache
 from embedder.network.composition import Composition, compose_words
 from embedder.network.parameters import Parameters
-from embedder.runs.checkpoint import SavedState, load_checkpoint, save_model_with_fallback
+from embedder.runs.checkpoint import Kept, SavedState, load_checkpoint, save_model_with_fallback
+from embedder.runs.progress import say
 from embedder.runs.run_folder import WORK_PREFIX, RunFolder
 from embedder.storage import describe_write_error
 from embedder.text.vocabulary import Vocabulary
@@ -30,7 +30,6 @@ from embedder.training.forecast import (
     refuse_too_large,
 )
 from embedder.training.local import LocalEngine, TextReader
-from embedder.training.progress import say
 from embedder.training.row_fit import cost_in_passes
 from embedder.training.signals import StopSignals, stop_signals
 from embedder.training.tracking import Listener, trackers
@@ -97,7 +96,7 @@ class _Trained(NamedTuple):
 
     parameters: Parameters
     metadata: dict[str, Any]
-    columns: Array | None
+    kept: Kept
 
 
 class _Training(NamedTuple):
@@ -131,7 +130,7 @@ class _Training(NamedTuple):
             trainer, parameters = self._train(text, saved, listeners, begin)
             own = {"seconds": self.seconds, "tokens": text.tokens}
             metadata = trainer.metadata() | engine.statistics() | own
-        return _Trained(parameters, metadata, trainer.columns)
+        return _Trained(parameters, metadata, trainer.kept)
 
     def _train(
         self,
@@ -163,7 +162,7 @@ class _Training(NamedTuple):
     def _make_trainer(self, text: _Text, saved: SavedState | None) -> Trainer:
         vocabulary, _, composition = text
         with timed(self.seconds, "counting"):
-            examples = self.engine.examples(saved.columns if saved else None)
+            examples = self.engine.examples(saved.kept.columns if saved else None)
         return Trainer(
             self.config, vocabulary, examples, self.engine, self.seconds, composition, saved
         )

@@ -19,18 +19,19 @@ from embedder.network.network import Network
 from embedder.network.optimizer import Optimizer, rate_at
 from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import (
+    Kept,
     SavedState,
     divergence_advice,
     load_parameters,
     save_checkpoint,
     save_model,
 )
+from embedder.runs.progress import progress_bar, say
 from embedder.runs.run_folder import RunFolder
 from embedder.text.vocabulary import Vocabulary
 from embedder.training.duration import describe_time
 from embedder.training.engine import Engine
 from embedder.training.metrics import Metrics
-from embedder.training.progress import progress_bar, say
 from embedder.training.row_fit import RowFit, cost_in_passes
 from embedder.training.signals import StopSignals
 from embedder.training.tracking import Listener
@@ -114,8 +115,9 @@ class Trainer:
         self._composition = composition
         self._composition_digest = composition.digest()
         columns = examples.columns
-        self.columns = columns.of_words if columns is not None and columns.are_grouped else None
-        """The column of each word, (V,) int32, if words are grouped."""
+        grouped = columns.of_words if columns is not None and columns.are_grouped else None
+        self.kept = Kept(grouped, examples.totals)
+        """What the model keeps of the counts."""
         self._examples = examples
         self._engine = engine
         self._seconds = seconds
@@ -184,7 +186,7 @@ class Trainer:
             self.network.parameters._asdict() | self.optimizer.state()
         )
         parameters = Parameters(*(arrays.pop(name) for name in Parameters._fields))
-        return SavedState(parameters, arrays, self.metadata(), self.columns)
+        return SavedState(parameters, arrays, self.metadata(), self.kept)
 
     def gathered_parameters(self) -> Parameters:
         """Return the parameters, including rows of the output layer from other processes."""
@@ -405,7 +407,7 @@ class Trainer:
         if loss < self._best.loss:
             self._best = _Best(loss, 0)
             if self._config.validation.patience:
-                save_model(folder.best, self.gathered_parameters(), self.metadata(), self.columns)
+                save_model(folder.best, self.gathered_parameters(), self.metadata(), self.kept)
         else:
             self._best = _Best(self._best.loss, self._best.validations_since + 1)
         return loss

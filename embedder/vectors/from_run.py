@@ -4,18 +4,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from embedder.arrays import Array, unit_rows
+from embedder.arrays import Array, rotation_between, unit_rows
 from embedder.config_sections import VectorKind
 from embedder.errors import RunError
 from embedder.network.activation import SLOPES, activate
 from embedder.network.composition import SharedRows
 from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import Model, load_model
+from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.postprocessing import tempering
 from embedder.vectors.prediction import Predictor
 from embedder.vectors.subwords import Subwords
 from embedder.vectors.word_vectors import WordVectors
+
+_ROWS_PER_PRODUCT = 1024
 
 
 class HiddenLayer(NamedTuple):
@@ -23,37 +27,47 @@ class HiddenLayer(NamedTuple):
 
     ``W1 (D, H)``, ``b1 (H,)``, ``activation``
         Its parameters and activation function.
-    ``turn (H, H)``
+    ``temper (H, H)``
         For sum vectors: hidden vectors are normalised and multiplied by this; None for hidden ones.
     """
 
     W1: Array
     b1: Array
     activation: str
-    turn: Array | None = None
+    temper: Array | None = None
 
     def __call__(self, x: Array) -> Array:
         """Return the hidden vectors (n, H) of x (n, D)."""
         hidden = activate(x @ self.W1 + self.b1, self.activation)
-        return hidden if self.turn is None else unit_rows(hidden) @ self.turn
+        return hidden if self.temper is None else unit_rows(hidden) @ self.temper
 
     def linear(self, x: Array) -> Array:
         """Return them unnormalised, with the activation linearised at 0 (for small x)."""
         slope = np.float32(SLOPES[self.activation])
         hidden = slope * (x @ self.W1 + self.b1)
-        return np.asarray(hidden if self.turn is None else hidden @ self.turn)
+        return np.asarray(hidden if self.temper is None else hidden @ self.temper)
 
 
 def word_vectors(
-    parameters: Parameters, activation: str, kind: VectorKind, columns: Array | None = None
+    parameters: Parameters,
+    activation: str,
+    kind: VectorKind,
+    columns: Array | None = None,
+    matrices: Array | None = None,
 ) -> Array:
     """Return one vector per word.
 
     ``input`` (V, D): rows of E. ``hidden`` (V, H): a(x W1 + b1) − c. ``output`` (V, H): rows of W2.
-    ``sum`` (V, H): `aligned_sum` of hidden and output vectors, times its `tempering`. With
+    ``sum`` (V, H): normalised hidden vectors plus the mean of the normalised output vectors, the
+    latter rotated to align with the hidden ones, times the `tempering` of these sums. With
     position-specific contexts, words have several output vectors; ``output`` is then the sum of all
     of them, each normalised, the others rotated to align with the first. Words that share an output
-    with others of their class have its vector as ``output``.
+    with others of their class have its vector as ``output``, but their ``sum`` is without it:
+    measured, it tells them apart less well.
+    Words without an output have zeros as ``output``.
+
+    Vectors have the same bits on any number of threads and, as input and hidden ones or with given
+    matrices, whatever other words there are.
 
     Parameters
     ----------
@@ -64,34 +78,85 @@ def word_vectors(
     kind
         Which vectors.
     columns : (V,) int32
-        The row of W2 for each word in any position; by default, word i has row i.
+        The row of W2 for each word in any position, or −1; by default, word i has row i.
+    matrices : (n + 1, H, H)
+        From `sum_matrices`, if they are not to be computed for these rows of E.
     """
-    E, W1, b1, W2, _ = parameters
     if kind == "input":
-        return E
+        return parameters.E
     if columns is None:
-        columns = np.arange(len(E))
-    if kind == "output":
-        first, *others = _split_outputs(W2[:, : len(b1)], int(columns.max()) + 1)
-        of_words = first[columns]
-        return _sum_aligned(of_words, others, 1.0) if others else of_words
-    if kind == "hidden":
-        return activate(E @ W1 + b1, activation)
-    total = aligned_sum(parameters, activation, columns)
-    return total @ tempering(total)
+        columns = np.arange(len(parameters.E))
+    with threadpool_limits(1, "blas"):  # which rounds by the number of threads
+        return _later_vectors(parameters, activation, kind, columns, matrices)
 
 
-def aligned_sum(parameters: Parameters, activation: str, columns: Array) -> Array:
-    """Return normalised hidden vectors plus the mean of the normalised output vectors, (V, H).
-
-    The latter are rotated to align with the former. Words that share an output with others of their
-    class are without it: measured, it tells them apart less well. Parameters as `word_vectors`.
-    """
-    E, W1, b1, W2, _ = parameters
+def _later_vectors(
+    parameters: Parameters,
+    activation: str,
+    kind: VectorKind,
+    columns: Array,
+    matrices: Array | None,
+) -> Array:
+    """Return hidden, output or sum vectors; see `word_vectors`."""
+    _, _, b1, W2, _ = parameters
     first, *others = _split_outputs(W2[:, : len(b1)], int(columns.max()) + 1)
-    hidden = activate(E @ W1 + b1, activation)
-    own = first[columns[: _count_own(columns)]]
-    return _sum_aligned(hidden, [own, *others], 1 / (1 + len(others)))
+    if kind == "output":
+        of_words = np.where(columns[:, None] >= 0, first[columns], 0)
+        return _add_up(of_words, others, _rotations(of_words, others), 1.0) if others else of_words
+    hidden = _hidden(parameters, activation)
+    if kind == "hidden":
+        return hidden
+    outputs = [first[columns[: _count_own(columns)]], *others]
+    if matrices is None:
+        matrices = _sum_matrices(hidden, outputs)
+    total = _add_up(hidden, outputs, list(matrices[:-1]), 1 / len(outputs))
+    return _in_blocks(total, matrices[-1])
+
+
+def sum_matrices(parameters: Parameters, activation: str, columns: Array | None = None) -> Array:
+    """Return the matrices that make ``sum`` vectors, (n + 1, H, H).
+
+    The n orthogonal ones that rotate output vectors, and the `tempering` of the sums.
+
+    Parameters
+    ----------
+    parameters, activation, columns
+        As for `word_vectors`.
+    """
+    if columns is None:
+        columns = np.arange(len(parameters.E))
+    first, *others = _split_outputs(parameters.W2[:, : len(parameters.b1)], int(columns.max()) + 1)
+    outputs = [first[columns[: _count_own(columns)]], *others]
+    with threadpool_limits(1, "blas"):
+        return _sum_matrices(_hidden(parameters, activation), outputs)
+
+
+def _sum_matrices(hidden: Array, outputs: list[Array]) -> Array:
+    rotations = _rotations(hidden, outputs)
+    return np.stack([*rotations, tempering(_add_up(hidden, outputs, rotations, 1 / len(outputs)))])
+
+
+def _hidden(parameters: Parameters, activation: str) -> Array:
+    """Return the hidden vectors of all words, (V, H)."""
+    E, W1, b1, _, _ = parameters
+    hidden = _in_blocks(E, W1)
+    hidden += b1
+    return activate(hidden, activation)
+
+
+def _in_blocks(rows: Array, matrix: Array) -> Array:
+    """Return rows @ matrix.
+
+    BLAS rounds a row by its place and by the size of the product, which is therefore that of a
+    block, so that words added after a word change no bit of its vector.
+    """
+    found = np.empty((len(rows), matrix.shape[1]), rows.dtype)
+    block = np.zeros((_ROWS_PER_PRODUCT, rows.shape[1]), rows.dtype)
+    for start in range(0, len(rows), len(block)):
+        part = rows[start : start + len(block)]
+        block[: len(part)] = part
+        found[start : start + len(block)] = (block @ matrix)[: len(part)]
+    return found
 
 
 def _split_outputs(W2: Array, positionless: int) -> list[Array]:
@@ -103,23 +168,27 @@ def _split_outputs(W2: Array, positionless: int) -> list[Array]:
 
 def _count_own(columns: Array) -> int:
     """Return how many of the first words have a column to themselves."""
-    shared = np.bincount(columns)[columns] > 1
-    return int(shared.argmax()) if shared.any() else len(columns)
+    sizes = np.bincount(columns[columns >= 0])
+    lone = (columns >= 0) & (sizes[columns] == 1)
+    return len(columns) if lone.all() else int(lone.argmin())
 
 
-def _sum_aligned(base: Array, others: list[Array], factor: float) -> Array:
-    """Return base + factor · Σ other·R, where R is the best-fitting orthogonal matrix.
+def _rotations(base: Array, others: list[Array]) -> list[Array]:
+    """Return the orthogonal matrix that aligns each of the others with the base.
 
-    All rows are normalised first. A word's vector in `base` and its context vectors need not point
-    the same way: an axis on which words avoid similar words (a negative eigenvalue of the PMI
-    matrix) has opposite signs in the two. R solves the orthogonal Procrustes problem (Schönemann
-    1966). The others may have vectors for the first words only.
+    A word's vector in `base` and its context vectors need not point the same way: an axis on which
+    words avoid similar words (a negative eigenvalue of the PMI matrix) has opposite signs in the
+    two. The others may have vectors for the first words only.
     """
     base = unit_rows(base)
-    total = base.copy()
-    for other in map(unit_rows, others):
-        left, _, right = np.linalg.svd(other.T @ base[: len(other)])
-        total[: len(other)] += factor * (other @ (left @ right))
+    return [rotation_between(unit_rows(other), base[: len(other)]) for other in others]
+
+
+def _add_up(base: Array, others: list[Array], rotations: list[Array], factor: float) -> Array:
+    """Return base + factor · Σ other·R, all rows normalised first."""
+    total = unit_rows(base)
+    for other, rotation in zip(others, rotations, strict=True):
+        total[: len(other)] += factor * (unit_rows(other) @ rotation)
     return total
 
 
@@ -150,19 +219,22 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
     if model.config.loss.name == "class-softmax":  # the rows after the words are classes
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
     composed = parameters._replace(E=model.composition.vectors(parameters.E))
-    turn = None
-    if kind == "sum":
-        columns = np.arange(len(composed.E)) if model.columns is None else model.columns
-        total = aligned_sum(composed, network.activation, columns)
-        turn = tempering(total)
-        matrix = total @ turn
-    else:
-        matrix = word_vectors(composed, network.activation, kind, model.columns)
-    subwords = _subwords(model, kind, turn)
-    return WordVectors(model.vocabulary, matrix, (), subwords, Predictor(run, model.vocabulary))
+    columns, _, _, matrices = model.kept
+    if kind == "sum" and matrices is None:
+        matrices = sum_matrices(composed, network.activation, columns)
+    matrix = word_vectors(composed, network.activation, kind, columns, matrices)
+    vocabulary, order = model.vocabulary, None
+    if (np.diff(vocabulary.counts) > 0).any():  # words that an update added follow all others
+        order = np.argsort(-vocabulary.counts, kind="stable")
+        matrix = matrix[order]
+        vocabulary = Vocabulary([vocabulary.words[i] for i in order], vocabulary.counts[order])
+    predictor = Predictor(run, vocabulary, order)
+    temper = matrices[-1] if kind == "sum" and matrices is not None else None
+    subwords = _subwords(model, kind, temper)
+    return WordVectors(vocabulary, matrix, (), subwords, predictor)
 
 
-def _subwords(model: Model, kind: VectorKind, turn: Array | None) -> Subwords | None:
+def _subwords(model: Model, kind: VectorKind, temper: Array | None) -> Subwords | None:
     """Return the rows that compose vectors of unknown words; None if these cannot be composed."""
     # Output vectors are not composed of parts.
     if kind == "output" or not isinstance(model.composition, SharedRows):
@@ -170,7 +242,7 @@ def _subwords(model: Model, kind: VectorKind, turn: Array | None) -> Subwords | 
     settings, (E, W1, b1, _, _) = model.config.subwords, model.parameters
     layer = None
     if kind != "input":
-        layer = HiddenLayer(W1, b1, model.config.network.activation, turn)
+        layer = HiddenLayer(W1, b1, model.config.network.activation, temper)
     return Subwords(
         E,
         settings.min_n,

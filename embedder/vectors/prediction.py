@@ -6,7 +6,6 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.errors import RunError
-from embedder.examples.columns import Columns, one_column_per_word
 from embedder.network.activation import activate
 from embedder.runs.checkpoint import Model, load_model
 from embedder.text.vocabulary import Vocabulary
@@ -21,11 +20,14 @@ class Predictor:
         The run's folder, which is read when it is first needed.
     vocabulary
         Its words, to notice if another run has taken its place.
+    order : (V,) int64
+        The row of the run's E for each word; by default, word i has row i.
     """
 
-    def __init__(self, run: Path, vocabulary: Vocabulary) -> None:
+    def __init__(self, run: Path, vocabulary: Vocabulary, order: Array | None = None) -> None:
         self._run = run
         self._vocabulary = vocabulary
+        self._order = np.arange(len(vocabulary)) if order is None else order
         self._model: Model | None = None
 
     def load(self) -> Model:
@@ -38,7 +40,8 @@ class Predictor:
         """
         if self._model is None:
             model = load_model(self._run)
-            if model.vocabulary.words != self._vocabulary.words:
+            words = model.vocabulary.words
+            if [words[i] for i in self._order if i < len(words)] != self._vocabulary.words:
                 raise RunError(f"{self._run}: another run has taken its place; load it again.")
             self._model = model
         return self._model
@@ -71,20 +74,18 @@ class Predictor:
         E, W1, b1, W2, b2 = model.parameters
         vocabulary = model.vocabulary
         V = len(vocabulary)
-        x = model.composition.vectors(E)[ids]
+        x = model.composition.vectors(E)[self._order[ids]]
         h = activate(x @ W1 + b1, model.config.network.activation)
         features = np.hstack([h, x]) if W2.shape[1] > len(b1) else h
         logits = (features @ W2.T + b2).astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         p = np.exp(logits)
         p /= p.sum(axis=1, keepdims=True)
-        columns = one_column_per_word(V, (len(W2) - V) // 2)
-        if model.columns is not None:
-            columns = Columns(model.columns, (len(W2) - int(model.columns.max()) - 1) // 2)
-        kept = vocabulary.counts * vocabulary.keep_probabilities(model.config.vocabulary.subsample)
+        columns = model.columns
+        kept = vocabulary.counts * model.keep_probabilities()
         near = columns.near
         found = p[:, columns.of_words] * np.exp(-columns.surprises(kept)[:V])
         before = columns.positionless
         for start in (before, before + near):
             found[:, :near] += p[:, start : start + near]
-        return np.asarray(found)
+        return np.asarray(found[:, self._order])

@@ -240,6 +240,18 @@ def test_contexts_of_one_group_are_added_up(rng, V, groups, part, threads):
         assert (np.diff(rows.columns[rows.room[row] :][:n]) > 0).all()
 
 
+def test_contexts_without_a_group_are_left_out(rng):
+    dense, counts = random_counts(rng, 70, 70)
+    group_of = rng.integers(-1, 9, 70).astype(np.int32)
+    surprises = np.where(group_of < 0, np.inf, 1.0)
+    own, rows = buffers(counts, 0, 70)
+    constants = np.empty(70)
+    group_rows(own, group_of, surprises, rows, constants)
+    expected = naive.group(dense, group_of)
+    np.testing.assert_allclose(dense_rows(rows, 9), expected, rtol=1e-12)
+    np.testing.assert_allclose(constants, expected.sum(axis=1), rtol=1e-12)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 7])
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(("V", "apart"), [(1, 0), (1, 1), (8, 3), (33, 33), (64, 10)])

@@ -28,7 +28,7 @@ def loaded(config):
 def assert_same(one, other):
     for a, b in zip(loaded(one).parameters, loaded(other).parameters, strict=True):
         np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(loaded(one).columns, loaded(other).columns)
+    np.testing.assert_array_equal(loaded(one).kept.columns, loaded(other).kept.columns)
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def test_the_output_layer_has_rows_for_words_classes_and_positions(grouped):
     assert len(model.parameters.E) == V > 200
     assert len(model.parameters.W2) == len(model.parameters.b2) == C
     assert count_contexts(config, V) == C
-    assert model.columns.shape == (V,)
-    assert model.columns[:60].tolist() == list(range(60))
-    assert sorted(set(model.columns[60:])) == list(range(60, 80))
+    assert model.kept.columns.shape == (V,)
+    assert model.kept.columns[:60].tolist() == list(range(60))
+    assert sorted(set(model.kept.columns[60:])) == list(range(60, 80))
 
 
 def test_its_loss_is_near_that_of_a_full_output_layer(grouped, make_toy_config):
@@ -75,7 +75,7 @@ def test_held_out_text_is_scored_alike_while_training_and_afterwards(grouped, to
     model = loaded(config)
     found = evaluate_perplexity(model, str(held_out))
     assert 1 < found.perplexity < len(model.vocabulary)
-    without = evaluate_perplexity(model._replace(columns=model.columns), str(rest))
+    without = evaluate_perplexity(model, str(rest))
     assert without.nats < found.nats + 0.5
 
 
@@ -93,10 +93,10 @@ def test_words_of_a_class_share_output_vectors_and_their_sum_does_without(rng, g
     train(config, quiet=True)
     model = loaded(config)
     kinds = {
-        kind: word_vectors(model.parameters, "sigmoid", kind, model.columns)
+        kind: word_vectors(model.parameters, "sigmoid", kind, model.kept.columns)
         for kind in ("output", "hidden", "sum")
     }
-    one, two = np.flatnonzero(model.columns == model.columns[-1])[:2]
+    one, two = np.flatnonzero(model.kept.columns == model.kept.columns[-1])[:2]
     np.testing.assert_array_equal(kinds["output"][one], kinds["output"][two])
     assert (kinds["sum"][one] != kinds["sum"][two]).any()
     hidden = kinds["hidden"] / np.linalg.norm(kinds["hidden"], axis=1, keepdims=True)
@@ -119,7 +119,7 @@ def test_the_number_of_threads_that_count_and_group_changes_no_class(grouped):
     one, two = grouped("one", training={"threads": 1}), grouped("two")
     for config in (one, two):
         train(config, quiet=True)
-    np.testing.assert_array_equal(loaded(one).columns, loaded(two).columns)
+    np.testing.assert_array_equal(loaded(one).kept.columns, loaded(two).kept.columns)
 
 
 def test_an_interrupted_run_resumes_with_its_classes(grouped, monkeypatch):
@@ -174,7 +174,7 @@ def test_columns_of_another_run_are_noticed(grouped, make_toy_config, tmp_path):
 def test_classes_start_at_random_too(grouped):
     config = grouped(network={"initialisation": "random"})
     train(config, quiet=True)
-    assert loaded(config).columns is not None
+    assert loaded(config).kept.columns is not None
 
 
 @pytest.mark.parametrize("key", ["contexts", "context_classes"])

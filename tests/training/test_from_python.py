@@ -171,7 +171,7 @@ def test_progress_is_shown_in_notebooks_and_on_demand_only(capsys, monkeypatch, 
     options = {**SMALL, "progress": True}
     embedder.train(sentences, **options)
     assert "pass 2" not in capsys.readouterr().err  # no terminal
-    monkeypatch.setattr("embedder.training.progress.in_notebook", lambda: True)
+    monkeypatch.setattr("embedder.runs.progress.in_notebook", lambda: True)
     embedder.train(sentences, **options)
     assert "pass 2" in capsys.readouterr().err
 

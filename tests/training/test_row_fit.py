@@ -18,7 +18,9 @@ from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import load_checkpoint, load_model
 from embedder.runs.run_folder import RunFolder
 from embedder.training import row_fit
-from embedder.training.row_fit import TOLERANCE, RowFit, cost_in_passes
+from embedder.training.descent import Prior
+from embedder.training.frozen_layers import FrozenLayers
+from embedder.training.row_fit import TOLERANCE, RowFit, cost_in_passes, fit_with_prior
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
 
@@ -145,6 +147,38 @@ def test_a_converged_row_is_evaluated_no_more(rng, counts, monkeypatch):
             evaluations.append(rows.fit(1, V))
     assert evaluations[0] == V - 2  # the start needs none, and the last word has no neighbour
     assert evaluations[0] < evaluations[1] < evaluations[2] < 20 * V
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "identity"])
+def test_with_a_prior_many_steps_find_the_minimum_that_scipy_finds(
+    rng, counts, activation, monkeypatch
+):
+    monkeypatch.setattr(row_fit, "_FINE_TOLERANCE", 1e-9)
+    monkeypatch.setattr(row_fit, "_MAX_STEPS", 300)
+    parameters = parameters_of(rng, dtype=np.float64)
+    parameters.W2[:] *= 0.3
+    cells, dense = counts
+    means, weights = rng.normal(size=(V, D)), rng.uniform(0, 3, V) * dense.sum(1)
+    weights[5] = 0
+    layers = FrozenLayers(activation, parameters)
+    values, vectors = layers.curvature
+    P = vectors @ np.diag(values) @ vectors.T
+    E = np.zeros((V, D))
+    fit_with_prior(layers, E, CountedRows(cells), Prior(2.0, means, weights))
+
+    def total(flat):
+        x = flat.reshape(V, D)
+        value, gradient = objective(x, parameters, dense, 0.0, activation)
+        moved = x - means
+        pulled = weights[:, None] * (moved @ P) + 2.0 * moved
+        return (value + (moved * pulled).sum(1) / 2).sum(), (gradient + pulled).reshape(-1)
+
+    found = E.copy()
+    found[-1] = means[-1]  # without a neighbour, it keeps what it was given
+    best = minimize(total, found.reshape(-1), jac=True, method="L-BFGS-B")
+    start, end = total(means.reshape(-1))[0], total(found.reshape(-1))[0]
+    assert end - best.fun < 1e-3 * (start - best.fun)
+    assert not E[-1].any()
 
 
 def test_a_row_does_not_depend_on_the_others(rng, counts):

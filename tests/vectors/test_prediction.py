@@ -26,7 +26,7 @@ def test_predictions_are_the_softmax_summed_by_word(run):
     hidden = naive.hidden_forward(p.E[ids].astype(float), p.W1, p.b1, "sigmoid")
     softmax = np.exp(hidden @ p.W2.T + p.b2)
     softmax /= softmax.sum(axis=1, keepdims=True)
-    columns = np.arange(V) if model.columns is None else model.columns
+    columns = model.columns.of_words
     positionless = columns.max() + 1
     near = (len(p.W2) - positionless) // 2
     totals = np.bincount(columns, model.vocabulary.counts)

@@ -24,6 +24,7 @@ from embedder.examples.prepare import (
 from embedder.examples.spectral import PositivePmi, SpectralStart
 from embedder.network.losses import Loss
 from embedder.network.parameters import Parameters
+from embedder.runs.progress import reading_bar, say
 from embedder.text.listing import find_shards
 from embedder.text.phrases import PhraseJoiner, Phrases
 from embedder.text.vocabulary import EncodedCorpus, Vocabulary, choose_vocabulary
@@ -40,7 +41,6 @@ from embedder.training.distributed.group import Group, share_ranges
 from embedder.training.distributed.output import HELD_OUT, TRAINING, SlicedSoftmax
 from embedder.training.distributed.slices import SlicedRows, cut_words
 from embedder.training.engine import WorkerLost
-from embedder.training.progress import reading_bar, say
 
 _RANGES_PER_WORKER = 8
 """More than one, so that ranges can be redistributed when workers are lost."""

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from embedder.arrays import Array
 from embedder.errors import FormatError
+from embedder.runs import progress as bars
 from embedder.text.vocabulary import Vocabulary
-from embedder.training import progress as bars
 from embedder.vectors.formats.complaints import quoted
 from embedder.vectors.formats.opening import as_temporary_file_errors
 from embedder.vectors.word_vectors import WordVectors

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import embedder
+from embedder.cli import main
+
+
+@pytest.fixture
+def run():
+    def invoke(*arguments, **options):
+        return CliRunner().invoke(main, [str(each) for each in arguments], **options)
+
+    return invoke
+
+
+def test_update_reports_new_words_and_what_moved(run, toy_run, tmp_path):
+    known = embedder.load(toy_run).words[:3]
+    text = tmp_path / "text.jsonl"
+    records = [{"body": f"{known[0]} zebra {known[1]} {known[2]}"}] * 4
+    text.write_text("".join(json.dumps(record) + "\n" for record in records))
+    output = tmp_path / "new"
+    found = run(
+        *("update", toy_run, "--text", text, "--text-field", "body"),
+        *("--min-count", 3, "--refine", "--output", output),
+    )
+    assert found.exit_code == 0, found.output
+    assert "1 of them new, from 16 tokens" in found.output
+    assert "zebra" in found.output
+    assert "moved most" in found.output
+    assert "zebra" in embedder.load(output)
+    assert run("neighbors", output, "zebra").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give the new text: --text FILE"),
+        (["--text", "none.txt"], "give the folder of the new run, such as --output"),
+        (["--text", "none.txt", "-o", "new"], "none.txt: no such file or folder; check the name."),
+        (["--text", "a.jsonl", "-o", "new"], "set --text-field to the field"),
+        (["--text", "-", "-o", "new"], "or lower --min-count"),
+        (["--text", "-", "-o", "new", "--min-count", "0"], "0 is not in the range"),
+    ],
+)
+def test_mistakes_are_one_sentence(run, toy_run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"body": "x"}\n')
+    found = run("update", toy_run, *arguments, input="qqq")
+    assert found.exit_code != 0
+    assert message in " ".join(found.output.split())
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_is_no_run_is_named(run, tmp_path):
+    found = run("update", tmp_path, "--text", "a.txt", "--output", tmp_path / "new")
+    assert "not a run (no config.yaml)" in found.output
