@@ -162,8 +162,7 @@ def update(
 ) -> "WordVectors":
     """Add the words of more text to a trained run, and return the vectors of all words.
 
-    The network's layers stay as they are, so that new words get vectors in the space of the old
-    ones; see `embedder.training.update` for what is minimised.
+    New words get vectors in the space of the old ones; `embedder.training.update` says how.
 
     Parameters
     ----------
@@ -177,8 +176,8 @@ def update(
     min_count
         Ignore new words that occur fewer times in this text; by default as in the run.
     refine
-        Also move the vectors of known words by what the text says about them, weighted against the
-        text that they were trained on. Without it, they stay to the bit.
+        Also move known words by what this text says, weighted by their counts in both texts;
+        without it, they stay to the bit.
     overwrite
         Replace a run that is already in the folder.
     progress

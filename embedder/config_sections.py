@@ -269,6 +269,10 @@ class LossConfig(Section):
 class TrainingConfig(Section):
     """How the loss is minimised."""
 
+    start: str | None = None
+    """A run or a file of vectors in any format, in whose space the vectors start: words that it has
+    at their vectors there, all others as network.initialisation says, turned into the same space.
+    Its dimension must be network.dimension."""
     passes: Positive | Literal["auto"] = "auto"
     """Number of passes. From counts, a pass draws as many rows as are trained jointly; from
     windows, it reads the text once. `auto`: 20, or 10 for up to 20,000 words; 5 for windows."""

@@ -12,7 +12,8 @@ In a training, there is no prior but λ/2 |x|². The rows trained jointly with t
 near their minimum, and get a fixed number of steps. The other rows start at 0, where all words
 share their predictions, so that the first step needs no evaluation of J_w; they are fitted until
 they converge: until the next step promises to lower J_w by less than `TOLERANCE` nats per neighbour
-of the word, n_w in all. With a prior from earlier text (`fit_with_prior`), rows start at x0.
+of the word, n_w in all. If the training started from given vectors, these are the other rows' x0,
+and where they start. With a prior from earlier text (`fit_with_prior`), rows start at x0.
 """
 
 import itertools
@@ -71,6 +72,7 @@ class RowFit:
         self._joint = joint_rows(config, len(parameters.E))
         self._steps = closing_steps(config)
         self._prior = Prior(config.training.prior_strength)
+        self._starts_are_known = config.training.start is not None
 
     def ranges(self, first: int) -> list[tuple[int, int]]:
         """Return the ranges of words to fit one after the other, from a word on."""
@@ -91,11 +93,16 @@ class RowFit:
         counted, totals, targets = _counted(self._layers, self._rows, first, last)
         x = self._parameters.E[first:last][counted]
         steps, tolerances = self._steps, np.full(len(counted), -np.inf)
+        prior, from_zero = self._prior, False
         if first >= self._joint:
-            x[:] = 0
             steps, tolerances = _MAX_STEPS, TOLERANCE * totals
-        descent = Descent(x, totals, self._prior, self._layers.curvature)
-        if first >= self._joint:
+            from_zero = not self._starts_are_known
+            if from_zero:
+                x[:] = 0
+            else:
+                prior = prior._replace(means=x.astype(np.float64))
+        descent = Descent(x, totals, prior, self._layers.curvature)
+        if from_zero:
             everywhere = np.arange(len(counted))
             descent.accept(everywhere, *self._layers.evaluate_at_origin(targets))
             descent.propose(everywhere)

@@ -32,6 +32,7 @@ from embedder.training.forecast import (
 from embedder.training.local import LocalEngine, TextReader
 from embedder.training.row_fit import cost_in_passes
 from embedder.training.signals import StopSignals, stop_signals
+from embedder.training.start import require_start
 from embedder.training.tracking import Listener, trackers
 from embedder.training.trainer import Interrupted, Trainer, timed
 
@@ -209,6 +210,8 @@ def train(
     folder = RunFolder(Path(config.output))
     seconds: dict[str, float] = {}
     with stop_signals() as signals, compiling(None if quiet else say), _as_run_errors(folder):
+        if not resume:
+            require_start(config)
         saved = _open(folder, overwrite, resume)
         with open_engine(config, cache, text) as engine, kernel_threads(engine.threads):
             signals.listen()  # a cluster may have taken them over
@@ -233,6 +236,7 @@ def rehearse(config: Config, quiet: bool = False) -> str:
     from embedder.kernels.compiler import compiling
     from embedder.kernels.threads import kernel_threads
 
+    require_start(config)
     with (
         compiling(None if quiet else say),
         open_engine(config) as engine,

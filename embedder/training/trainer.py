@@ -34,6 +34,7 @@ from embedder.training.engine import Engine
 from embedder.training.metrics import Metrics
 from embedder.training.row_fit import RowFit, cost_in_passes
 from embedder.training.signals import StopSignals
+from embedder.training.start import start_from_vectors
 from embedder.training.tracking import Listener
 
 
@@ -135,7 +136,11 @@ class Trainer:
         self._signals = StopSignals()
         batch = examples.stream.batch_size
         with timed(seconds, "initialisation"):
-            parameters = saved.parameters if saved else examples.start(composition)
+            if saved:
+                parameters = saved.parameters
+            else:
+                parameters = examples.start(composition)
+                parameters = start_from_vectors(config, parameters, vocabulary, composition)
             if config.network.tied:
                 parameters = parameters._replace(W2=parameters.E)
             arrays = parameters._asdict() | (saved.optimizer if saved else {})
