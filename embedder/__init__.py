@@ -25,6 +25,7 @@ __all__ = [
     "EmbedderError",
     "WordVectors",
     "__version__",
+    "align",
     "evaluate",
     "load",
     "save",
@@ -147,6 +148,29 @@ def train(
         if not remains and vectors.predictor is not None:
             vectors.predictor.load()  # while the run is there
         return vectors
+
+
+def align(
+    first: "WordVectors", second: "WordVectors", *, dictionary: str | Path | None = None
+) -> "WordVectors":
+    """Return the second model's vectors, turned into the space of the first.
+
+    Parameters
+    ----------
+    first, second
+        With vectors of one length, trained apart or on two languages.
+    dictionary
+        A file of lines 'word word', the first word from `first`; by default, the words that both
+        share. `embedder.vectors.alignment.align` also says how well they fit.
+
+    Raises
+    ------
+    EmbedderError
+        If the vectors differ in length, or too few pairs of words are known.
+    """
+    from embedder.vectors.alignment import align as align_vectors
+
+    return align_vectors(first, second, None if dictionary is None else Path(dictionary))[0]
 
 
 def update(

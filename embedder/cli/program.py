@@ -21,7 +21,7 @@ _TOPICS = {
     "Train": ("train", "update", "init", "config", "run", "phrases"),
     "Explore": ("neighbors", "analogy", "info", "report"),
     "Measure": ("eval", "compare", "check-gradients"),
-    "Convert": ("export", "convert", "index"),
+    "Convert": ("export", "convert", "align", "index"),
     "Manage": ("cache",),
 }
 """The commands by topic, as the help lists them."""

@@ -32,13 +32,24 @@ from embedder.cli.program import main
     metavar="FILE",
     help="Search approximately, in an index written by `embedder index`.",
 )
+@click.option(
+    "--in",
+    "other",
+    type=PathName(),
+    metavar="OTHER",
+    help="Search among the words of another run or file, in the same space (see `embedder align`).",
+)
+@click.option(
+    "--csls", is_flag=True, help="With --in, rank by CSLS: words near to everything rank lower."
+)
+@grouped("search", "index", "other", "csls")
 def neighbors(
     model: Path,
     words: tuple[str, ...],
     kind: Any,
     count: int,
     source_format: str | None,
-    index: Path | None,
+    search: dict[str, Any],
 ) -> None:
     """Print the words nearest to each WORD, by cosine similarity.
 
@@ -48,14 +59,24 @@ def neighbors(
 
         embedder neighbors runs/quickstart king
         embedder neighbors vectors.bin king sea -n 5
+        embedder neighbors english.bin king --in german-aligned.bin --csls
     """
+    if "other" in search and "index" in search:
+        raise click.UsageError("--in searches exactly; omit --index.")
+    if search["csls"] and "other" not in search:
+        raise click.UsageError("--csls compares two models; give the other one: --in OTHER.")
     loaded = read_vectors(model, kind, (), source_format)
-    searched = loaded
-    if index is not None:
+    if "other" in search:
+        from embedder.vectors.alignment import neighbors_across
+
+        others = read_vectors(search["other"], kind)
+        found = neighbors_across(loaded, words, others, count, search["csls"])
+    elif "index" in search:
         from embedder.vectors.index import ApproximateIndex
 
-        searched = ApproximateIndex.load(index, loaded)
-    found = searched.neighbors_of(words, count)
+        found = ApproximateIndex.load(search["index"], loaded).neighbors_of(words, count)
+    else:
+        found = loaded.neighbors_of(words, count)
     for word, near in zip(words, found, strict=True):
         if len(words) > 1:
             click.echo(f"{word}:")
@@ -193,6 +214,83 @@ def convert(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any])
         embedder convert cc.en.300.bin.gz vectors.safetensors --dtype float16
     """
     _export(model, out, source, how)
+
+
+@main.command()
+@click.argument("first", metavar="A", type=PathName())
+@click.argument("second", metavar="B", type=PathName())
+@click.option(
+    "--output",
+    "-o",
+    type=PathName(),
+    metavar="FILE",
+    help="The vectors of B, turned.",
+)
+@click.option(
+    "--dictionary",
+    type=PathName(),
+    metavar="FILE",
+    help="Lines 'word word', of A and of B; by default, the words that both share.",
+)
+@_FORMAT
+@VECTORS
+@_UNWRITABLE
+@_OVERWRITE
+@grouped("how", "file_format", "unwritable", "overwrite")
+def align(
+    first: Path,
+    second: Path,
+    output: Path | None,
+    dictionary: Path | None,
+    kind: Any,
+    how: dict[str, Any],
+) -> None:
+    """Turn the vectors of B into the space of A: models trained apart, or of two languages.
+
+    A and B are runs or files of vectors. B is turned by the rotation that brings the words of the
+    pairs closest to each other; distances within B stay as they are. The report says what is left
+    of the pairs' distance, also for pairs that take no part in finding the rotation.
+
+    For example:
+
+        embedder align runs/1900s runs/1950s --output 1950s-aligned.bin
+        embedder align en.bin de.bin --dictionary en-de.txt --output de-aligned.bin
+        embedder neighbors en.bin house --in de-aligned.bin --csls
+    """
+    from embedder.storage import is_stream
+    from embedder.vectors import alignment
+    from embedder.vectors.formats import check_target, save
+
+    if output is None:
+        raise click.UsageError("give the file for the turned vectors, such as --output B2.bin.")
+    check_target(output, how.get("file_format"), "float32", how["overwrite"])
+    one, other = read_vectors(first, kind), read_vectors(second, kind)
+    turned, found = alignment.align(one, other, dictionary)
+    saved = save(turned, output, progress=True, **how)
+    for remark in saved.remarks:
+        click.echo(f"{output}: {remark}.", err=True)
+    aside = is_stream(output)
+    click.echo(f"Wrote {saved.words:,} vectors to {output}.", err=aside)
+    left_out = ""
+    if found.held_out is not None and found.nearest is not None:
+        left_out = (
+            f"; {found.held_out:.3f} for pairs left out of the fit, of which {found.nearest:.1%} "
+            "have their partner nearest"
+        )
+    click.echo(
+        f"Mean cosine distance of {found.pairs:,} pairs: {found.before:.3f} before, "
+        f"{found.after:.3f} after{left_out}.",
+        err=aside,
+    )
+    if found.unknown:
+        click.echo(f"Pairs of {dictionary} with an unknown word: {found.unknown:,}.", err=True)
+    dimension = turned.matrix.shape[1]
+    if found.pairs < dimension:
+        click.echo(
+            f"{found.pairs} pairs do not determine a rotation of {dimension} dimensions; give "
+            "more pairs.",
+            err=True,
+        )
 
 
 def _export(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) -> None:

@@ -114,12 +114,10 @@ def test_a_training_stays_in_the_space_where_it_started(
     assert cosines["alone"] < 0.3
 
 
-@pytest.mark.parametrize("source", ["windows", "concat"])
-def test_windows_start_there_too(make_toy_config, given, source):
-    network = {"input": "concat", "initialisation": "random", "vectors": "input"}
+def test_windows_start_there_too(make_toy_config, given):
     config = make_toy_config(
-        examples={"source": "windows"},
-        network=network if source == "concat" else {},
+        examples={"source": "windows", "window": 2},
+        network={"input": "concat", "initialisation": "random", "vectors": "input"},
         training={"passes": 1, "batch_size": 4096, "start": str(given), "learning_rate": 1e-9},
     )
     train(config, quiet=True)
