@@ -3,7 +3,7 @@
 from typing import Any
 
 import yaml
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
 from embedder.config_sections import (
     ClusterConfig,
@@ -14,6 +14,7 @@ from embedder.config_sections import (
     NetworkConfig,
     PathName,
     Section,
+    SlicesConfig,
     SubwordsConfig,
     TrackingConfig,
     TrainingConfig,
@@ -60,6 +61,7 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     cluster: ClusterConfig = ClusterConfig()
     validation: ValidationConfig = ValidationConfig()
+    slices: SlicesConfig = SlicesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     output: PathName = "runs/embedder"
@@ -79,6 +81,31 @@ class Config(Section):
                 own = {key: value for layer in layers for key, value in layer.get(name, {}).items()}
                 filled[name] = own | _section(tree, name)
         return filled
+
+    @model_validator(mode="before")
+    @classmethod
+    def _corpus_is_all_slices(cls, tree: Any) -> Any:
+        if not isinstance(tree, dict) or not isinstance(tree.get("slices"), dict):
+            return tree
+        corpus = _section(tree, "corpus")
+        if corpus.get("files"):
+            return tree
+        try:
+            slices = SlicesConfig.model_validate(tree["slices"])
+        except ValidationError:  # reported below; that there is no corpus follows from it
+            return {"corpus": {"files": ["-"]}, **tree}
+        files = [file for own in slices.files.values() for file in own]
+        return {**tree, "corpus": {**corpus, "files": files}} if files else tree
+
+    @model_validator(mode="after")
+    def _slices_can_be_fitted(self) -> "Config":
+        possible = self.examples.source == "cooccurrence" and not self.subwords.used
+        if self.slices.files and not (possible and self.network.vectors != "output"):
+            raise ValueError(
+                "slices: expected examples.source cooccurrence, no subwords, and network.vectors "
+                "other than output, so that the rows of each slice can be fitted"
+            )
+        return self
 
     @model_validator(mode="after")
     def _keys_have_an_effect(self) -> "Config":

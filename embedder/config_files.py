@@ -321,6 +321,8 @@ def type_of(annotation: Any, quote: str = "") -> str:
     arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
     if get_origin(annotation) is Literal:
         return ", ".join(f"{quote}{argument}{quote}" for argument in arguments)
+    if get_origin(annotation) is dict:
+        return f"{type_of(arguments[1], quote)} by name"
     if get_origin(annotation) is list:
         return f"list of {type_of(arguments[0], quote)}"
     if get_origin(annotation) in (Union, UnionType):

@@ -3,6 +3,7 @@
 `embedder.config` puts the sections together and knows which settings fit together.
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -367,6 +369,58 @@ class ValidationConfig(Section):
     patience: Annotated[int, Field(ge=0)] = 0
     """Stop after this many validations without improvement and keep the best parameters; 0 never
     stops early."""
+
+
+class SlicesConfig(Section):
+    """Slices of the text, such as decades, whose words are compared.
+
+    Names may also be keys of `slices`, as in `slices: {1900s: old.txt, 1950s: new/*.txt}`.
+    """
+
+    files: dict[str, list[str]] = {}
+    """The files of each slice, by its name; folders, globs and URLs as in corpus.files."""
+    prior: Literal["corpus", "previous"] = "corpus"
+    """What a slice's vectors are drawn to: those of the whole corpus, or of the slice before."""
+    prior_weight: Annotated[float, Field(ge=0.0)] = 100.0
+    """Weight of that vector, in neighbours: where a word has as many in a slice, its vector is
+    about half-way."""
+    block: Positive = 1000
+    """Words per block: the test for changes takes blocks of text, not single words, to be
+    independent of each other."""
+    permutations: Annotated[int, Field(ge=20)] = 5000
+    """Maximum number of permutations of the test for changes; words that clearly did not change
+    need far fewer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_need_no_section(cls, tree: object) -> object:
+        if not isinstance(tree, dict):
+            return tree
+        fields = set(cls.model_fields)
+        own = {key: value for key, value in tree.items() if key in fields}
+        listed = own.get("files", {})
+        if isinstance(listed, dict):
+            found = {**listed, **{key: tree[key] for key in tree if key not in fields}}
+            own["files"] = {
+                str(name): [files] if isinstance(files, str) else files
+                for name, files in found.items()
+            }
+        return own
+
+    @field_validator("files")
+    @classmethod
+    def _names_are_folders(cls, files: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name, own in files.items():
+            if not re.fullmatch(r"[\w+-][\w .,+-]*", name):
+                raise ValueError(
+                    f"slices.files: {name!r} cannot be the name of a slice; expected letters, "
+                    "digits, spaces, and any of . , + - _"
+                )
+            if not own:
+                raise ValueError(f"slices.files: the slice {name} has no files")
+        if len(files) == 1:
+            raise ValueError("slices.files: expected at least two slices, got one")
+        return files
 
 
 class EvaluationConfig(Section):

@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,9 @@ from hypothesis import HealthCheck, settings
 from make_toy_world import write_toy_world
 
 from embedder.config_files import make_config
+
+GROUPED = {"contexts": 60, "context_classes": 20, "near_contexts": 30}
+"""Words in classes, in the toy world."""
 
 
 def pytest_addoption(parser):
@@ -85,6 +89,61 @@ def toy_run(toy_tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "toy"
     train(make_config(toy_tree | {"output": str(folder)}, "test"), quiet=True)
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def planted(toy_files, tmp_path_factory):
+    """Three slices of the toy world; in the last, one word takes the place of another.
+
+    A word occurs in the first slice only, another one not in the first.
+    """
+    folder = tmp_path_factory.mktemp("slices")
+    lines = toy_files[0].read_text().splitlines()
+    order = np.random.default_rng(3).permutation(len(lines))
+    counts = Counter(word for line in lines for word in line.split())
+    words = [word for word, _ in counts.most_common()]
+    old, new, early, late = words[30], words[60], words[90], words[91]
+    texts = []
+    for slice_ in range(3):
+        own = [lines[i].split() for i in order[slice_::3]]
+        if slice_ == 2:
+            own = [[new if word == old else word for word in line] for line in own]
+        gone = late if slice_ == 0 else early
+        texts.append([[word for word in line if word != gone] for line in own])
+    files = []
+    for number, text in enumerate(texts):
+        files.append(folder / f"{number}.txt")
+        files[-1].write_text("".join(" ".join(line) + "\n" for line in text))
+    return files, (old, new, early, late)
+
+
+def sliced_config(toy_tree, files, output, **sections):
+    tree = {name: dict(section) for name, section in toy_tree.items()}
+    tree["corpus"] = {"tokenizer": "whitespace"}
+    tree["slices"] = {str(1900 + 10 * i): str(file) for i, file in enumerate(files)}
+    tree["slices"] |= {"block": 50, "permutations": 2000}
+    tree["training"]["passes"] = 5
+    for name, section in sections.items():
+        tree[name] = tree.get(name, {}) | section
+    return make_config(tree | {"output": str(output)}, "test")
+
+
+@pytest.fixture(scope="session")
+def make_sliced_config(toy_tree, planted):
+    return lambda output, files=planted[0], **own: sliced_config(toy_tree, files, output, **own)
+
+
+@pytest.fixture(scope="session", params=[{}, GROUPED])
+def sliced_run(request, make_sliced_config, tmp_path_factory):
+    """A trained run with slices, with one column per word and with classes of words."""
+    from embedder.training.slices import fit_slices
+    from embedder.training.train import train
+
+    folder = tmp_path_factory.mktemp("sliced") / "run"
+    config = make_sliced_config(folder, examples=request.param)
+    train(config, quiet=True)
+    fit_slices(folder, config, quiet=True)
+    return folder
 
 
 @pytest.fixture

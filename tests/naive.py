@@ -552,3 +552,41 @@ def phrases(sentences, scoring, min_count, threshold, connectors):
         if score > threshold:
             found[pair] = score
     return found
+
+
+def occurrence_sums(ids, units, columns, near, distance_weights, projected, vocabulary):
+    """For each word, by unit: the sum of its neighbours' projected outputs, and their weight.
+
+    ids (n,), units (n,): any keys; columns: of each context, −1 for none.
+    """
+    frequent = (len(columns) - vocabulary) // 2
+    found = [{} for _ in range(vocabulary)]
+    for position, word in enumerate(ids):
+        if word < 0:
+            continue
+        total, weight = found[word].get(units[position], (0.0, 0.0))
+        for step in (-1, 1):
+            for d, own in enumerate(distance_weights, start=1):
+                place = position + step * d
+                if not 0 <= place < len(ids) or ids[place] < 0:
+                    break
+                context = ids[place]
+                if d <= near and context < frequent:
+                    context = vocabulary + (step > 0) * frequent + context
+                if columns[context] >= 0:
+                    total = total + own * projected[columns[context]].astype(float)
+                    weight += own
+        found[word][units[position]] = total, weight
+    return found
+
+
+def score_statistic(sums, weights, labels, slices, curvature, strength):
+    """½ Σ_s r_sᵀ (n_s diag κ + λ I)⁻¹ r_s, r_s the sums over slice s less n_s times their mean."""
+    sums, weights, labels = np.array(sums), np.array(weights), np.array(labels)
+    mean = sums.sum(axis=0) / weights.sum()
+    found = 0.0
+    for s in range(slices):
+        n = weights[labels == s].sum()
+        r = sums[labels == s].sum(axis=0) - n * mean
+        found += r @ np.linalg.inv(n * np.diag(curvature) + strength * np.eye(len(r))) @ r
+    return found / 2

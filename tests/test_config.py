@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from embedder.config import Config
-from embedder.config_files import load_config, with_names
+from embedder.config_files import load_config, make_config, with_names
 from embedder.errors import ConfigError
 
 MINIMAL = "corpus: {files: [a.txt]}\n"
@@ -203,3 +203,31 @@ def test_errors_call_keys_what_their_reader_does():
         ("corpus.errors/a.txt: empty", "corpus.errors/a.txt: empty"),
     ]:
         assert with_names(message, names) == expected
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"slices": {"only": "a.txt"}}, "t: slices.files: expected at least two slices, got one."),
+        ({"slices": {"a/b": "x", "c": "y"}}, "'a/b' cannot be the name of a slice"),
+        ({"slices": {"a": [], "c": "y"}}, "the slice a has no files"),
+        ({"slices": {"a": 3, "c": "y"}}, "expected a valid list, got 3"),
+        ({"slices": {"a": "x", "c": "y"}, "subwords": {"max_n": 3}}, "no subwords"),
+        ({"slices": {"a": "x", "c": "y"}, "examples": {"source": "windows"}}, "cooccurrence"),
+        ({"slices": {"prior": "next"}, "corpus": {"files": ["a"]}}, "slices.prior: expected"),
+    ],
+)
+def test_mistakes_in_the_configuration_are_one_sentence(sections, message):
+    with pytest.raises(ConfigError, match=message.replace(".", r"\.")) as caught:
+        make_config(sections, "t")
+    assert "corpus: required" not in str(caught.value)
+
+
+def test_the_corpus_is_all_slices_unless_it_is_named():
+    tree = {"slices": {1900: "a.txt", "1950s": ["b", "c"]}}
+    assert make_config(tree, "t").corpus.files == ["a.txt", "b", "c"]
+    named = make_config(tree | {"corpus": {"files": ["all.txt"]}}, "t")
+    assert named.corpus.files == ["all.txt"]
+    assert list(named.slices.files) == ["1900", "1950s"]
+    again = make_config(named.model_dump(), "t")
+    assert again == named

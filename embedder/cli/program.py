@@ -18,8 +18,8 @@ from embedder.training.signals import stop_signals
 from embedder.version import __version__
 
 _TOPICS = {
-    "Train": ("train", "update", "init", "config", "run", "phrases"),
-    "Explore": ("neighbors", "analogy", "info", "report"),
+    "Train": ("train", "update", "slices", "init", "config", "run", "phrases"),
+    "Explore": ("neighbors", "analogy", "changes", "info", "report"),
     "Measure": ("eval", "compare", "check-gradients"),
     "Convert": ("export", "convert", "align", "index"),
     "Manage": ("cache",),

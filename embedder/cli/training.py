@@ -141,7 +141,9 @@ def train(
         embedder train quickstart.yaml training.passes=5
         embedder train --resume runs/my
     """
-    settings = _settings(inputs, None if output is None else str(output), resume, mode["overwrite"])
+    settings = settings_of(
+        inputs, None if output is None else str(output), resume, mode["overwrite"]
+    )
     quiet = mode["quiet"]
 
     from embedder.training.train import rehearse
@@ -166,7 +168,7 @@ def train(
         _summarise(result.folder)
 
 
-def _settings(
+def settings_of(
     inputs: tuple[str, ...], output: str | None, resume: Path | None, overwrite: bool
 ) -> Any:
     """Return the configuration of a new or resumed run, with the command line's overrides."""

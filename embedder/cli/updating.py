@@ -1,4 +1,4 @@
-"""Commands for text that comes later: update."""
+"""Commands about text that comes later, and change: update, slices, changes."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from embedder.cli.options import config_option, file_list, given_overrides, grouped
+from embedder.cli.options import (
+    COUNT,
+    JSON,
+    PathName,
+    config_option,
+    file_list,
+    given_overrides,
+    grouped,
+    write_json,
+)
 from embedder.cli.program import exit_code_of, main
 
 _SHOWN = 5
@@ -14,11 +23,9 @@ _MOST_MOVED = 10
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PathName())
 @file_list("--text", "The new text: files, folders, globs, URLs, or - for standard input.")
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the new run."
-)
+@click.option("--output", "-o", type=PathName(), metavar="DIR", help="Folder of the new run.")
 @config_option(
     "--min-count",
     key="vocabulary.min_count",
@@ -100,3 +107,118 @@ def _summarise(run: Path, found: Any) -> None:
         ]
         heading = "moved most", "cosine", "neighbours before", "new"
         click.echo(f"\n{tables.table(heading, rows)}")
+
+
+@main.command()
+@click.argument("inputs", metavar="[CONFIG] [KEY=VALUE]...", nargs=-1)
+@click.option(
+    "--output", "-o", type=PathName(), metavar="DIR", help="Run folder; by default that of CONFIG."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing run in the folder.")
+@click.option(
+    "--resume",
+    type=PathName(),
+    metavar="RUN",
+    help="Finish a run whose training or slices are not finished, or fit its slices again.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress bars.")
+def slices(
+    inputs: tuple[str, ...], output: Path | None, resume: Path | None, overwrite: bool, quiet: bool
+) -> None:
+    """Train on all text, and fit vectors for each of its slices, in one space.
+
+    CONFIG names the slices and their files, such as `slices: {1900s: a.txt, 1950s: b/*.txt}`. The
+    network is trained on all of them; then each slice's vectors are fitted to it. The slices are
+    runs, RUN/slices/NAME, and `embedder changes RUN` lists what changed between them.
+
+    For example:
+
+        embedder slices decades.yaml
+        embedder slices decades.yaml slices.prior=previous --output runs/decades
+        embedder slices --resume runs/decades slices.prior_weight=50
+    """
+    from embedder.cli.training import settings_of
+    from embedder.runs.run_folder import RunFolder
+    from embedder.training.slices import fit_slices
+    from embedder.training.train import train as run_training
+    from embedder.training.trainer import Interrupted
+
+    settings = settings_of(inputs, None if output is None else str(output), resume, overwrite)
+    if not settings.slices.files:
+        raise click.UsageError("no slices: expected a configuration with slices: {NAME: FILES, …}.")
+    run = Path(settings.output)
+    try:
+        if resume is None or not RunFolder(run).model.exists():
+            run_training(settings, overwrite, resume is not None, quiet)
+        fit_slices(run, settings, quiet)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        where = f" at {stop}" if isinstance(stop, Interrupted) else ""
+        saved = RunFolder(run).model.exists() or isinstance(stop, Interrupted)
+        advice = f"resume with: embedder slices --resume {run}" if saved else "nothing was saved."
+        click.echo(f"Stopped{where}; {advice}", err=True)
+        raise SystemExit(exit_code_of(stop)) from None
+    if not quiet:
+        click.echo(f"Wrote {run}, and the slices {', '.join(settings.slices.files)} below it.")
+        click.echo(f"What changed: embedder changes {run}")
+
+
+@main.command()
+@click.argument("run", type=PathName())
+@click.argument("words", nargs=-1)
+@COUNT
+@JSON
+def changes(run: Path, words: tuple[str, ...], count: int, out: Path | None) -> None:
+    """List the words that changed most between the slices of RUN, or how each WORD changed.
+
+    The change of a word is what vectors of their own save the slices, in nats per neighbour,
+    without what noise alone would save. p comes from permutations of blocks of text between the
+    slices, and q is the false discovery rate among all words with a p at most as large; words with
+    a q up to 0.05 are listed.
+
+    For example:
+
+        embedder changes runs/decades
+        embedder changes runs/decades gay broadcast --json changes.json
+    """
+    from embedder.evaluation.changes import LEVEL, SlicedRun
+    from embedder.reporting import tables
+
+    found = SlicedRun(run)
+    listed = [found.change(word) for word in words] or found.most_changed(count)
+    if not words:
+        changed = len(found.most_changed())
+        click.echo(f"{changed:,} words changed (q ≤ {LEVEL:g}).\n")
+    paths = [found.trajectory(own.word) for own in listed]
+    rows = [
+        (
+            own.word,
+            f"{own.change:.3f}",
+            f"{own.p:.4f}",
+            f"{own.q:.4f}",
+            f"{own.similarity:.2f}",
+            " ".join(f"{n:,}" for n in own.counts),
+        )
+        for own in listed
+    ]
+    if rows:
+        heading = "word", "change", "p", "q", "cosine", f"count in {', '.join(found.names)}"
+        click.echo(tables.table(heading, rows))
+    for path in paths:
+        known = [i for i, near in enumerate(path.neighbors) if near is not None]
+        click.echo(f"\n{path.word}")
+        for i in known if words else (known[0], known[-1]):
+            near = ", ".join(f"{own.word} {own.similarity:.2f}" for own in path.neighbors[i] or ())
+            click.echo(f"  {path.slices[i]}: {near}")
+    if out is not None:
+        write_json(
+            out,
+            {
+                own.word: own._asdict()
+                | {
+                    "slices": path.slices,
+                    "neighbors": path.neighbors,
+                    "similarities": path.similarities,
+                }
+                for own, path in zip(listed, paths, strict=True)
+            },
+        )

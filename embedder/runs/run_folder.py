@@ -9,6 +9,7 @@ model.safetensors            E, W1, b1, W2, b2 and metadata
 checkpoint-STEP.safetensors  the same and the optimizer's state, during training only: the most
                              recent few (training.checkpoints_kept)
 best.safetensors             the model with the best validation loss so far, during training only
+slices/                      the slices of the text (see `embedder.runs.slice_folder`)
 
 Every file is written under a temporary name, synced and renamed, so it is always either complete or
 absent. The safetensors files include a SHA-256 of their content and one of the vocabulary, so a
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 from embedder.config import Config
 from embedder.config_files import load_config
 from embedder.errors import RunError
+from embedder.runs.slice_folder import SliceFolder
 from embedder.storage import is_temporary, is_there, write_atomically
 from embedder.text.phrases import Phrases
 from embedder.text.vocabulary import Vocabulary
@@ -152,6 +154,7 @@ class RunFolder:
         for file in (*old, self.vocabulary, self.config):
             file.unlink(missing_ok=True)
         self.remove_checkpoints()
+        SliceFolder(self.path).remove()
         write_atomically(self.config, config.to_yaml().encode())
         vocabulary.save(self.vocabulary)
         if parts:

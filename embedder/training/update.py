@@ -235,7 +235,7 @@ def _count(model: Model, read: TextReader, options: UpdateOptions, work: Path) -
         blocks, join = read(bar.update), model.phrases.join_file
         vocabulary, corpus = extend_vocabulary(blocks, model.vocabulary, settings, work, join)
     new = vocabulary.counts[len(model.vocabulary) :]
-    own = keep_probabilities(new, int(vocabulary.counts.sum()), _threshold(model))
+    own = keep_probabilities(new, int(vocabulary.counts.sum()), threshold_of(model))
     keep = np.concatenate([model.keep_probabilities(), own])
     limit = config.training.memory_limit
     counting = CountingOptions(examples_of(model), limit)
@@ -247,7 +247,7 @@ def _count(model: Model, read: TextReader, options: UpdateOptions, work: Path) -
     return _Text(vocabulary, corpus.tokens, keep, CountedRows(grouped))
 
 
-def _threshold(model: Model) -> float:
+def threshold_of(model: Model) -> float:
     """Return the threshold of subsampling that the run used."""
     wanted = model.config.vocabulary.subsample
     return automatic_threshold(int(model.vocabulary.counts.sum())) if wanted == "auto" else wanted
@@ -311,7 +311,7 @@ def _config(model: Model, options: UpdateOptions) -> Config:
     return config.model_copy(
         update={
             "corpus": config.corpus.model_copy(update={"files": files}),
-            "vocabulary": config.vocabulary.model_copy(update={"subsample": _threshold(model)}),
+            "vocabulary": config.vocabulary.model_copy(update={"subsample": threshold_of(model)}),
             "examples": examples_of(model),
             "output": str(options.output),
         }

@@ -224,10 +224,12 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
         matrices = sum_matrices(composed, network.activation, columns)
     matrix = word_vectors(composed, network.activation, kind, columns, matrices)
     vocabulary, order = model.vocabulary, None
-    if (np.diff(vocabulary.counts) > 0).any():  # words that an update added follow all others
-        order = np.argsort(-vocabulary.counts, kind="stable")
+    counts = vocabulary.counts
+    # Words that an update added follow all others, and a slice lacks words of the whole corpus.
+    if (np.diff(counts) > 0).any() or counts[-1] == 0:
+        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
         matrix = matrix[order]
-        vocabulary = Vocabulary([vocabulary.words[i] for i in order], vocabulary.counts[order])
+        vocabulary = Vocabulary([vocabulary.words[i] for i in order], counts[order])
     predictor = Predictor(run, vocabulary, order)
     temper = matrices[-1] if kind == "sum" and matrices is not None else None
     subwords = _subwords(model, kind, temper)

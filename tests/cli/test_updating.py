@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -56,3 +57,31 @@ def test_mistakes_are_one_sentence(run, toy_run, tmp_path, monkeypatch, argument
 def test_a_folder_that_is_no_run_is_named(run, tmp_path):
     found = run("update", tmp_path, "--text", "a.txt", "--output", tmp_path / "new")
     assert "not a run (no config.yaml)" in found.output
+
+
+def test_slices_are_trained_fitted_and_listed(
+    run, make_sliced_config, planted, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    config = make_sliced_config("run")
+    Path("my.yaml").write_text(config.to_yaml())
+    found = run("slices", "my.yaml")
+    assert found.exit_code == 0, found.output
+    assert "the slices 1900, 1910, 1920 below it" in found.output
+    new = planted[1][1]
+    listed = run("changes", "run", "-n", "1", "--json", "changes.json")
+    assert listed.exit_code == 0, listed.output
+    assert f"\n{new}\n  1900: " in listed.output
+    assert Path("changes.json").read_text().startswith(f'{{\n  "{new}"')
+    asked = run("changes", "run", planted[1][2])
+    assert "1900: " in asked.output
+    assert "1910: " not in asked.output
+    again = run("slices", "--resume", "run", "slices.prior=previous", "-q")
+    assert again.exit_code == 0, again.output
+    assert run("neighbors", "run/slices/1920", new).exit_code == 0
+
+
+def test_mistakes_about_slices_are_one_sentence(run, toy_run, tmp_path):
+    assert "a run without slices" in run("changes", toy_run).output
+    assert "no slices: expected a configuration with" in run("slices", toy_run / "x.txt").output
+    assert "no such configuration file" in run("slices", tmp_path / "none.yaml").output
