@@ -100,7 +100,11 @@ class Config(Section):
     @model_validator(mode="after")
     def _slices_can_be_fitted(self) -> "Config":
         possible = self.examples.source == "cooccurrence" and not self.subwords.used
-        if self.slices.files and not (possible and self.network.vectors != "output"):
+        if self.slices.field and self.slices.files:
+            raise ValueError("slices: expected either field or files")
+        if (self.slices.files or self.slices.field) and not (
+            possible and self.network.vectors != "output"
+        ):
             raise ValueError(
                 "slices: expected examples.source cooccurrence, no subwords, and network.vectors "
                 "other than output, so that the rows of each slice can be fitted"

@@ -371,25 +371,25 @@ class ValidationConfig(Section):
     stops early."""
 
 
-class SlicesConfig(Section):
-    """Slices of the text, such as decades, whose words are compared.
+SLICE_NAME = r"[\w+-][\w .,+-]*"
+"""Names of slices, which are those of folders."""
 
-    Names may also be keys of `slices`, as in `slices: {1900s: old.txt, 1950s: new/*.txt}`.
-    """
+
+class SlicesConfig(Section):
+    """Slices of the text to compare, as in `slices: {1900s: old.txt, 1950s: new/*.txt}`."""
 
     files: dict[str, list[str]] = {}
     """The files of each slice, by its name; folders, globs and URLs as in corpus.files."""
+    field: str | None = None
+    """Instead, the field or column of the records in corpus.files that names their slice."""
     prior: Literal["corpus", "previous"] = "corpus"
     """What a slice's vectors are drawn to: those of the whole corpus, or of the slice before."""
     prior_weight: Annotated[float, Field(ge=0.0)] = 100.0
-    """Weight of that vector, in neighbours: where a word has as many in a slice, its vector is
-    about half-way."""
+    """Weight of that vector, in neighbours: a word with as many moves about half-way."""
     block: Positive = 1000
-    """Words per block: the test for changes takes blocks of text, not single words, to be
-    independent of each other."""
+    """Words per block of text; the test for changes takes blocks to be independent."""
     permutations: Annotated[int, Field(ge=20)] = 5000
-    """Maximum number of permutations of the test for changes; words that clearly did not change
-    need far fewer."""
+    """Maximum number of permutations of a word in this test."""
 
     @model_validator(mode="before")
     @classmethod
@@ -411,7 +411,7 @@ class SlicesConfig(Section):
     @classmethod
     def _names_are_folders(cls, files: dict[str, list[str]]) -> dict[str, list[str]]:
         for name, own in files.items():
-            if not re.fullmatch(r"[\w+-][\w .,+-]*", name):
+            if not re.fullmatch(SLICE_NAME, name):
                 raise ValueError(
                     f"slices.files: {name!r} cannot be the name of a slice; expected letters, "
                     "digits, spaces, and any of . , + - _"

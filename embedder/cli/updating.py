@@ -144,13 +144,13 @@ def slices(
     from embedder.training.trainer import Interrupted
 
     settings = settings_of(inputs, None if output is None else str(output), resume, overwrite)
-    if not settings.slices.files:
+    if not (settings.slices.files or settings.slices.field):
         raise click.UsageError("no slices: expected a configuration with slices: {NAME: FILES, …}.")
     run = Path(settings.output)
     try:
         if resume is None or not RunFolder(run).model.exists():
             run_training(settings, overwrite, resume is not None, quiet)
-        fit_slices(run, settings, quiet)
+        names = fit_slices(run, settings, quiet)
     except (Interrupted, KeyboardInterrupt) as stop:
         where = f" at {stop}" if isinstance(stop, Interrupted) else ""
         saved = RunFolder(run).model.exists() or isinstance(stop, Interrupted)
@@ -158,7 +158,7 @@ def slices(
         click.echo(f"Stopped{where}; {advice}", err=True)
         raise SystemExit(exit_code_of(stop)) from None
     if not quiet:
-        click.echo(f"Wrote {run}, and the slices {', '.join(settings.slices.files)} below it.")
+        click.echo(f"Wrote {run}, and the slices {', '.join(names)} below it.")
         click.echo(f"What changed: embedder changes {run}")
 
 

@@ -32,7 +32,12 @@ _NAMES = {
 
 
 def texts(
-    source: Source, kind: Kind, stream: IO[bytes], field: str | None, errors: str
+    source: Source,
+    kind: Kind,
+    stream: IO[bytes],
+    field: str | None,
+    errors: str,
+    every: bool = False,
 ) -> Iterator[str]:
     """Yield the text of each record.
 
@@ -48,6 +53,8 @@ def texts(
         The field that contains the text, or the column.
     errors
         What to do with bytes that are not UTF-8, as for `bytes.decode`.
+    every
+        Whether to yield a text for every record: an empty one for null, and one for a number.
 
     Raises
     ------
@@ -55,12 +62,12 @@ def texts(
         Without a field, or if a record does not have it; the message names the fields there are.
     """
     readers: dict[str, Callable[[], Iterator[str | None]]] = {
-        "json lines": lambda: _of_json_lines(source, stream, field, errors),
-        "json": lambda: decoded(lambda text: _of_json_array(source, text, field)),
+        "json lines": lambda: _of_json_lines(source, stream, field, errors, every),
+        "json": lambda: decoded(lambda text: _of_json_array(source, text, field, every)),
         "csv": lambda: decoded(lambda text: _of_csv(source, text, None, field)),
         "tsv": lambda: decoded(lambda text: _of_csv(source, text, "\t", field)),
-        "parquet": lambda: _of_columns(source, "parquet", stream, field),
-        "arrow": lambda: _of_columns(source, "arrow", stream, field),
+        "parquet": lambda: _of_columns(source, "parquet", stream, field, every),
+        "arrow": lambda: _of_columns(source, "arrow", stream, field, every),
     }
 
     def decoded(read: Callable[[IO[str]], Iterator[str | None]]) -> Iterator[str | None]:
@@ -97,9 +104,9 @@ def _missing(
 
 
 def _text_of(
-    source: Source, number: int, kind: Kind, record: object, field: str | None
+    source: Source, number: int, kind: Kind, record: object, field: str | None, every: bool
 ) -> str | None:
-    """Return the text of a JSON record; None if it is null."""
+    """Return the text of a JSON record; None if it is null, unless every record has one."""
     place = f", line {number}" if kind == "json lines" else f", record {number}"
     if not isinstance(record, dict):
         wanted = f"'{field}'" if field else "for the text, which corpus.text_field names"
@@ -108,7 +115,7 @@ def _text_of(
         )
     if field is None or field not in record:
         raise _missing(source, place, kind, field, record)
-    text = _with_words_joined(record[field])
+    text = _as_text(record[field]) if every else _with_words_joined(record[field])
     if text is None or isinstance(text, str):
         return text
     raise CorpusError(
@@ -155,8 +162,16 @@ def _with_words_joined(value: Any) -> Any:
     return value
 
 
+def _as_text(value: Any) -> Any:
+    """Return a value as a text: a number as it is written, null as an empty one."""
+    value = _with_words_joined(value)
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int | float) else value
+
+
 def _of_json_lines(
-    source: Source, stream: IO[bytes], field: str | None, errors: str
+    source: Source, stream: IO[bytes], field: str | None, errors: str, every: bool
 ) -> Iterator[str | None]:
     number = 0
     while line := stream.readline(MAX_RECORD_BYTES):
@@ -172,10 +187,12 @@ def _of_json_lines(
                 f"{source.name}, line {number}: not JSON ({error}); expected one object per line, "
                 "or an array of objects."
             ) from None
-        yield _text_of(source, number, "json lines", record, field)
+        yield _text_of(source, number, "json lines", record, field, every)
 
 
-def _of_json_array(source: Source, stream: IO[str], field: str | None) -> Iterator[str | None]:
+def _of_json_array(
+    source: Source, stream: IO[str], field: str | None, every: bool
+) -> Iterator[str | None]:
     """Yield the texts of an array of objects, or of texts, which is decoded one at a time."""
     decoder = json.JSONDecoder()
     pending = stream.read(_CHARACTERS_PER_READ).lstrip(_JSON_SPACE).removeprefix("[")
@@ -202,7 +219,7 @@ def _of_json_array(source: Source, stream: IO[str], field: str | None) -> Iterat
         place = end
         number += 1
         is_text = isinstance(record, str)
-        yield record if is_text else _text_of(source, number, "json", record, field)
+        yield record if is_text else _text_of(source, number, "json", record, field, every)
 
 
 def _of_csv(
@@ -239,7 +256,11 @@ def _of_csv(
 
 
 def _of_columns(
-    source: Source, kind: Literal["parquet", "arrow"], stream: IO[bytes], field: str | None
+    source: Source,
+    kind: Literal["parquet", "arrow"],
+    stream: IO[bytes],
+    field: str | None,
+    every: bool,
 ) -> Iterator[str | None]:
     """Yield a column of a Parquet or Arrow file."""
     try:
@@ -256,7 +277,7 @@ def _of_columns(
         if field is None or field not in columns:
             raise _missing(source, "", kind, field, columns)
         for batch in batches:
-            yield from _texts_of_column(source, batch.column(field), field)
+            yield from _texts_of_column(source, batch.column(field), field, every)
     except pa.ArrowException as error:
         raise CorpusError(f"{source.name}: damaged {_NAMES[kind]} file ({error}).") from None
 
@@ -280,10 +301,10 @@ def _open_columns(
     return reader.schema.names, reader
 
 
-def _texts_of_column(source: Source, column: Any, field: str) -> Iterator[str | None]:
+def _texts_of_column(source: Source, column: Any, field: str, every: bool) -> Iterator[str | None]:
     """Yield the texts of an Arrow array of strings, or of lists of words."""
     for value in column.to_pylist():
-        value = _with_words_joined(value)
+        value = _as_text(value) if every else _with_words_joined(value)
         if value is not None and not isinstance(value, str):
             raise CorpusError(
                 f"{source.name}: the column '{field}', which is set by corpus.text_field, contains "

@@ -22,7 +22,7 @@ import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
-from embedder.config_sections import SlicesConfig
+from embedder.config_sections import CorpusConfig, SlicesConfig
 from embedder.errors import RunError, VocabularyError
 from embedder.examples.batches import CountedRows
 from embedder.examples.columns import group_counts
@@ -33,6 +33,7 @@ from embedder.runs.run_folder import WORK_PREFIX, RunFolder
 from embedder.runs.slice_folder import SliceFolder, WordTest
 from embedder.storage import describe_write_error
 from embedder.text.corpus import read_text
+from embedder.text.slices import TEXT_FIELD, split_by_field
 from embedder.text.vocabulary import Vocabulary, encode_text
 from embedder.training.descent import Prior
 from embedder.training.frozen_layers import FrozenLayers
@@ -75,7 +76,7 @@ class _Work(NamedTuple):
     quiet: bool
 
 
-def fit_slices(run: Path, config: Config, quiet: bool = False) -> None:
+def fit_slices(run: Path, config: Config, quiet: bool = False) -> list[str]:
     """Fit the vectors of all slices, and test which words changed between them.
 
     Parameters
@@ -87,6 +88,11 @@ def fit_slices(run: Path, config: Config, quiet: bool = False) -> None:
     quiet
         Show no progress bars.
 
+    Returns
+    -------
+    list of str
+        The names of the slices, in order.
+
     Raises
     ------
     EmbedderError
@@ -96,9 +102,7 @@ def fit_slices(run: Path, config: Config, quiet: bool = False) -> None:
     from embedder.kernels.threads import available_threads, kernel_threads
 
     model = updatable_model(run)
-    folder = SliceFolder(run)
     owner = RunFolder(run)
-    names = list(config.slices.files)
     threads = config.training.threads or available_threads()
     try:
         owner.lock()
@@ -114,29 +118,37 @@ def fit_slices(run: Path, config: Config, quiet: bool = False) -> None:
                     model.parameters, config.network.activation, model.columns.of_words
                 )
             work = _Work(run, model, layers, matrices, Path(scratch), quiet)
-            staged = work.folder / "slices"
-            texts = []
-            previous = model.parameters.E
-            for name in names:
-                texts.append(_read(work, config, name))
-                E, totals = _fit(work, config, texts[-1], previous)
-                _save(work, config, staged / name, texts[-1], E, totals)
-                if config.slices.prior == "previous":
-                    previous = E
-            tests = _test(work, config, texts)
-            folder.write(staged, names, tests)
+            return _fit_all(work, config)
     except OSError as error:
         raise RunError(describe_write_error(run, error)) from error
     finally:
         owner.release()
 
 
-def _read(work: _Work, config: Config, name: str) -> _Slice:
+def _fit_all(work: _Work, config: Config) -> list[str]:
+    """Fit and test all slices, put them in place, and return their names."""
+    corpus, files = config.corpus, config.slices.files
+    if config.slices.field is not None:
+        files = split_by_field(corpus, config.slices.field, work.folder)
+        corpus = corpus.model_copy(update={"text_field": TEXT_FIELD})
+    staged = work.folder / "slices"
+    texts = []
+    previous = work.model.parameters.E
+    for name, own in files.items():
+        texts.append(_read(work, config, name, corpus.model_copy(update={"files": own})))
+        E, totals = _fit(work, config, texts[-1], previous)
+        _save(work, config, staged / name, texts[-1], E, totals)
+        if config.slices.prior == "previous":
+            previous = E
+    SliceFolder(work.run).write(staged, list(files), _test(work, config, texts))
+    return list(files)
+
+
+def _read(work: _Work, config: Config, name: str, corpus: CorpusConfig) -> _Slice:
     """Read and sample the text of a slice."""
     from embedder.kernels.counts import count_tokens, sample_tokens
 
     model, number = work.model, len(list(work.folder.glob("*.sample")))
-    corpus = config.corpus.model_copy(update={"files": config.slices.files[name]})
     with reading_bar(work.quiet) as bar:
         blocks = read_text(corpus, bar.update)
         unknown, join = config.vocabulary.unknown, model.phrases.join_file
@@ -178,7 +190,7 @@ def _save(work: _Work, config: Config, path: Path, text: _Slice, E: Array, total
     model, folder = work.model, RunFolder(path)
     network = model.config.network
     kind = "hidden" if network.vectors == "sum" else network.vectors
-    files = config.slices.files[path.name]
+    files = config.slices.files.get(path.name, config.corpus.files)
     own = model.config.model_copy(
         update={
             "corpus": model.config.corpus.model_copy(update={"files": files}),

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,28 @@ def test_slices_are_replaced_as_a_whole(make_sliced_config, planted, tmp_path):
     train(config, overwrite=True, quiet=True)
     with pytest.raises(RunError, match="a run without slices; expected one written by"):
         SlicedRun(tmp_path / "run")
+
+
+def test_slices_may_be_named_by_a_field(make_sliced_config, planted, sliced_run, tmp_path):
+    path = tmp_path / "records.jsonl"
+    with path.open("w") as file:
+        for number, own in enumerate(planted[0]):
+            for line in own.read_text().splitlines():
+                file.write(json.dumps({"body": line, "year": 1900 + 10 * number}) + "\n")
+    config = make_sliced_config(tmp_path / "run")
+    corpus = config.corpus.model_copy(update={"files": [str(path)], "text_field": "body"})
+    slices = config.slices.model_copy(update={"files": {}, "field": "year"})
+    examples = load_model(sliced_run).config.examples
+    config = config.model_copy(update={"corpus": corpus, "slices": slices, "examples": examples})
+    train(config, quiet=True)
+    assert fit_slices(tmp_path / "run", config, quiet=True) == ["1900", "1910", "1920"]
+    for name in ("1900", "1920"):
+        one, other = (
+            load_model(SliceFolder(run).run_of(name)) for run in (sliced_run, tmp_path / "run")
+        )
+        assert one.vocabulary.words == other.vocabulary.words
+        np.testing.assert_array_equal(one.vocabulary.counts, other.vocabulary.counts)
+        np.testing.assert_array_equal(one.parameters.E, other.parameters.E)
 
 
 def test_a_slice_without_known_words_is_named(make_sliced_config, planted, tmp_path):
