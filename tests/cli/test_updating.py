@@ -39,7 +39,7 @@ def test_update_reports_new_words_and_what_moved(run, toy_run, tmp_path):
     [
         ([], "give the new text: --text FILE"),
         (["--text", "none.txt"], "give the folder of the new run, such as --output"),
-        (["--text", "none.txt", "-o", "new"], "none.txt: no such file or folder; check the name."),
+        (["--text", "none.txt", "-o", "new"], "none.txt: no such file or folder in "),
         (["--text", "a.jsonl", "-o", "new"], "set --text-field to the field"),
         (["--text", "-", "-o", "new"], "or lower --min-count"),
         (["--text", "-", "-o", "new", "--min-count", "0"], "0 is not in the range"),
