@@ -181,8 +181,12 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
 
 
 @main.command()
-@MODEL
-@click.option("--out", type=PathName(), help="The page to write; RUN/report.html for a run.")
+@click.argument("models", nargs=-1, required=True, type=PathName())
+@click.option(
+    "--out",
+    type=PathName(),
+    help="The page to write; report.html in the folder of the first run by default.",
+)
 @ANALOGIES
 @SIMILARITY
 @RESTRICT
@@ -193,44 +197,76 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
 )
 @click.option(
     "--map-words",
-    type=click.IntRange(min=2, max=20_000),
+    type=click.IntRange(min=2, max=100_000),
     metavar="N",
-    help="Map the N most frequent words; 2,000 by default.",
+    help="Map the N most frequent words; 20,000 by default.",
 )
 @click.option(
     "--map",
     "projection",
-    type=click.Choice(["pca", "umap"]),
-    help="Projection of the map; pca by default. umap needs 'exact-embedder[umap]'.",
+    type=click.Choice(["graph", "umap", "tsne", "pca"]),
+    help="How the map is laid out: by the graph of neighbours by default; umap and tsne need "
+    "'exact-embedder[maps]'.",
+)
+@click.option(
+    "--page-words",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Search, neighbours and analogies in the page know the N most frequent words; as many as "
+    "fit into 15 MB by default.",
 )
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
 @grouped("files", "analogies", "similarity")
-@grouped("options", "kind", "source_format", "words", "map_words", "projection", "restrict_vocab")
+@grouped(
+    "options",
+    "kind",
+    "source_format",
+    "words",
+    "map_words",
+    "page_words",
+    "projection",
+    "restrict_vocab",
+)
 def report(
-    model: Path,
+    models: tuple[Path, ...],
     out: Path | None,
     files: dict[str, tuple[Path, ...]],
     options: dict[str, Any],
     browse: bool,
 ) -> None:
-    """Write a page with curves, evaluation, neighbours and a map of words.
+    """Write a page to explore a model, or two side by side.
 
-    MODEL is a run or a file of vectors. The page is a single file that needs no network; its charts
-    are also written as PNG and SVG. By default, the evaluation uses the files that the run's
+    MODELS are one or two runs or files of vectors. The page has a map of words, search,
+    neighbours, analogies, clusters, evaluation and training curves; of two models, also the words
+    that they see differently. It is a single file that needs no network; its map and charts are
+    also written as PNG and SVG. By default, the evaluation uses the files that the first run's
     configuration names. Needs: pip install 'exact-embedder[report]'.
 
     For example:
 
         embedder report runs/quickstart --open
         embedder report vectors.bin --words king sea --out king.html
+        embedder report runs/five-passes runs/tutorial --out comparison.html
     """
     from embedder.evaluation.suite import read_tasks
     from embedder.reporting.report import ReportOptions, write_report
 
+    if len(models) > 2:
+        raise click.UsageError(f"expected one model or two, got {len(models)}.")
     if out is None:
-        out = model / "report.html" if model.is_dir() else model.with_suffix(".html")
+        out = _page_of(models)
     tasks = read_tasks(**files) if files else None
-    page = write_report(model, out, ReportOptions(tasks=tasks, **options))
-    click.echo(f"Wrote {page}, and its charts to {page.with_suffix('')}.")
+    page = write_report(models, out, ReportOptions(tasks=tasks, **options))
+    size = page.stat().st_size / 1e6
+    click.echo(f"Wrote {page} ({size:.1f} MB), and its charts to {page.with_suffix('')}.")
     if browse:
         click.launch(str(page.resolve()))
+
+
+def _page_of(models: tuple[Path, ...]) -> Path:
+    """Return where the report of models goes: into the first one's folder, or beside its file."""
+    first, *others = models
+    against = f"-{others[0].stem or 'other'}" if others else ""
+    if first.is_dir():
+        return first / f"report{against}.html"
+    return first.with_name(f"{first.stem}{against}.html")

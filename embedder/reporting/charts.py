@@ -1,65 +1,74 @@
 """The charts of a report, as Vega-Lite specifications built with Altair.
 
-The same specification is rendered in the page, where it is interactive, and as PNG and SVG.
+The same chart is drawn in the page, in the colours of the page's theme, and as PNG and SVG.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import altair as alt
 import numpy as np
 
 from embedder.arrays import Array
 from embedder.evaluation.analogies import AnalogyResult
+from embedder.evaluation.bootstrap import Difference
 from embedder.evaluation.similarity import Judgement
 
 Chart: TypeAlias = Any
 """An Altair chart, single or layered; `Any`, because the library is only partly typed."""
+Lines: TypeAlias = Sequence[dict[str, Any]]
+"""The metrics of a run, a dictionary for each time they were written."""
 _WIDTH, _HEIGHT = 460, 290
-_MAP_WIDTH, _MAP_HEIGHT = 940, 620
-_WORDS_LABELLED = 60
-_INK, _ACCENT, _FOUND = "#3b5b92", "#c8553d", "#d1006c"
+_ROW_HEIGHT = 18
+_INK = "#344054"
+_CATEGORIES = ["#3b5b92", "#c8553d", "#228833", "#aa3377"]
+"""Colours of series in pictures; the page has its own."""
 
 
-def losses(lines: Sequence[dict[str, Any]]) -> Chart:
+def losses(runs: Mapping[str, Lines]) -> Chart:
     """Draw the training loss, and the validation loss if there is one, against passes."""
-    training = [{"pass": line["pass"], "nats": line["loss"], "text": "training"} for line in lines]
-    held_out = [
-        {"pass": line["pass"], "nats": line["validation_loss"], "text": "validation"}
-        for line in lines
-        if "validation_loss" in line
-    ]
-    colours = alt.Scale(domain=["training", "validation"], range=[_INK, _ACCENT])
+    values = []
+    for name, lines in runs.items():
+        for key, curve in (("loss", "training"), ("validation_loss", "validation")):
+            label = curve if len(runs) == 1 else f"{name}, {curve}"
+            values += [
+                {"pass": line["pass"], "nats": line[key], "text": label}
+                for line in lines
+                if key in line
+            ]
     return (
-        _chart(training + held_out)
+        _chart(values)
         .mark_line(point=alt.OverlayMarkDef(size=14))
         .encode(
             x=alt.X("pass:Q", title="passes"),
             y=alt.Y("nats:Q", title="loss (nats per word)", scale=alt.Scale(zero=False)),
-            color=alt.Color(
-                "text:N",
-                scale=colours,
-                legend=alt.Legend(title=None, orient="top-right") if held_out else None,
-            ),
+            color=_series(values, "text"),
             tooltip=[_tip("text:N", "curve"), _tip("pass:Q"), _tip("nats:Q", "nats", ".4f")],
         )
         .properties(width=_WIDTH, height=_HEIGHT, title="Loss")
     )
 
 
-def throughput(lines: Sequence[dict[str, Any]]) -> Chart:
+def throughput(runs: Mapping[str, Lines]) -> Chart:
     """Draw examples per second, averaged since the start of training, against seconds."""
     values = [
-        {"seconds": line["seconds"], "words": line["words_per_second"], "pass": line["pass"]}
+        {
+            "seconds": line["seconds"],
+            "words": line["words_per_second"],
+            "pass": line["pass"],
+            "model": name,
+        }
+        for name, lines in runs.items()
         for line in lines
     ]
     return (
         _chart(values)
-        .mark_line(color=_INK, point=alt.OverlayMarkDef(size=14, color=_INK))
+        .mark_line(point=alt.OverlayMarkDef(size=14))
         .encode(
             x=alt.X("seconds:Q", title="seconds of training"),
             y=alt.Y("words:Q", title="examples per second (mean so far)"),
+            color=_series(values, "model"),
             tooltip=[
                 _tip("seconds:Q", "seconds", ".1f"),
                 _tip("words:Q", "examples per second", ",.0f"),
@@ -70,124 +79,147 @@ def throughput(lines: Sequence[dict[str, Any]]) -> Chart:
     )
 
 
-def analogies(result: AnalogyResult) -> Chart:
-    """Draw the accuracy of every section and the total, with 95 % intervals."""
-    values = []
-    for name, score in {**result.sections(), "total": result.total()}.items():
-        low, high = score.interval()
-        if score.questions:
-            values.append(
-                {
-                    "section": name,
-                    "accuracy": score.accuracy,
-                    "low": low,
-                    "high": high,
-                    "correct": score.correct,
-                    "questions": score.questions,
-                }
-            )
+def analogies(results: Mapping[str, AnalogyResult]) -> Chart:
+    """Draw the accuracy of every section and the total, with 95 % intervals, for each model."""
+    values = list(_accuracies(results))
+    one = len(results) == 1
     base = _chart(values).encode(
-        y=alt.Y("section:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
+        y=alt.Y("section:N", sort=None, title=None, axis=alt.Axis(labelLimit=220)),
         tooltip=[
+            _tip("model:N"),
             _tip("section:N"),
             _tip("accuracy:Q", "accuracy", ".3f"),
             _tip("correct:Q"),
             _tip("questions:Q"),
         ],
     )
+    if not one:
+        base = base.encode(yOffset=alt.YOffset("model:N", sort=None))
     bars = base.mark_bar().encode(
         x=alt.X("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1])),
-        color=alt.condition("datum.section === 'total'", alt.value(_ACCENT), alt.value(_INK)),
+        color=alt.Color("kind:N", legend=None) if one else _series(values, "model"),
     )
-    intervals = base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
+    intervals = base.mark_rule(strokeWidth=1.5, style="ink").encode(x="low:Q", x2="high:Q")
     return (bars + intervals).properties(
-        width=_WIDTH, height=18 * max(1, len(values)) + 70, title="Analogies"
+        width=_WIDTH, height=_ROW_HEIGHT * max(1, len(values)) + 70, title="Analogies"
     )
 
 
-def similarity(name: str, judgements: Sequence[Judgement], cosines: Array, found: str) -> Chart:
-    """Draw cosines against human ratings, one point per pair; the title shows `found`."""
+def _accuracies(results: Mapping[str, AnalogyResult]) -> Iterator[dict[str, Any]]:
+    for model, result in results.items():
+        for name, score in {**result.sections(), "total": result.total()}.items():
+            low, high = score.interval()
+            if score.questions:
+                yield {
+                    "model": model,
+                    "section": name,
+                    "kind": "total" if name == "total" else "section",
+                    "accuracy": score.accuracy,
+                    "low": low,
+                    "high": high,
+                    "correct": score.correct,
+                    "questions": score.questions,
+                }
+
+
+def differences(found: Mapping[str, Difference | None], first: str, second: str) -> Chart:
+    """Draw the difference of two models on each task, with its paired 95 % interval."""
     values = [
-        {"score": pair.score, "cosine": float(cosine), "pair": f"{pair.first} – {pair.second}"}
-        for pair, cosine in zip(judgements, cosines, strict=True)
+        {
+            "task": name,
+            "difference": pair.difference,
+            "low": pair.interval[0],
+            "high": pair.interval[1],
+            "first": pair.first,
+            "second": pair.second,
+            "items": pair.items,
+        }
+        for name, pair in found.items()
+        if pair is not None
+    ]
+    base = _chart(values).encode(
+        y=alt.Y("task:N", sort=None, title=None, axis=alt.Axis(labelLimit=220)),
+        tooltip=[
+            _tip("task:N"),
+            _tip("first:Q", first, ".3f"),
+            _tip("second:Q", second, ".3f"),
+            _tip("difference:Q", "difference", "+.3f"),
+            _tip("items:Q"),
+        ],
+    )
+    scale = alt.Scale(nice=True)
+    title = f"{second} − {first}"
+    intervals = base.mark_rule(strokeWidth=2, style="ink").encode(
+        x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"
+    )
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x="difference:Q", color=alt.Color("kind:N", legend=None)
+    )
+    none = _chart([{"zero": 0}]).mark_rule(style="guide", strokeDash=[4, 3]).encode(x="zero:Q")
+    return (none + intervals + points).properties(
+        width=_WIDTH, height=_ROW_HEIGHT * max(1, len(values)) + 70, title="Paired differences"
+    )
+
+
+def similarity(
+    name: str, judgements: Sequence[Judgement], cosines: Mapping[str, Array], found: str
+) -> Chart:
+    """Draw the cosines of each model against human ratings; the title shows `found`."""
+    values = [
+        {
+            "score": pair.score,
+            "cosine": float(cosine),
+            "pair": f"{pair.first} – {pair.second}",
+            "model": model,
+        }
+        for model, own in cosines.items()
+        for pair, cosine in zip(judgements, own, strict=True)
         if not math.isnan(cosine)
     ]
     return (
         _chart(values)
-        .mark_circle(color=_INK, opacity=0.5, size=30)
+        .mark_circle(opacity=0.55, size=30)
         .encode(
             x=alt.X("score:Q", title="human rating"),
             y=alt.Y("cosine:Q", title="cosine"),
-            tooltip=[_tip("pair:N"), _tip("score:Q"), _tip("cosine:Q", "cosine", ".3f")],
+            color=_series(values, "model"),
+            tooltip=[
+                _tip("pair:N"),
+                _tip("score:Q"),
+                _tip("cosine:Q", "cosine", ".3f"),
+                _tip("model:N"),
+            ],
         )
         .properties(width=_WIDTH, height=_HEIGHT, title=f"{name} ({found})")
     )
 
 
-def norms(words: Sequence[str], counts: Array, lengths: Array) -> Chart:
+class Lengths(NamedTuple):
+    """Words, their counts (n,) int64, and the lengths of their vectors (n,)."""
+
+    words: Sequence[str]
+    counts: Array
+    lengths: Array
+
+
+def norms(models: Mapping[str, Lengths]) -> Chart:
     """Draw the length of each word's vector against the word's count."""
     values = [
-        {"word": word, "count": int(count), "length": float(length)}
-        for word, count, length in zip(words, counts, lengths, strict=True)
+        {"word": word, "count": int(count), "length": float(length), "model": name}
+        for name, model in models.items()
+        for word, count, length in zip(*model, strict=True)
+        if count > 0  # the axis is logarithmic
     ]
     return (
         _chart(values)
-        .mark_circle(color=_INK, opacity=0.35, size=14)
+        .mark_circle(opacity=0.4, size=16)
         .encode(
             x=alt.X("count:Q", title="count in the corpus", scale=alt.Scale(type="log")),
             y=alt.Y("length:Q", title="length of the vector", scale=alt.Scale(zero=False)),
+            color=_series(values, "model"),
             tooltip=[_tip("word:N"), _tip("count:Q", "count", ",d"), _tip("length:Q", "", ".3f")],
         )
         .properties(width=_WIDTH, height=_HEIGHT, title="Frequency and vector length")
-    )
-
-
-def word_map(words: Sequence[str], places: Array, groups: Array, title: str) -> Chart:
-    """Draw words in the plane; in a page, the map can be searched, hovered, dragged and zoomed.
-
-    Parameters
-    ----------
-    words
-        Most frequent first; the first sixty are labelled.
-    places : (n, 2) float
-        Coordinates of the words.
-    groups : (n,) int
-        Groups of the words, which give the points their colours.
-    title
-        Title of the chart.
-    """
-    values = [
-        {"word": word, "x": float(x), "y": float(y), "group": int(group), "rank": i + 1}
-        for i, (word, (x, y), group) in enumerate(zip(words, places, groups, strict=True))
-    ]
-    search = alt.param(
-        name="search",
-        value="",
-        bind=alt.BindInput(input="search", name="Find words starting with ", placeholder="word"),
-    )
-    begins = "search && lower(slice(datum.word, 0, length(search))) === lower(search)"
-    base = _chart(values).encode(
-        x=alt.X("x:Q", axis=None, scale=alt.Scale(zero=False)),
-        y=alt.Y("y:Q", axis=None, scale=alt.Scale(zero=False)),
-    )
-    points = base.mark_circle().encode(
-        color=alt.condition(
-            begins,
-            alt.value(_FOUND),
-            alt.Color("group:N", legend=None, scale=alt.Scale(scheme="tableau20")),
-        ),
-        size=alt.condition(begins, alt.value(110), alt.value(28)),
-        opacity=alt.condition(f"!search || ({begins})", alt.value(0.75), alt.value(0.12)),
-        tooltip=[_tip("word:N"), _tip("rank:Q", "rank by frequency")],
-    )
-    labelled = f"search ? ({begins}) : datum.rank <= {_WORDS_LABELLED}"
-    labels = base.mark_text(align="left", dx=6, fontSize=11).encode(
-        text=alt.condition(labelled, alt.Text("word:N"), alt.value(""))
-    )
-    return (
-        (points.interactive() + labels)
-        .add_params(search)
-        .properties(width=_MAP_WIDTH, height=_MAP_HEIGHT, title=title)
     )
 
 
@@ -240,15 +272,33 @@ def _tip(field: str, title: str = "", pattern: str = "") -> alt.Tooltip:
     )
 
 
+def _series(values: Sequence[dict[str, Any]], field: str) -> alt.Color:
+    """Return the colours of series; a legend only if there are several."""
+    several = len({value[field] for value in values}) > 1
+    legend = alt.Legend(title=None, orient="top", labelLimit=240) if several else None
+    return alt.Color(f"{field}:N", sort=None, legend=legend)
+
+
 def specification(chart: Chart) -> dict[str, Any]:
-    """Return a chart as JSON-compatible values, in the theme shared by all charts."""
+    """Return a chart as JSON-compatible values, as it is drawn as a picture."""
     themed = chart.configure(background="white").configure_axis(
-        gridColor="#e4e7ec", domainColor="#98a2b3", tickColor="#98a2b3", labelColor="#344054"
+        gridColor="#e4e7ec", domainColor="#98a2b3", tickColor="#98a2b3", labelColor=_INK
     )
     themed = themed.properties(autosize=alt.AutoSizeParams(type="fit", contains="padding"))
     themed = themed.configure_view(stroke=None).configure_title(anchor="start", fontSize=14)
     found: dict[str, Any] = themed.to_dict()
+    found["config"]["range"] = {"category": _CATEGORIES}
+    found["config"]["style"] = {"ink": {"color": _INK}, "guide": {"color": "#98a2b3"}}
     return found
+
+
+def page_specification(chart: Chart) -> dict[str, Any]:
+    """Return a chart for the page, which sets its title, its width and its colours."""
+    found: dict[str, Any] = chart.to_dict()
+    found.pop("config", None)  # Altair's size, which would override that of the page
+    found["description"] = f"Chart: {found.pop('title')}"
+    found["autosize"] = {"type": "fit-x", "contains": "padding"}
+    return found | {"width": "container"}
 
 
 def log_spaced_sample(size: int, wanted: int) -> Array:

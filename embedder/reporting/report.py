@@ -1,50 +1,29 @@
-"""A page about a model: curves, evaluation, a map of words, neighbours and configuration.
+"""A report on one model, or on two side by side: the page, and its map and charts as pictures."""
 
-The page is a single file that makes no network requests: it contains the data and the Vega
-libraries, and its content security policy forbids loading anything. Words enter it only as escaped
-text or JSON.
-"""
-
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array
-from embedder.config_sections import EvaluationConfig, VectorKind
-from embedder.errors import CorpusError, EmbedderError, EvaluationError
+from embedder.config_sections import VectorKind
+from embedder.errors import EmbedderError
+from embedder.evaluation.neighborhoods import neighborhood_overlaps
 from embedder.evaluation.similarity import pair_cosines
-from embedder.evaluation.suite import Tasks, configured_tasks, evaluate
-from embedder.reporting.tables import example_words
-from embedder.runs.run_folder import RunFolder
+from embedder.evaluation.suite import Tasks, compare, evaluate
+from embedder.reporting.explorer import WordMap, explorer_data, make_map, words_that_fit
+from embedder.reporting.page import Page, PageChart, PageSection, render
+from embedder.reporting.picture import map_svg
+from embedder.reporting.projection import Projection, check_installed
+from embedder.reporting.subject import Subject, read_subjects
+from embedder.reporting.tables import difference_rows, example_words
 from embedder.storage import write_atomically
-from embedder.vectors.formats import load
-from embedder.vectors.word_vectors import Neighbor, WordVectors
 
-Projection = Literal["pca", "umap"]
-_GROUPS = 12
 _POINTS = 3000
 _NEIGHBORS = 8
 _WORDS_SHOWN = 12
+_DIFFERENCES_SHOWN = 100
 _PICTURE_SCALE = 2.0
-
-
-class Report(NamedTuple):
-    """The contents of a page.
-
-    ``charts``
-        Pairs of a name and a chart, by heading; the map is under "map".
-    """
-
-    title: str
-    lead: str
-    charts: dict[str, list[tuple[str, Any]]]
-    map_words: list[str]
-    map_about: str
-    neighbors: list[tuple[str, list[Neighbor]]]
-    config: str
 
 
 class ReportOptions(NamedTuple):
@@ -60,32 +39,45 @@ class ReportOptions(NamedTuple):
         Words whose neighbours to show; by default those that the configuration names, or a few.
     ``map_words``
         Number of the most frequent words that the map shows.
+    ``page_words``
+        Number of the most frequent words that can be searched and have neighbours in the page; by
+        default as many as fit into 15 MB.
     ``projection``
-        How the words are projected onto the plane.
+        How the words are placed in the plane.
     ``restrict_vocab``
         Evaluate with only this many of the most frequent words; by default as in the run's
         configuration.
     ``pictures``
-        Whether to write each chart as PNG and SVG too.
+        Whether to write the map and each chart as PNG and SVG too.
     """
 
     kind: VectorKind | None = None
     source_format: str | None = None
     tasks: Tasks | None = None
     words: Sequence[str] = ()
-    map_words: int = 2000
-    projection: Projection = "pca"
+    map_words: int = 20_000
+    page_words: int | None = None
+    projection: Projection = "graph"
     restrict_vocab: int | None = None
     pictures: bool = True
 
 
-def write_report(path: Path, out: Path, options: ReportOptions | None = None) -> Path:
-    """Write a page about a run or a file of vectors, and its charts as pictures.
+class Pictures(NamedTuple):
+    """What a report draws: SVGs of maps and Altair charts, by name."""
+
+    maps: dict[str, str]
+    charts: dict[str, Any]
+
+
+def write_report(
+    models: Path | Sequence[Path], out: Path, options: ReportOptions | None = None
+) -> Path:
+    """Write a page about a model or two, and its charts as pictures.
 
     Parameters
     ----------
-    path
-        The run folder, or the file of vectors.
+    models
+        A run folder or a file of vectors, or two of them, which are shown side by side.
     out
         The page; the pictures go to a folder with the same name without ``.html``.
     options
@@ -99,27 +91,32 @@ def write_report(path: Path, out: Path, options: ReportOptions | None = None) ->
     Raises
     ------
     EmbedderError
-        If packages of the extra `report` are missing, or the run or file cannot be read.
+        If packages of the extra `report` are missing, or a run or file cannot be read.
     """
     options = options or ReportOptions()
     vega = _vega_converter()
-    report = _assemble(path, options)
-    from embedder.reporting.charts import specification
+    check_installed(options.projection)
+    from embedder.reporting.charts import page_specification, specification
 
-    specifications = {
-        name: specification(chart) for charts in report.charts.values() for name, chart in charts
-    }
+    paths = [models] if isinstance(models, Path) else models
+    subjects = read_subjects(paths, options.kind, options.source_format)
+    page, pictures = _assemble(subjects, options)
+    page = page._replace(charts={n: page_specification(c) for n, c in pictures.charts.items()})
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EmbedderError(f"{out.parent}: cannot be created ({error.strerror}).") from None
-    write_atomically(out, _page(report, specifications, vega.javascript_bundle()).encode())
+    write_atomically(out, render(page, vega.javascript_bundle()).encode())
     if options.pictures:
         folder = out.with_suffix("")
         folder.mkdir(exist_ok=True)
-        for name, drawn in specifications.items():
-            write_atomically(folder / f"{name}.svg", vega.vegalite_to_svg(drawn).encode())
-            png = vega.vegalite_to_png(drawn, scale=_PICTURE_SCALE)
+        for name, drawn in pictures.maps.items():
+            write_atomically(folder / f"{name}.svg", drawn.encode())
+            write_atomically(folder / f"{name}.png", vega.svg_to_png(drawn, scale=1.0))
+        for name, chart in pictures.charts.items():
+            themed = specification(chart)
+            write_atomically(folder / f"{name}.svg", vega.vegalite_to_svg(themed).encode())
+            png = vega.vegalite_to_png(themed, scale=_PICTURE_SCALE)
             write_atomically(folder / f"{name}.png", png)
     return out
 
@@ -137,149 +134,157 @@ def _vega_converter() -> Any:
     return vl_convert
 
 
-def _assemble(path: Path, options: ReportOptions) -> Report:
-    from embedder.reporting import charts
-
-    tasks, words, restrict_vocab = options.tasks, options.words, options.restrict_vocab
-    vectors = load(path, options.kind, file_format=options.source_format)
-    folder = RunFolder(path)
-    config = folder.read_config() if path.is_dir() and folder.config.exists() else None
-    if config is not None:
-        if tasks is None:
-            tasks = _tasks_of_run(config.evaluation)
-        restrict_vocab = restrict_vocab or config.evaluation.restrict_vocab
-        words = words or example_words(config, vectors)[:_WORDS_SHOWN]
-    lines = _metrics(folder.metrics) if config is not None else []
-    training: list[tuple[str, Any]] = []
-    if lines:
-        training = [("loss", charts.losses(lines)), ("throughput", charts.throughput(lines))]
-    evaluation, vocabulary = _evaluation(vectors, tasks, restrict_vocab), []
-    if vectors.vocabulary.counts.any():
-        some = charts.log_spaced_sample(len(vectors), _POINTS)
-        names = [vectors.vocabulary.words[i] for i in some]
-        lengths = np.linalg.norm(vectors.matrix[some].astype(np.float64), axis=1)
-        chart = charts.norms(names, vectors.vocabulary.counts[some], lengths)
-        vocabulary.append(("frequency-and-length", chart))
-    shown = vectors.vocabulary.words[: options.map_words]
-    coordinates, about = _project(vectors, len(shown), options.projection)
-    name = path.name or str(path)
-    drawn = charts.word_map(shown, coordinates, _groups(vectors, len(shown)), f"Words of {name}")
-    V, D = vectors.matrix.shape
-    chosen = list(words or vectors.vocabulary.words[: _WORDS_SHOWN // 2])
-    return Report(
-        name,
-        f"{V:,} word vectors of {D} dimensions" + _training_time(lines) + ".",
-        {
-            "map": [("map", drawn)],
-            "Training": training,
-            "Evaluation": evaluation,
-            "Vocabulary": vocabulary,
-        },
-        shown,
-        about,
-        list(zip(chosen, vectors.neighbors_of(chosen, _NEIGHBORS), strict=True)),
-        config.to_yaml() if config is not None else "",
+def _assemble(subjects: list[Subject], options: ReportOptions) -> tuple[Page, Pictures]:
+    first = subjects[0]
+    tasks = options.tasks if options.tasks is not None else first.configured_tasks()
+    restrict_vocab = options.restrict_vocab or first.restrict_vocab
+    examples = _examples(subjects, options.words)
+    charts: dict[str, Any] = {}
+    sections = [
+        *_evaluation(subjects, tasks, restrict_vocab, charts),
+        *_training(subjects, charts),
+        *_vocabulary(subjects, charts),
+        _neighbors(subjects, examples),
+        *_descriptions(subjects),
+    ]
+    maps: list[WordMap] = []
+    for subject in subjects:
+        like = maps[0] if maps else None
+        maps.append(make_map(subject.vectors, options.map_words, options.projection, like))
+    count = options.page_words or words_that_fit([subject.vectors for subject in subjects])
+    overlaps = []
+    if len(subjects) > 1:
+        overlaps = neighborhood_overlaps(first.vectors, subjects[1].vectors)[:_DIFFERENCES_SHOWN]
+    page = Page(
+        title=" and ".join(subject.name for subject in subjects),
+        lead=" ".join(subject.lead() for subject in subjects),
+        models=[
+            explorer_data(subject.name, subject.vectors, drawn, count)
+            for subject, drawn in zip(subjects, maps, strict=True)
+        ],
+        examples=examples,
+        sections=sections,
+        differences=overlaps,
+        differences_about=(
+            "Frequent words whose 50 nearest words differ most, and the share of these that is the "
+            "same in both models (Gonen et al. 2020)."
+        ),
     )
+    names = ["map", "map-2"]
+    titles = [f"The {len(drawn.words):,} most frequent words of " for drawn in maps]
+    svgs = {
+        name: map_svg(drawn, title + subject.name)
+        for name, title, drawn, subject in zip(names, titles, maps, subjects, strict=False)
+    }
+    return page, Pictures(svgs, charts)
 
 
-def _tasks_of_run(evaluation: EvaluationConfig) -> Tasks | None:
-    try:
-        return configured_tasks(evaluation)
-    except (CorpusError, EvaluationError):
-        return None  # the page is useful even if evaluation files are gone
-
-
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError):
-        return []
-
-
-def _training_time(lines: Sequence[dict[str, Any]]) -> str:
-    if not lines:
-        return ""
-    return f", trained for {lines[-1]['pass']:g} passes in {lines[-1]['seconds']:,.0f} s"
+def _examples(subjects: list[Subject], words: Sequence[str]) -> list[str]:
+    """Return the words that were asked for, or a few that all models have."""
+    if words:
+        for subject in subjects:
+            subject.vectors.neighbors_of(list(words), 1)  # names an unknown word
+        return list(words)
+    first = subjects[0]
+    chosen = example_words(first.config, first.vectors)[:_WORDS_SHOWN]
+    return [word for word in chosen if all(word in each.vectors for each in subjects)]
 
 
 def _evaluation(
-    vectors: WordVectors, tasks: Tasks | None, restrict_vocab: int | None
-) -> list[tuple[str, Any]]:
-    from embedder.reporting import charts
+    subjects: list[Subject], tasks: Tasks | None, restrict_vocab: int | None, charts: dict[str, Any]
+) -> list[PageSection]:
+    from embedder.reporting import charts as draw
 
     if tasks is None:
         return []
-    results = evaluate(vectors, tasks, restrict_vocab=restrict_vocab)
-    found: list[tuple[str, Any]] = []
-    if results.analogies is not None:
-        found.append(("analogies", charts.analogies(results.analogies)))
+    results = {
+        each.name: evaluate(each.vectors, tasks, "3CosAdd", restrict_vocab) for each in subjects
+    }
+    shown: list[PageChart] = []
+
+    def add(name: str, chart: Any) -> None:
+        charts[name] = chart
+        shown.append(PageChart(name, chart.title))
+
+    found = {name: r.analogies for name, r in results.items() if r.analogies is not None}
+    section = PageSection("Evaluation")
+    if len(subjects) > 1:
+        one, two = subjects
+        pairs = compare(one.vectors, two.vectors, tasks, "3CosAdd", restrict_vocab)
+        header, rows = difference_rows(one.name, two.name, pairs)
+        about = "On the questions that both models know; intervals from the paired bootstrap."
+        section = section._replace(about=about, header=header, rows=rows)
+        if any(pair is not None for pair in pairs.values()):
+            add("differences", draw.differences(pairs, one.name, two.name))
+    if found:
+        add("analogies", draw.analogies(found))
     for i, (name, judgements) in enumerate(tasks.similarity.items(), start=1):
-        correlation = results.similarity[name].spearman
-        figure = "no correlation" if correlation is None else f"Spearman {correlation:.3f}"
-        cosines = pair_cosines(vectors, judgements, restrict_vocab)
-        found.append((f"similarity-{i}", charts.similarity(name, judgements, cosines, figure)))
-    return found
+        cosines = {
+            each.name: pair_cosines(each.vectors, judgements, restrict_vocab) for each in subjects
+        }
+        figures = _correlations({each: r.similarity[name].spearman for each, r in results.items()})
+        add(f"similarity-{i}", draw.similarity(name, judgements, cosines, figures))
+    return [section._replace(charts=shown)] if shown else []
 
 
-def _project(vectors: WordVectors, count: int, projection: Projection) -> tuple[Array, str]:
-    """Return the coordinates of words on the map, (n, 2), and a sentence about the projection."""
-    unit = vectors.unit_rows(np.arange(count)).astype(np.float64)
-    if projection == "umap":
-        try:
-            from umap import UMAP
-        except ImportError:
-            raise EmbedderError(
-                "--map umap needs umap-learn; run: pip install 'exact-embedder[umap]'."
-            ) from None
-        neighbors = min(15, max(2, count - 1))
-        reducer = UMAP(metric="cosine", n_neighbors=neighbors, random_state=0, n_jobs=1)
-        return reducer.fit_transform(unit), "UMAP of the unit vectors (cosine metric)."
-    centred = unit - unit.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    coordinates = left[:, :2] * sizes[:2]
-    if coordinates.shape[1] < 2:
-        coordinates = np.column_stack([coordinates, np.zeros(len(coordinates))])
-    total = float((sizes**2).sum()) or 1.0
-    share = float((sizes[:2] ** 2).sum()) / total
-    about = f"The first two principal components of the unit vectors ({share:.0%} of the variance)"
-    about += "; words of the same colour are close to each other in all dimensions."
-    return coordinates, about
+def _correlations(found: Mapping[str, float | None]) -> str:
+    figures = ["none" if value is None else f"{value:.3f}" for value in found.values()]
+    return "Spearman " + " and ".join(figures)
 
 
-def _groups(vectors: WordVectors, count: int) -> Array:
-    from scipy.cluster.vq import kmeans2
+def _training(subjects: list[Subject], charts: dict[str, Any]) -> list[PageSection]:
+    from embedder.reporting import charts as draw
 
-    unit = vectors.unit_rows(np.arange(count)).astype(np.float64)
-    groups = min(_GROUPS, count)
-    rng = np.random.default_rng(0)
-    _, found = kmeans2(unit, groups, minit="++", missing="warn", rng=rng)
-    return np.asarray(found)
+    runs = {subject.name: subject.metrics for subject in subjects if subject.metrics}
+    if not runs:
+        return []
+    charts |= {"loss": draw.losses(runs), "throughput": draw.throughput(runs)}
+    shown = [PageChart("loss", "Loss"), PageChart("throughput", "Throughput")]
+    return [PageSection("Training", charts=shown)]
 
 
-def _page(report: Report, specifications: dict[str, Any], bundle: str) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
+def _vocabulary(subjects: list[Subject], charts: dict[str, Any]) -> list[PageSection]:
+    from embedder.reporting import charts as draw
 
-    # Escape every "<", so that no word can end the script element or begin a comment in it.
-    embedded = {**specifications, "map": specifications["map"] | {"words": report.map_words}}
-    as_json = json.dumps(embedded, ensure_ascii=False).replace("<", "\\u003c")
-    environment = Environment(
-        loader=PackageLoader("embedder.reporting", "."), autoescape=True, undefined=StrictUndefined
-    )
-    template = environment.get_template("report.html")
-    return template.render(
-        title=report.title,
-        lead=report.lead,
-        map={"name": "map"},
-        map_words=len(report.map_words),
-        map_about=report.map_about,
-        sections=[
-            (heading, [{"name": name} for name, _ in charts])
-            for heading, charts in report.charts.items()
-            if heading != "map"
-        ],
-        neighbors=report.neighbors,
-        config=report.config,
-        specifications=Markup(as_json),
-        bundle=Markup(bundle.replace("</script", "<\\/script")),
-    )
+    models = {}
+    for subject in subjects:
+        vectors = subject.vectors
+        if vectors.vocabulary.counts.any():
+            some = draw.log_spaced_sample(len(vectors), _POINTS // len(subjects))
+            lengths = np.linalg.norm(vectors.matrix[some].astype(np.float64), axis=1)
+            words = [vectors.words[i] for i in some]
+            models[subject.name] = draw.Lengths(words, vectors.vocabulary.counts[some], lengths)
+    if not models:
+        return []
+    chart = draw.norms(models)
+    charts["frequency-and-length"] = chart
+    return [PageSection("Vocabulary", charts=[PageChart("frequency-and-length", chart.title)])]
+
+
+def _neighbors(subjects: list[Subject], words: list[str]) -> PageSection:
+    """Return the neighbours of the examples, for print and for browsers without JavaScript."""
+    columns = [
+        [", ".join(f"{near.word} {near.similarity:.2f}" for near in found) for found in lists]
+        for lists in (each.vectors.neighbors_of(words, _NEIGHBORS) for each in subjects if words)
+    ]
+    heads = [each.name for each in subjects] if len(subjects) > 1 else ["nearest, with cosine"]
+    rows = [list(row) for row in zip(words, *columns, strict=True)] if words else []
+    return PageSection("Neighbours", header=["word", *heads], rows=rows)
+
+
+def _descriptions(subjects: list[Subject]) -> list[PageSection]:
+    """Return what the models are, what training took, and their configurations."""
+    sections = []
+    several = len(subjects) > 1
+    for subject in subjects:
+        name = f" of {subject.name}" if several else ""
+        sections.append(
+            PageSection(
+                f"Model and training{name}",
+                header=("what", "value"),
+                rows=subject.description(),
+                summary="Configuration",
+                text=subject.config.to_yaml() if subject.config is not None else "",
+            )
+        )
+    return sections

@@ -162,8 +162,17 @@ def _share(value: float | None) -> str:
 
 def difference_table(first: str, second: str, found: dict[str, Difference | None]) -> str:
     """Return one row per task: both scores, the difference, its interval and p-value."""
-    header = (f"{second} − {first}", "first", "second", "difference", "95 % interval", "p", "items")
-    rows = [
+    _, rows = difference_rows(first, second, found)
+    names = ("first", "second", "difference", "95 % interval", "p", "items")
+    return table((f"{second} − {first}", *names), rows)
+
+
+def difference_rows(
+    first: str, second: str, found: dict[str, Difference | None]
+) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """Return a header that names both models, and one row per task."""
+    header = ("task", first, second, "difference", "95 % interval", "p", "items")
+    rows: list[Sequence[str]] = [
         (name, "–", "–", "–", "–", "–", "0")
         if pair is None
         else (
@@ -177,7 +186,7 @@ def difference_table(first: str, second: str, found: dict[str, Difference | None
         )
         for name, pair in found.items()
     ]
-    return table(header, rows)
+    return header, rows
 
 
 def perplexity_table(results: dict[str, Perplexity]) -> str:
@@ -218,9 +227,9 @@ def neighbor_table(vectors: WordVectors, words: Sequence[str], count: int = 5) -
     return "\n".join([f"  {'word'.ljust(width)}  nearest, with cosine", *lines])
 
 
-def example_words(config: Config, vectors: WordVectors) -> list[str]:
+def example_words(config: Config | None, vectors: WordVectors) -> list[str]:
     """Return the configured words that have vectors, or a few words of the vocabulary."""
-    words = config.evaluation.words
+    words = config.evaluation.words if config is not None else []
     chosen = [word for word in words if word in vectors or vectors.is_composed(word)]
     words = vectors.vocabulary.words
     start = min(_FUNCTION_WORDS, len(words) // 2)

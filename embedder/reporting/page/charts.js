@@ -9,12 +9,8 @@ function chartConfig(theme) {
   return {
     background: null, axis, font: "system-ui, sans-serif", view: {stroke: null},
     legend: {labelColor: theme.ink, titleColor: theme.ink},
-    style: {
-      main: {fill: theme.main, stroke: theme.main}, other: {fill: theme.accent, stroke: theme.accent},
-      dots: {fill: theme.main, stroke: null}, ink: {stroke: theme.ink},
-      guide: {stroke: theme.faint},
-    },
-    range: {category: [theme.main, theme.accent, ...theme.names]},
+    style: {ink: {color: theme.ink}, guide: {color: theme.faint}},
+    range: {category: [theme.main, theme.accent, theme.names[2], theme.names[5]]},
   };
 }
 
