@@ -590,3 +590,25 @@ def score_statistic(sums, weights, labels, slices, curvature, strength):
         r = sums[labels == s].sum(axis=0) - n * mean
         found += r @ np.linalg.inv(n * np.diag(curvature) + strength * np.eye(len(r))) @ r
     return found / 2
+
+
+def lay_out(places, edges, periods, epochs, negatives, repulsion, seed):
+    places, due, drawn = [np.array(place) for place in places], list(periods), 0
+    for epoch in range(epochs):
+        rate = 1 - epoch / epochs
+        for e, (i, j) in enumerate(edges):
+            if due[e] > epoch + 1:
+                continue
+            due[e] += periods[e]
+            away = places[i] - places[j]
+            step = rate * np.clip(-2 * away / (1 + away @ away), -4, 4)
+            places[i], places[j] = places[i] + step, places[j] - step
+            for _ in range(negatives):
+                k = int(uniform(seed, drawn) * len(places))
+                drawn += 1
+                if k != i:
+                    away = places[i] - places[k]
+                    squared = away @ away
+                    push = 2 * repulsion * away / ((1e-3 + squared) * (1 + squared))
+                    places[i] = places[i] + rate * np.clip(push, -4, 4)
+    return np.array(places)

@@ -14,7 +14,8 @@ import numpy as np
 
 from embedder.errors import EmbedderError, FormatError
 from embedder.storage import write_atomically
-from embedder.vectors.word_vectors import Neighbor, WordVectors
+from embedder.vectors.neighbors import Neighbor, Neighbors
+from embedder.vectors.word_vectors import WordVectors
 
 _WORDS_CHECKED = 200
 _NEIGHBORS_CHECKED = 10
@@ -115,7 +116,7 @@ class ApproximateIndex:
         index = library.Index.restore(str(path))
         return cls(vectors, index)
 
-    def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[list[Neighbor]]:
+    def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[Neighbors]:
         """Return the words nearest to each word; a few may be missed.
 
         Raises
@@ -130,11 +131,13 @@ class ApproximateIndex:
         cosines = 1 - np.asarray(found.distances).reshape(len(words), -1)
         names = self._vectors.vocabulary.words
         return [
-            [
-                Neighbor(names[int(key)], float(cosine))
-                for key, cosine in zip(row, values, strict=True)
-                if names[int(key)] != word
-            ][:count]
+            Neighbors(
+                [
+                    Neighbor(names[int(key)], float(cosine))
+                    for key, cosine in zip(row, values, strict=True)
+                    if names[int(key)] != word
+                ][:count]
+            )
             for word, row, values in zip(words, keys, cosines, strict=True)
         ]
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from embedder.arrays import Array, unit_rows
 from embedder.errors import VocabularyError
-from embedder.vectors.word_vectors import Neighbor, Query, WordVectors
+from embedder.vectors.neighbors import Neighbors
+from embedder.vectors.word_vectors import Query, WordVectors
 
 
 class KeyedVectors:
@@ -132,13 +133,13 @@ class KeyedVectors:
         mean = (total / mass if mass > 0 else total).astype(np.float32)
         return np.asarray(unit_rows(mean[None])[0]) if post_normalize else mean
 
-    def similar_by_word(self, word: str, topn: int = 10) -> list[Neighbor]:
+    def similar_by_word(self, word: str, topn: int = 10) -> Neighbors:
         """Return the words nearest to a word."""
         return self._own.most_similar([word], topn=topn)
 
     similar_by_key = similar_by_word
 
-    def similar_by_vector(self, vector: Array, topn: int = 10) -> list[Neighbor]:
+    def similar_by_vector(self, vector: Array, topn: int = 10) -> Neighbors:
         """Return the words nearest to a vector."""
         return self._own.most_similar([vector], topn=topn)
 

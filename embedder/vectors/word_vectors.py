@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,11 +17,13 @@ from embedder.arrays import Array, row_lengths, unit_rows
 from embedder.errors import RunError, VocabularyError
 from embedder.text.normalisation import normalise
 from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.neighbors import Neighbor, Neighbors
 from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.sentences import sentence_vectors
 from embedder.vectors.subwords import Subwords
 
 if TYPE_CHECKING:
+    from embedder.reporting.notebook import MapView
     from embedder.vectors.keyed_vectors import KeyedVectors
     from embedder.vectors.prediction import Predictor
 
@@ -34,13 +36,6 @@ _COSMUL_EPSILON = 1e-6
 
 class ComposedWarning(UserWarning):
     """A word is unknown, so its vector is composed of its parts."""
-
-
-class Neighbor(NamedTuple):
-    """A word and its cosine similarity to the query."""
-
-    word: str
-    similarity: float
 
 
 class WordVectors:
@@ -220,7 +215,7 @@ class WordVectors:
     def _unit_vector(self, word: str) -> Array:
         return np.asarray(unit_rows(self.vector(word)[None])[0])
 
-    def neighbors(self, word: str, count: int = 10) -> list[Neighbor]:
+    def neighbors(self, word: str, count: int = 10) -> Neighbors:
         """Return the words with the highest cosine similarity to a word.
 
         Raises
@@ -230,7 +225,7 @@ class WordVectors:
         """
         return self.neighbors_of([word], count)[0]
 
-    def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[list[Neighbor]]:
+    def neighbors_of(self, words: Sequence[str], count: int = 10) -> list[Neighbors]:
         """Return the neighbours of many words, which is faster than one call per word.
 
         Raises
@@ -241,7 +236,7 @@ class WordVectors:
         queries = np.stack([self.vector(word) for word in words])
         return self._nearest(queries, [self._ids({word}) for word in words], count)
 
-    def analogy(self, a: str, b: str, c: str, count: int = 10) -> list[Neighbor]:
+    def analogy(self, a: str, b: str, c: str, count: int = 10) -> Neighbors:
         """Return the words that complete "a is to b as c is to …", by 3CosAdd.
 
         Raises
@@ -257,7 +252,7 @@ class WordVectors:
         positive: "Query | Sequence[Query | tuple[Query, float]]" = (),
         negative: "Query | Sequence[Query | tuple[Query, float]]" = (),
         topn: int = 10,
-    ) -> list[Neighbor]:
+    ) -> Neighbors:
         """Return the words nearest to the mean of some vectors, and far from others.
 
         The unit vectors of words, and vectors as they are, are averaged with weights 1 and −1; the
@@ -284,7 +279,7 @@ class WordVectors:
         positive: "Query | Sequence[Query]" = (),
         negative: "Query | Sequence[Query]" = (),
         topn: int = 10,
-    ) -> list[Neighbor]:
+    ) -> Neighbors:
         """Return the words by 3CosMul: products of similarities (Levy and Goldberg 2014)."""
         self._mean([*_weighted(positive, 1.0), *_weighted(negative, -1.0)])  # checks them
         scores, given = np.ones(len(self)), set()
@@ -297,7 +292,7 @@ class WordVectors:
         ids = self._ids(given)
         order = np.argsort(-scores, kind="stable")[: topn + len(ids)]
         found = [i for i in order if i not in ids][:topn]
-        return [Neighbor(self.words[i], float(scores[i])) for i in found]
+        return Neighbors(Neighbor(self.words[i], float(scores[i])) for i in found)
 
     def n_similarity(self, first: Sequence[str], second: Sequence[str]) -> float:
         """Return the cosine similarity of the mean vectors of two lists of words."""
@@ -394,6 +389,40 @@ class WordVectors:
 
         return KeyedVectors(self)
 
+    def map(
+        self,
+        words: int = 10_000,
+        projection: Literal["graph", "umap", "tsne", "pca"] = "graph",
+        height: int = 720,
+    ) -> "MapView":
+        """Return a map of the most frequent words, which notebooks display.
+
+        Words can be searched and clicked; the panel beside the map shows their neighbours.
+
+        Parameters
+        ----------
+        words
+            How many words.
+        projection
+            How they are laid out: by the graph of neighbours, UMAP, t-SNE or principal components;
+            `umap` and `tsne` need the extra `maps`.
+        height
+            Of the output, in pixels.
+
+        Returns
+        -------
+        MapView
+            `save(path)` writes the page, for a browser.
+
+        Raises
+        ------
+        EmbedderError
+            If a package of the extra `report` or `maps` is missing.
+        """
+        from embedder.reporting.notebook import view_map
+
+        return view_map(self, words, projection, height)
+
     def _mean(self, queries: "Sequence[tuple[Query, float]]") -> tuple[Array, set[str]]:
         """Return the weighted mean of unit vectors, and the words among the queries."""
         if not queries:
@@ -431,18 +460,16 @@ class WordVectors:
     def _ids(self, words: set[str]) -> set[int]:
         return {self.vocabulary.ids[word] for word in words if word in self}
 
-    def _nearest(
-        self, queries: Array, excluded: list[set[int]], count: int
-    ) -> list[list[Neighbor]]:
+    def _nearest(self, queries: Array, excluded: list[set[int]], count: int) -> list[Neighbors]:
         count = min(count, len(self))
         found = nearest(queries, self.matrix, self.lengths, count, excluded)
         words = self.vocabulary.words
         return [
-            [
+            Neighbors(
                 Neighbor(words[i], float(score))
                 for i, score in zip(ids, scores, strict=True)
                 if i >= 0
-            ]
+            )
             for ids, scores in zip(found.ids, found.scores, strict=True)
         ]
 
