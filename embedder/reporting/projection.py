@@ -70,9 +70,10 @@ def place_words(
     if projection == "pca" or count <= 3:
         about = f"The first two principal components of the unit vectors ({share:.0%} of the "
         return Places(components, about + "variance).")
-    found, about = _laid_out(unit, projection, _spread(components if start is None else start))
-    # Lying down, the map fills a page best; one that starts like another stays as that one.
-    return Places(_lying(found) if start is None else found, about)
+    begun = _spread(components) if start is None else start.copy()
+    found, about = _laid_out(unit, projection, begun)
+    # Lying down, a map fills a page best; one that starts like another is turned like that one.
+    return Places(_lying(found) if start is None else _turned(found, start), about)
 
 
 def start_like(
@@ -156,6 +157,13 @@ def _lying(coordinates: Array) -> Array:
     return np.asarray(centred @ axes[:, ::-1])
 
 
+def _turned(coordinates: Array, like: Array) -> Array:
+    """Turn or mirror a map so that points are as close as can be to where others are."""
+    centred, wanted = (each - each.mean(axis=0) for each in (coordinates, like))
+    left, _, right = np.linalg.svd(centred.T @ wanted)  # orthogonal Procrustes (Schönemann 1966)
+    return np.asarray(centred @ left @ right)
+
+
 def _spread(start: Array) -> Array:
     largest = float(np.abs(start).max())
     return np.array(start, np.float64) * (_START_SPREAD / largest if largest else 1.0)
@@ -194,7 +202,7 @@ def _umap(unit: Array, start: Array) -> Array:
     reducer = UMAP(
         metric="cosine",
         n_neighbors=min(_NEIGHBORS, len(unit) - 1),
-        init=start.astype(np.float32),
+        init=_spread(start).astype(np.float32),
         n_epochs=_EPOCHS_OF_MANY,
         random_state=0,
         n_jobs=1,

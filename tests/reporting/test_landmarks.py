@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -68,4 +70,4 @@ def test_close_clusters_have_different_colours(rng):
     vectors = model([f"w{i}" for i in range(6400)], np.ones(6400, int), matrix)
     clusters = sorted(find_landmarks(vectors, places).clusters, key=lambda each: each.place)
     assert all(0 <= cluster.colour < COLOURS for cluster in clusters)
-    assert all(a.colour != b.colour for a, b in zip(clusters, clusters[1:], strict=False))
+    assert all(a.colour != b.colour for a, b in itertools.pairwise(clusters))
