@@ -43,7 +43,13 @@ print(model.fit(texts, labels).score(texts, labels))
 EXTRAS = {
     # What to install, and what the documentation promises of it, on a run of the toy world.
     "report": ("report", [["embedder", "report", "RUN", "--words", "king"]]),
-    "umap": ("report,umap", [["embedder", "report", "RUN", "--map", "umap"]]),
+    "maps": (
+        "report,maps",
+        [
+            ["embedder", "report", "RUN", "--map", "umap"],
+            ["embedder", "report", "RUN", "--map", "tsne"],
+        ],
+    ),
     "index": (
         "index",
         [
@@ -215,7 +221,7 @@ def peers(session: nox.Session) -> None:
 @nox.session
 def recipes(session: nox.Session) -> None:
     """Run what docs/using.md shows, and execute the notebook of the lesson."""
-    session.install("-e", ".[sklearn,umap]", "spacy", "model2vec>=0.4", "gensim>=4.3.3")
+    session.install("-e", ".[sklearn,maps,report]", "spacy", "model2vec>=0.4", "gensim>=4.3.3")
     session.install("nbconvert", "ipykernel", "matplotlib>=3.8")
     text = Path("docs/using.md").read_text(encoding="utf-8")
     names = "toy", "spacy", "model2vec", "wefe"

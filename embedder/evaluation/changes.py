@@ -15,7 +15,8 @@ from embedder.arrays import Array, unit_rows
 from embedder.errors import VocabularyError
 from embedder.runs.slice_folder import SliceFolder, WordTest
 from embedder.vectors.from_run import load_vectors
-from embedder.vectors.word_vectors import Neighbor, WordVectors
+from embedder.vectors.neighbors import Neighbors
+from embedder.vectors.word_vectors import WordVectors
 
 LEVEL = 0.05
 """Words with a q up to this are taken to have changed."""
@@ -62,7 +63,7 @@ class Trajectory(NamedTuple):
     word: str
     slices: list[str]
     counts: list[int]
-    neighbors: list[list[Neighbor] | None]
+    neighbors: list[Neighbors | None]
     similarities: dict[str, list[float | None]]
     vectors: list[Array | None]
 

@@ -157,7 +157,7 @@ def _assemble(subjects: list[Subject], options: ReportOptions) -> tuple[Page, Pi
         overlaps = neighborhood_overlaps(first.vectors, subjects[1].vectors)[:_DIFFERENCES_SHOWN]
     page = Page(
         title=" and ".join(subject.name for subject in subjects),
-        lead=" ".join(subject.lead() for subject in subjects),
+        lead=_lead(subjects),
         models=[
             explorer_data(subject.name, subject.vectors, drawn, count)
             for subject, drawn in zip(subjects, maps, strict=True)
@@ -177,6 +177,12 @@ def _assemble(subjects: list[Subject], options: ReportOptions) -> tuple[Page, Pi
         for name, title, drawn, subject in zip(names, titles, maps, subjects, strict=False)
     }
     return page, Pictures(svgs, charts)
+
+
+def _lead(subjects: list[Subject]) -> str:
+    if len(subjects) == 1:
+        return f"{subjects[0].lead()}."
+    return "; ".join(f"{subject.name}: {subject.lead()}" for subject in subjects) + "."
 
 
 def _examples(subjects: list[Subject], words: Sequence[str]) -> list[str]:

@@ -48,13 +48,13 @@ class Subject(NamedTuple):
             return None  # the page is useful all the same
 
     def lead(self) -> str:
-        """Return a sentence about its size and training."""
+        """Return a phrase about its size and training."""
         V, D = self.vectors.matrix.shape
-        text = f"{self.name}: {V:,} word vectors of {D} dimensions"
+        text = f"{V:,} word vectors of {D} dimensions"
         if self.metrics:
             last = self.metrics[-1]
-            text += f", trained for {last['pass']:g} passes in {last['seconds']:,.0f} s"
-        return text + "."
+            text += f", trained for {last['pass']:.3g} passes in {last['seconds']:,.0f} s"
+        return text
 
     def description(self) -> list[tuple[str, str]]:
         """Return names and values that describe it."""

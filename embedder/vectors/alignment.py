@@ -22,7 +22,8 @@ from embedder.arrays import Array, rotation_between
 from embedder.errors import VocabularyError
 from embedder.storage import read_utf8
 from embedder.vectors.search import nearest, over_blocks
-from embedder.vectors.word_vectors import Neighbor, WordVectors
+from embedder.vectors.neighbors import Neighbor, Neighbors
+from embedder.vectors.word_vectors import WordVectors
 
 CSLS_NEIGHBORS = 10
 _FOLDS = 5
@@ -168,7 +169,7 @@ def neighbors_across(
     others: WordVectors,
     count: int = 10,
     csls: bool = False,
-) -> list[list[Neighbor]]:
+) -> list[Neighbors]:
     """Return the words of another model that are nearest to words of this one.
 
     Parameters
@@ -205,7 +206,7 @@ def neighbors_across(
         scores = np.take_along_axis(scores, ids, axis=1)
     names = others.words
     return [
-        [Neighbor(names[i], float(score)) for i, score in zip(*row, strict=True)]
+        Neighbors(Neighbor(names[i], float(score)) for i, score in zip(*row, strict=True))
         for row in zip(ids, scores, strict=True)
     ]
 

@@ -109,7 +109,7 @@ def test_the_search_finds_any_part_of_a_word_whatever_its_case_and_accents(opene
 
 def test_the_search_knows_words_that_are_not_on_the_map(opened):
     type_into(opened, "word390").send_keys(Keys.ENTER)
-    wait(opened, lambda: texts(opened, "h3.title") == ["word390"])
+    wait(opened, lambda: texts(opened, "h2.title") == ["word390"])
     assert "not on the map" in texts(opened, "#card .quiet")[0]
 
 
@@ -124,7 +124,7 @@ def test_a_result_is_chosen_by_keyboard(opened):
     field.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
     assert field.get_attribute("aria-activedescendant") == "result-1"
     field.send_keys(Keys.ENTER)
-    wait(opened, lambda: texts(opened, "h3.title") == ["seas"])
+    wait(opened, lambda: texts(opened, "h2.title") == ["seas"])
     assert "Nearest words of seas" in opened.find_element(By.ID, "status").get_attribute(
         "textContent"
     )
@@ -149,7 +149,7 @@ def test_neighbours_are_lit_and_those_chosen_are_remembered(opened):
     assert script(opened, "wordMap.lit.near.length") == 20
     assert texts(opened, "#history .word") == ["seas", "sea"]
     opened.find_element(By.CSS_SELECTOR, "#history button").click()
-    assert texts(opened, "h3.title") == ["seas"]
+    assert texts(opened, "h2.title") == ["seas"]
 
 
 def test_analogies_are_answered_in_the_page(opened, models):
@@ -170,12 +170,12 @@ def test_the_address_brings_the_view_back(browser, opened):
     address = opened.current_url
     assert "word=sea" in address
     show(browser, address)
-    assert texts(browser, "h3.title") == ["sea"]
+    assert texts(browser, "h2.title") == ["sea"]
     view = script(browser, "wordMap.camera.view")
     assert (view["x"], view["y"], view["zoom"]) == pytest.approx((0.4, 0.6, 3))
     browser.execute_script("choose('seas')")
     browser.back()
-    wait(browser, lambda: texts(browser, "h3.title") == ["sea"])
+    wait(browser, lambda: texts(browser, "h2.title") == ["sea"])
 
 
 def test_the_address_of_another_page_is_ignored(browser, address):
@@ -197,7 +197,7 @@ def test_a_click_on_the_map_selects_and_hovering_shows_the_word(opened):
     word = script(opened, "models[0].words[wordMap.hovered]")
     wait(opened, lambda: texts(opened, ".tooltip bdi") == [word])
     ActionChains(opened).click().perform()
-    assert texts(opened, "h3.title") == [word]
+    assert texts(opened, "h2.title") == [word]
 
 
 def test_the_wheel_scrolls_the_page_unless_a_key_is_held(opened):
@@ -223,7 +223,7 @@ def test_the_map_is_moved_by_keyboard_and_buttons(opened):
     canvas.send_keys(Keys.ARROW_RIGHT)
     assert script(opened, "wordMap.camera.x") > before
     canvas.send_keys(Keys.ENTER)
-    assert texts(opened, "h3.title")
+    assert texts(opened, "h2.title")
     opened.find_element(By.ID, "reset").click()
     wait(opened, lambda: not script(opened, "wordMap.camera.hasMoved"))
     opened.find_element(By.ID, "zoom-in").click()
@@ -338,7 +338,7 @@ def test_two_models_show_a_word_side_by_side(browser, two, models):
     assert texts(browser, "#changed .word") == ["sea", "seas"]
     assert texts(browser, "#changed .similarity") == ["10 %", "40 %"]
     browser.find_element(By.CSS_SELECTOR, "#changed button").click()
-    assert texts(browser, "#card h4") == ["first", "second"]
+    assert texts(browser, "#card h3") == ["first", "second"]
     columns = browser.find_elements(By.CSS_SELECTOR, "#card .columns > div")
     for column, each in zip(columns, models, strict=True):
         shown = [word.text for word in column.find_elements(By.CSS_SELECTOR, ".word")]

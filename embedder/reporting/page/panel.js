@@ -40,7 +40,7 @@ class Panel {
       const id = model.ids.get(text);
       return id === undefined ? null : model.neighbors(id, this.count);
     });
-    const heading = element("h3", {className: "title", tabIndex: -1}, word(text));
+    const heading = element("h2", {className: "title", tabIndex: -1}, word(text));
     const table = this.models.length > 1 ? this.sideBySide(columns) : [this.list(0, columns[0])];
     const more = element("button", {type: "button", className: "plain"}, "Show more");
     more.addEventListener("click", () => {
@@ -81,7 +81,7 @@ class Panel {
         ? `${shared.size} of ${this.count} nearest words are the same (marked ●).`
         : "Only one of the models knows this word."),
       element("div", {className: "columns"}, ...this.models.map((model, i) => element("div", {},
-        element("h4", {}, model.name),
+        element("h3", {}, model.name),
         columns[i] ? this.list(i, columns[i], shared) : element("p", {className: "quiet"}, "–"))))];
   }
 
@@ -113,7 +113,7 @@ class Panel {
     this.answers.replaceChildren(element("div", {className: this.models.length > 1 ? "columns" : ""},
       ...this.models.map((model, i) => {
         const ids = typed.map(text => model.find(text)), missing = typed[ids.indexOf(-1)];
-        const heading = this.models.length > 1 ? element("h4", {}, model.name) : null;
+        const heading = this.models.length > 1 ? element("h3", {}, model.name) : null;
         const answer = missing !== undefined
           ? element("p", {className: "quiet"}, `“${missing}” is not in the vocabulary.`)
           : this.list(i, model.analogy(...ids, 10));
