@@ -250,6 +250,7 @@ def report(
     """
     from embedder.evaluation.suite import read_tasks
     from embedder.reporting.report import ReportOptions, write_report
+    from embedder.storage import is_stream
 
     if len(models) > 2:
         raise click.UsageError(f"expected one model or two, got {len(models)}.")
@@ -257,6 +258,8 @@ def report(
         out = _page_of(models)
     tasks = read_tasks(**files) if files else None
     page = write_report(models, out, ReportOptions(tasks=tasks, **options))
+    if is_stream(page):
+        return
     size = page.stat().st_size / 1e6
     click.echo(f"Wrote {page} ({size:.1f} MB), and its charts to {page.with_suffix('')}.")
     if browse:

@@ -17,7 +17,7 @@ from embedder.reporting.picture import map_svg
 from embedder.reporting.projection import Projection, check_installed
 from embedder.reporting.subject import Subject, read_subjects
 from embedder.reporting.tables import difference_rows, example_words
-from embedder.storage import write_atomically
+from embedder.storage import is_stream, write_atomically
 
 _POINTS = 3000
 _NEIGHBORS = 8
@@ -79,7 +79,8 @@ def write_report(
     models
         A run folder or a file of vectors, or two of them, which are shown side by side.
     out
-        The page; the pictures go to a folder with the same name without ``.html``.
+        The page; the pictures go to a folder with the same name without ``.html``. `-` writes the
+        page to standard output, and no pictures.
     options
         What to show.
 
@@ -107,7 +108,7 @@ def write_report(
     except OSError as error:
         raise EmbedderError(f"{out.parent}: cannot be created ({error.strerror}).") from None
     write_atomically(out, render(page, vega.javascript_bundle()).encode())
-    if options.pictures:
+    if options.pictures and not is_stream(out):
         folder = out.with_suffix("")
         folder.mkdir(exist_ok=True)
         for name, drawn in pictures.maps.items():

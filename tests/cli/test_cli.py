@@ -281,7 +281,9 @@ def test_report_and_index_print_their_paths(invoke, toy_run, toy_files, tmp_path
         "report", toy_run, "--out", tmp_path / "r.html", "--analogies", toy_files[1],
         "--map-words", 50,
     )  # fmt: skip
-    assert result.output == f"Wrote {tmp_path / 'r.html'}, and its charts to {tmp_path / 'r'}.\n"
+    size = (tmp_path / "r.html").stat().st_size / 1e6
+    written = f"Wrote {tmp_path / 'r.html'} ({size:.1f} MB), and its charts to {tmp_path / 'r'}.\n"
+    assert result.output == written
     assert (tmp_path / "r" / "analogies.png").exists()
     result = invoke("index", toy_run, tmp_path / "i.usearch")
     assert "of the ten nearest neighbours of 200 words" in result.output
@@ -291,6 +293,29 @@ def test_report_and_index_print_their_paths(invoke, toy_run, toy_files, tmp_path
         invoke("neighbors", toy_run, word, "-n", 1, "--index", tmp_path / "i.usearch").output
         == exact
     )
+
+
+def test_report_shows_two_models_and_writes_beside_the_first(invoke, toy_run, tmp_path):
+    pytest.importorskip("altair", reason="altair is not installed")
+    paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for path in paths:
+        invoke("export", toy_run, path)
+    assert invoke("report", *paths, "--map", "pca").exit_code == 0
+    page = (tmp_path / "one-two.html").read_text(encoding="utf-8")
+    assert "<h1>one.safetensors and two.safetensors</h1>" in page
+    assert (tmp_path / "one-two" / "map-2.png").exists()
+    result = invoke("report", *paths, toy_run)
+    assert result.exit_code == 2
+    assert "expected one model or two, got 3." in result.output
+
+
+def test_report_writes_nothing_but_the_page_to_standard_output(capfdbinary, toy_run):
+    pytest.importorskip("altair", reason="altair is not installed")
+    main(["report", str(toy_run), "--map", "pca", "--out", "-"], standalone_mode=False)
+    output = capfdbinary.readouterr().out
+    assert output.startswith(b"<!doctype html>")
+    assert output.endswith(b"</html>")
+    assert not Path("-").exists()
 
 
 def test_check_gradients_prints_a_table(invoke, config_file):

@@ -7,7 +7,7 @@ function chartConfig(theme) {
     labelColor: theme.ink, titleColor: theme.ink, titleFontWeight: 500, labelFontSize: 11.5,
   };
   return {
-    background: null, axis, font: "system-ui, sans-serif", view: {stroke: null},
+    background: theme.ground, axis, font: "system-ui, sans-serif", view: {stroke: null},
     legend: {labelColor: theme.ink, titleColor: theme.ink},
     style: {ink: {color: theme.ink}, guide: {color: theme.faint}},
     range: {category: [theme.main, theme.accent, theme.names[2], theme.names[5]]},
@@ -21,6 +21,8 @@ class Charts {
       entries.filter(entry => entry.isIntersecting).forEach(entry => this.embed(entry.target));
     }, {rootMargin: "300px"});
     document.querySelectorAll(".chart").forEach(place => this.watcher.observe(place));
+    // Printing does not wait for what is drawn when it begins.
+    (window.requestIdleCallback ?? setTimeout)(() => this.drawAll());
     for (const button of document.querySelectorAll("[data-chart]")) {
       button.addEventListener("click", () => this.save(button.dataset.chart, button.dataset.kind));
     }
@@ -44,21 +46,19 @@ class Charts {
     for (const name of this.views.keys()) this.embed(document.getElementById(name));
   }
 
-  /** Draw all charts that have not been seen yet, for printing. */
+  /** Draw the charts that have not come into view yet. */
   drawAll() {
     return Promise.all([...document.querySelectorAll(".chart:not(.drawn)")].map(p => this.embed(p)));
   }
 
   async save(name, kind) {
     if (!this.views.has(name)) await this.embed(document.getElementById(name));
-    const view = this.views.get(name), ground = this.theme().ground;
-    view.background(ground);
+    const view = this.views.get(name);
     if (kind === "svg") {
       download(`${name}.svg`, new Blob([await view.toSVG()], {type: "image/svg+xml"}));
     } else {
       const canvas = await view.toCanvas(PICTURE_SCALE);
       canvas.toBlob(blob => download(`${name}.png`, blob));
     }
-    view.background(null);
   }
 }

@@ -178,7 +178,6 @@ function listen() {
   window.addEventListener("beforeprint", () => {
     before = document.documentElement.dataset.theme;
     applyTheme("light"); // paper is white
-    charts?.drawAll();
   });
   window.addEventListener("afterprint", () => applyTheme(before));
 }
