@@ -20,11 +20,11 @@ from embedder.vectors.word_vectors import WordVectors
 Projection = Literal["graph", "umap", "tsne", "pca"]
 PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 _NEIGHBORS = 15
-_NEGATIVES = 5
+_NEGATIVES = 10
 _REPULSION = 7.0
 """LargeVis's; with 1, as in UMAP, half as many of a word's nearest words stay near it."""
 _EPOCHS_OF_FEW, _EPOCHS_OF_MANY, _MANY = 500, 200, 10_000
-_START_SPREAD = 10.0
+_START_SPREAD = 20.0
 _BISECTIONS = 40
 _PACKAGES = {"umap": ("umap", "umap-learn"), "tsne": ("openTSNE", "openTSNE")}
 

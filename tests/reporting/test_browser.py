@@ -52,7 +52,9 @@ def write(path, models, names):
         PageSection("Model", header=("what", "value"), rows=[("words", "400")]),
     ]
     differences = [("sea", 0.1), ("seas", 0.4)] if len(data) > 1 else []
-    page = Page("Title", "Lead.", data, ["sea", "seas"], sections, {"loss": chart}, differences)
+    page = Page(
+        "Title", "Lead.", data, ["sea", "not in the page"], sections, {"loss": chart}, differences
+    )
     path.write_text(render(page, vl_convert.javascript_bundle()), encoding="utf-8")
     return path.as_uri()
 
@@ -107,6 +109,10 @@ def test_the_search_finds_any_part_of_a_word_whatever_its_case_and_accents(opene
     assert script(opened, "wordMap.lit.matches") == [1, 2, 3, 4]
 
 
+def test_the_page_begins_with_examples_that_it_knows(opened):
+    assert texts(opened, "#card .word") == ["sea"]
+
+
 def test_the_search_knows_words_that_are_not_on_the_map(opened):
     type_into(opened, "word390").send_keys(Keys.ENTER)
     wait(opened, lambda: texts(opened, "h2.title") == ["word390"])
@@ -159,6 +165,7 @@ def test_analogies_are_answered_in_the_page(opened, models):
         field.send_keys(text)
     expected = [near.word for near in models[0].analogy("sea", "seas", "word7", 10)]
     assert len(set(texts(opened, "#answers .word")) & set(expected)) >= 9
+    wait(opened, lambda: "a=sea&b=SEAS&c=word7" in opened.current_url)
     fields[2].send_keys("77")
     assert texts(opened, "#answers .quiet") == ["“word777” is not in the vocabulary."]
 

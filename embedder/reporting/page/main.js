@@ -2,7 +2,7 @@
 
 const shown = JSON.parse(document.getElementById("data").textContent);
 const models = shown.models.map(data => new Model(data));
-const state = {map: 0, word: "", colour: "cluster", tab: "words", analogy: ""};
+const state = {map: 0, word: "", colour: "cluster", tab: "words", analogy: []};
 let theme = readTheme(), hasChosen = false;
 
 /** Read the colours of the current theme from the style sheet. */
@@ -36,7 +36,7 @@ const panel = new Panel(models, shown, {
     wordMap.reveal(ids.slice(0, 60));
   },
   analogy: words => {
-    state.analogy = words.some(Boolean) ? words.join(" ") : "";
+    state.analogy = words;
     saveSoon();
   },
 });
@@ -100,9 +100,9 @@ function saveSoon() {
 
 function save(push) {
   clearTimeout(saving);
-  const {x, y, zoom, hasMoved} = wordMap.camera;
+  const {x, y, zoom, hasMoved} = wordMap.camera, [a, b, c] = state.analogy;
   writeFragment({
-    word: state.word, map: state.map ? String(state.map) : "", analogy: state.analogy,
+    word: state.word, map: state.map ? String(state.map) : "", a, b, c,
     colour: state.colour === "cluster" ? "" : state.colour,
     tab: state.tab === "words" ? "" : state.tab,
     view: hasMoved ? [x.toFixed(4), y.toFixed(4), zoom.toFixed(3)].join(",") : "",
@@ -125,10 +125,9 @@ function restore() {
   if (view.length === 3 && view.every(Number.isFinite) && view[2] > 0) {
     wordMap.camera.view = {x: view[0], y: view[1], zoom: view[2]};
   }
-  const words = (given.analogy ?? "").split(" ");
-  panel.fields.forEach((field, i) => { field.value = words[i] ?? ""; });
-  state.analogy = given.analogy ?? "";
-  if (state.analogy) panel.solve();
+  state.analogy = [given.a, given.b, given.c].map(text => text ?? "");
+  panel.fields.forEach((field, i) => { field.value = state.analogy[i]; });
+  panel.solve();
   lightWord(panel.show(state.word) ?? null, !given.view);
   showTab(document.querySelector(`[data-tab="${CSS.escape(given.tab ?? "")}"]`) ? given.tab : "words");
 }

@@ -23,7 +23,8 @@ class Panel {
   }
 
   welcome() {
-    const examples = this.shown.examples.map(text => element("li", {}, this.button(text)));
+    const examples = this.shown.examples.filter(text => this.models.some(m => m.ids.has(text)))
+      .map(text => element("li", {}, this.button(text)));
     this.card.replaceChildren(
       element("p", {className: "quiet"},
         "Search for a word, or click one on the map, to see its nearest words. For example:"),
@@ -72,10 +73,9 @@ class Panel {
   }
 
   sideBySide(columns) {
-    const known = columns.map(found => found && new Set(found.map(({id}, i) => id)));
     const texts = columns.map((found, i) => found?.map(({id}) => this.models[i].words[id]) ?? []);
     const shared = new Set(texts[0].filter(text => texts[1].includes(text)));
-    const both = known[0] && known[1];
+    const both = columns.every(Boolean);
     return [
       element("p", {className: "quiet"}, both
         ? `${shared.size} of ${this.count} nearest words are the same (marked ●).`
@@ -137,7 +137,9 @@ class Panel {
 
   showDifferences() {
     const list = document.getElementById("changed");
-    list?.replaceChildren(...this.shown.differences.map(({word: text, overlap}) => element("li", {},
-      this.button(text, element("span", {className: "similarity"}, `${Math.round(100 * overlap)} %`)))));
+    const known = this.shown.differences.filter(({word: text}) =>
+      this.models.every(model => model.ids.has(text)));
+    list?.replaceChildren(...known.map(({word: text, overlap}) => element("li", {}, this.button(
+      text, element("span", {className: "similarity"}, `${Math.round(100 * overlap)} %`)))));
   }
 }
