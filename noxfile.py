@@ -220,7 +220,7 @@ def peers(session: nox.Session) -> None:
 
 @nox.session
 def recipes(session: nox.Session) -> None:
-    """Run what docs/using.md shows, and execute the notebook of the lesson."""
+    """Run what docs/using.md shows, maps in JupyterLab, and the notebook of the lesson."""
     session.install("-e", ".[sklearn,maps,report]", "spacy", "model2vec>=0.4", "gensim>=4.3.3")
     session.install("nbconvert", "ipykernel", "matplotlib>=3.8")
     text = Path("docs/using.md").read_text(encoding="utf-8")
@@ -230,6 +230,9 @@ def recipes(session: nox.Session) -> None:
     session.run("python", "-c", "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
     notebook = ["docs/chain-rule.ipynb", "--output-dir", str(SCRATCH), "--to", "notebook"]
     session.run("jupyter", "nbconvert", "--execute", *notebook)
+    session.install("jupyterlab", "selenium>=4.20", "pytest>=8.2", "hypothesis>=6.103")
+    tests = ("test_jupyterlab.py", "test_projection.py")
+    session.run("pytest", *(f"tests/reporting/{name}" for name in tests))
 
 
 @nox.session(venv_backend="none")
