@@ -1,9 +1,9 @@
 """Take the pictures of a report for the documentation, with Chromium without a window.
 
-    python scripts/take_screenshots.py runs/tutorial/report.html docs/report
+    python scripts/take_screenshots.py runs/tutorial/report.html docs/report --two two.html
 
-writes docs/report.webp, report-dark.webp and report-phone.webp; needs selenium, Chromium and its
-driver.
+writes docs/report.webp, report-dark.webp, report-phone.webp, and of a page of two models
+report-two.webp; needs selenium, Chromium and its driver.
 """
 
 import argparse
@@ -55,22 +55,26 @@ def main() -> None:
     parser.add_argument(
         "out", type=Path, help="the pictures' names, without what distinguishes them"
     )
-    parser.add_argument("--word", default="sea", help="the word that two of them show")
+    parser.add_argument("--two", type=Path, help="a page of two models")
+    parser.add_argument("--word", default="sea", help="the word that some of them show")
     arguments = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not chromium or not driver:
         raise SystemExit("Chromium and chromedriver are not installed.")
-    address = arguments.page.resolve().as_uri()
+    word = f"#word={arguments.word}"
+    pictures = [
+        ("", arguments.page, "", (1280, 800), False),
+        ("-dark", arguments.page, word, (1280, 800), True),
+        ("-phone", arguments.page, word, (390, 1180), False),
+    ]
+    if arguments.two:
+        pictures.append(("-two", arguments.two, word, (1280, 800), False))
     browser = start(chromium, driver)
     try:
-        for name, fragment, size, dark in (
-            ("", "", (1280, 800), False),
-            ("-dark", f"#word={arguments.word}", (1280, 800), True),
-            ("-phone", f"#word={arguments.word}", (390, 1180), False),
-        ):
+        for name, page, fragment, size, dark in pictures:
             path = arguments.out.with_name(f"{arguments.out.name}{name}.webp")
-            path.write_bytes(take(browser, address + fragment, size, dark))
+            path.write_bytes(take(browser, page.resolve().as_uri() + fragment, size, dark))
             print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
     finally:
         browser.quit()

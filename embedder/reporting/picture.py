@@ -15,7 +15,7 @@ _MOST_STRETCHED = 1.45
 _SMALLEST, _LARGEST = 3.0, 10.0
 _SIZES = 4
 _LABEL, _NAME = 13.0, 17.0
-_LABELS = 160
+_LABELS, _LONGEST = 160, 24
 _LETTER = 0.6
 """The width of a letter in font sizes, about; wide letters of East Asia take 1."""
 _POINTS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#a8adb3")
@@ -78,13 +78,13 @@ def _labels(drawn: WordMap, places: Array) -> Iterator[str]:
     taken: list[Box] = []
     for cluster in drawn.landmarks.clusters:
         x, y = low + (np.array(cluster.place) - least) / extent * (high - low)
-        text = " · ".join(cluster.name[:2])
+        text = " · ".join(map(_shortened, cluster.name[:2]))
         if _take(taken, x - _width(text, _NAME) / 2, y, _width(text, _NAME), _NAME):
             style = f'font-size="{_NAME}" font-weight="700" fill="{_NAMES[cluster.colour]}"'
             yield _text(x, y + _NAME * 0.35, f'{style} text-anchor="middle"', text)
     written = 0
     for i in drawn.landmarks.order:
-        (x, y), word = places[i], drawn.words[i]
+        (x, y), word = places[i], _shortened(drawn.words[i])
         if _take(taken, x + 6, y, _width(word, _LABEL), _LABEL):
             yield _text(x + 6, y + _LABEL * 0.35, f'font-size="{_LABEL}" fill="#1b2430"', word)
             written += 1
@@ -94,6 +94,11 @@ def _labels(drawn: WordMap, places: Array) -> Iterator[str]:
 
 def _text(x: float, y: float, style: str, text: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>'
+
+
+def _shortened(word: str) -> str:
+    """Return a word without the end that would hide others."""
+    return word if len(word) <= _LONGEST else word[: _LONGEST - 1] + "…"
 
 
 def _width(text: str, size: float) -> float:

@@ -246,6 +246,14 @@ def test_labels_do_not_collide(opened):
             assert apart or y + height <= other_y or other_y + other_height <= y
 
 
+def test_the_label_of_a_long_word_is_shortened_and_still_stands_for_it(opened):
+    long = WORDS.index("x" * 60)
+    opened.execute_script("choose(arguments[0])", WORDS[long])
+    wait(opened, lambda: long in script(opened, "wordMap.labels.map(label => label.id)"))
+    texts_of = "wordMap.labels.filter(label => label.id === arguments[0]).map(label => label.text)"
+    assert opened.execute_script(f"return {texts_of}", long) == ["x" * 23 + "…"]
+
+
 def test_charts_and_the_map_can_be_saved(opened):
     chart = opened.find_element(By.ID, "loss")
     opened.execute_script("arguments[0].scrollIntoView()", chart)

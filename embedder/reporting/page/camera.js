@@ -1,7 +1,8 @@
 // Which part of the map is seen.
 
 const LARGEST_ZOOM = 200;
-const NEAREST_VIEW = 9; // the largest zoom at which some words are shown
+const NEAREST_VIEW = 9; // the largest zoom at which some words are shown,
+const WORDS_IN_VIEW = 60; // where this many others would be in view on average
 const MARGIN = 0.92; // of the frame that the whole map takes
 const MOST_STRETCHED = 1.45;
 
@@ -9,6 +10,7 @@ class Camera {
   /** @param {Float32Array} places x and y of all points, from 0 to 1 */
   constructor(places) {
     this.width = this.height = 1;
+    this.words = places.length / 2;
     const xs = places.filter((_, i) => i % 2 === 0), ys = places.filter((_, i) => i % 2);
     const range = values => values.reduce(
       ([low, high], value) => [Math.min(low, value), Math.max(high, value)], [1, 0]);
@@ -68,7 +70,8 @@ class Camera {
     const zoom = 0.6 * Math.min(
       this.width / Math.max(right - left, 0.02) / across,
       this.height / Math.max(bottom - top, 0.02) / down);
-    const limited = Math.min(NEAREST_VIEW, Math.max(1, zoom));
+    const nearest = Math.min(NEAREST_VIEW, Math.max(1.5, Math.sqrt(this.words / WORDS_IN_VIEW)));
+    const limited = Math.min(nearest, Math.max(1, zoom));
     return {x: (left + right) / 2, y: (top + bottom) / 2, zoom: limited};
   }
 

@@ -17,6 +17,11 @@ function word(text) {
   return element("bdi", {className: "word"}, text);
 }
 
+/** Return words with commas between them. */
+function words(texts) {
+  return texts.flatMap((text, i) => [i ? ", " : "", word(text)]);
+}
+
 function thousands(number) {
   return number.toLocaleString("en");
 }

@@ -3,6 +3,7 @@
 const NEAR = 14; // px within which a point counts as pointed at
 const MOST_POINTS_SEARCHED = 400; // matches of a search that are lit
 const AREA_PER_LABEL = 7000; // px²
+const LONGEST_LABEL = 24; // letters
 const LABEL = 12.5, NAME = 15; // px
 const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -143,14 +144,15 @@ class WordMap {
   *litLabels() {
     for (const id of this.litIds) {
       const [x, y] = this.screen(id), weight = id === this.lit.selected ? 700 : 600;
-      yield {text: this.model.words[id], x, y, size: 13.5, font: fontOf(13.5, weight), kind: "lit"};
+      yield {id, text: shortened(this.model.words[id]), x, y, size: 13.5, font: fontOf(13.5, weight), kind: "lit"};
     }
   }
 
   *nameLabels() {
     const size = this.camera.width < 600 ? NAME - 2 : NAME;
     for (const {name, place: [px, py], colour} of this.model.clusters) {
-      const [x, y] = this.camera.toScreen(px, py), text = name.slice(0, 2).join(" · ");
+      const [x, y] = this.camera.toScreen(px, py);
+      const text = name.slice(0, 2).map(shortened).join(" · ");
       yield {text, x, y, size, font: fontOf(size, 700), centred: true, kind: "name", colour};
     }
   }
@@ -163,7 +165,7 @@ class WordMap {
       if (x < 0 || y < 0 || x > camera.width || y > camera.height) continue;
       if (tried++ > 2500) return; // there is no room left
       const font = fontOf(LABEL, 400);
-      yield {text: model.words[id], x, y, size: LABEL, font, kind: "word"};
+      yield {id, text: shortened(model.words[id]), x, y, size: LABEL, font, kind: "word"};
     }
   }
 
@@ -204,7 +206,7 @@ class WordMap {
     // A label stands for its word as well as the point does.
     const label = (this.labels ?? []).find(({kind, left, width, y: middle}) =>
       kind !== "name" && x >= left && x <= left + width && Math.abs(y - middle) < 9);
-    const found = label ? this.model.ids.get(label.text) : this.at(x, y);
+    const found = label ? label.id : this.at(x, y);
     this.root.classList.toggle("pointing", found >= 0);
     if (found === this.hovered) return;
     this.hovered = found;
@@ -295,6 +297,12 @@ function fontOf(size, weight) {
 function labelColour(label, theme, dim) {
   if (label.kind === "name") return theme.names[label.colour];
   return label.kind === "word" && dim ? theme.faint : theme.ink;
+}
+
+/** Return a word without the end that would hide others. */
+function shortened(text) {
+  const letters = [...text];
+  return letters.length > LONGEST_LABEL ? `${letters.slice(0, LONGEST_LABEL - 1).join("")}…` : text;
 }
 
 /** Return a colour between two of red, green and blue from 0 to 255. */

@@ -67,7 +67,7 @@ class Panel {
     const line = element("p", {className: "quiet"}, facts.join(" · "));
     if (id < model.mapped && !several) {
       const number = model.clusterOf[id], {name, colour} = model.clusters[number];
-      line.append(" · ", element("span", {className: `dot colour-${colour}`}), " ", name.join(", "));
+      line.append(" · ", element("span", {className: `dot colour-${colour}`}), " ", ...words(name));
     } else if (id >= model.mapped) line.append(" · not on the map");
     return line;
   }
@@ -125,7 +125,7 @@ class Panel {
     const rows = model.clusters.map(({name, colour, size}, number) => {
       const made = element("button", {type: "button", className: "pick"},
         element("span", {className: `dot colour-${colour}`}),
-        element("span", {}, ...name.flatMap((text, i) => [i ? ", " : "", word(text)])),
+        element("span", {}, ...words(name)),
         element("span", {className: "similarity"}, several(size, "word")));
       made.addEventListener("click", () => this.on.lightCluster(number));
       return element("li", {}, made);
