@@ -336,7 +336,7 @@ def test_points_are_discs_where_the_camera_sees_them(browser, address, kind):
 def test_axe_finds_no_barrier_for_people_with_disabilities(browser, two, theme, tab):
     package = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     axe = (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-    show(browser, f"{two}#word={'' if tab == 'clusters' else 'sea'}&tab={tab}")
+    show(browser, f"{two}#word={'' if tab == 'clusters' else 'sea'}&tab={tab}&a=sea&b=seas&c=the")
     browser.execute_script("applyTheme(arguments[0]); charts.drawAll()", theme)
     browser.execute_script(axe)
     violations = browser.execute_async_script(

@@ -113,7 +113,8 @@ class Panel {
     this.answers.replaceChildren(element("div", {className: this.models.length > 1 ? "columns" : ""},
       ...this.models.map((model, i) => {
         const ids = typed.map(text => model.find(text)), missing = typed[ids.indexOf(-1)];
-        const heading = this.models.length > 1 ? element("h3", {}, model.name) : null;
+        const heading = this.models.length > 1
+          ? element("h2", {className: "small"}, model.name) : null;
         const answer = missing !== undefined
           ? element("p", {className: "quiet"}, `“${missing}” is not in the vocabulary.`)
           : this.list(i, model.analogy(...ids, 10));
