@@ -47,7 +47,8 @@ def notebook(rng, tmp_path):
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += ["--ip=127.0.0.1", f"--port={port}", "--IdentityProvider.token=secret"]
-    command += ["--LabApp.news_url=None", f"--ServerApp.root_dir={tmp_path}"]
+    command += ["--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True"]
+    command += [f"--ServerApp.root_dir={tmp_path}"]
     path = os.pathsep.join(
         [str(Path(embedder.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     )
@@ -64,7 +65,6 @@ def notebook(rng, tmp_path):
 
 def test_cells_show_the_neighbours_and_the_map(browser, notebook):
     from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.wait import WebDriverWait
 
     def is_up(_):
@@ -76,14 +76,12 @@ def test_cells_show_the_neighbours_and_the_map(browser, notebook):
     def found(selector):
         return lambda b: b.find_elements(By.CSS_SELECTOR, selector)
 
-    wait = WebDriverWait(browser, 60)
+    wait = WebDriverWait(browser, 120)
     wait.until(is_up)
     browser.get(notebook)
     wait.until(lambda b: len(found(".jp-CodeCell .cm-content")(b)) == len(CELLS))
     wait.until(found("[data-status=idle]"))  # the kernel
-    browser.execute_script("document.querySelector('.jp-CodeCell .cm-content').focus()")
-    for _ in CELLS:
-        browser.switch_to.active_element.send_keys(Keys.SHIFT, Keys.ENTER)
+    browser.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
     table = wait.until(found(".jp-OutputArea table"))[0]
     assert table.text.startswith("word similarity")
     browser.switch_to.frame(wait.until(found(".jp-OutputArea iframe"))[0])
