@@ -21,8 +21,8 @@ import numpy as np
 from embedder.arrays import Array, rotation_between
 from embedder.errors import VocabularyError
 from embedder.storage import read_utf8
-from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.neighbors import Neighbor, Neighbors
+from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.word_vectors import WordVectors
 
 CSLS_NEIGHBORS = 10
