@@ -388,7 +388,7 @@ class SlicesConfig(Section):
     """Weight of that vector, in neighbours: a word with as many moves about half-way."""
     block: Positive = 1000
     """Words per block of text; the test for changes takes blocks to be independent."""
-    permutations: Annotated[int, Field(ge=20)] = 5000
+    permutations: Annotated[int, Field(ge=100)] = 1000
     """Maximum number of permutations of a word in this test."""
 
     @model_validator(mode="before")

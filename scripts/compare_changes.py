@@ -210,7 +210,7 @@ def main() -> None:
                         help="how often the words of the pairs occur")  # fmt: skip
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--max-words", type=int, default=30_000)
-    parser.add_argument("--permutations", type=int, default=5000)
+    parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)

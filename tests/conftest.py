@@ -121,7 +121,7 @@ def sliced_config(toy_tree, files, output, **sections):
     tree = {name: dict(section) for name, section in toy_tree.items()}
     tree["corpus"] = {"tokenizer": "whitespace"}
     tree["slices"] = {str(1900 + 10 * i): str(file) for i, file in enumerate(files)}
-    tree["slices"] |= {"block": 50, "permutations": 2000}
+    tree["slices"] |= {"block": 50, "permutations": 500}
     tree["training"]["passes"] = 5
     for name, section in sections.items():
         tree[name] = tree.get(name, {}) | section

@@ -16,7 +16,9 @@ permutation. Blocks of text exchange their slices (Anderson 2001), only those in
 that neither w's frequency nor how it varies between slices plays a part.
 
 Permutations are drawn until enough reach the observed T (Besag and Clifford 1991): a p-value near
-1 needs few of them, a small one many.
+1 needs few of them. Where hardly any reach it, their moments tell the p-value, since T is nearly a
+sum of χ²: their distribution is taken to be Pearson's type III (Knijnenburg et al. 2009 fit the
+tails of permutations, too).
 """
 
 from typing import NamedTuple
@@ -33,8 +35,8 @@ MOST_UNITS = 256
 """Blocks of a word beyond this number are joined, so that frequent words cost no more."""
 ENOUGH = 20
 """Permutations that reach the observed T, after which no more are drawn."""
-_FAR, _LEAST_DRAWN = 12.0, 1000
-"""So many standard deviations beyond so many permutations, the rest would not reach T either."""
+TOO_FEW = 10
+"""With fewer permutations that reach T, the p-value is that of the tail."""
 _ROUNDING = 1e-9
 _WORDS_PER_PART = 8
 
@@ -82,17 +84,22 @@ class ChangeTests(NamedTuple):
 
     ``observed``
         T; NaN for a word that does not occur.
-    ``noise``
-        The mean of T over permutations: what it would be without change.
+    ``noise``, ``deviation``, ``skewness``
+        The moments of T over permutations; their mean is what T would be without change.
     ``p``
         The share of permutations that reach the observed T.
+    ``reached``
+        How many do.
     ``totals``
         Σ_s n_s, the weight of the word's neighbours.
     """
 
     observed: Array
     noise: Array
+    deviation: Array
+    skewness: Array
     p: Array
+    reached: Array
     totals: Array
 
 
@@ -169,7 +176,8 @@ def _test_parts(parts, index, slices, outputs, most, seed, tests):
         for word in range(part, words, dealt):
             positions = all_positions[starts[word] : starts[word + 1]]
             tests.observed[word] = tests.noise[word] = tests.p[word] = np.nan
-            tests.totals[word] = 0.0
+            tests.deviation[word] = tests.skewness[word] = 0.0
+            tests.reached[word] = tests.totals[word] = 0.0
             if len(positions) == 0:
                 continue
             level = 0
@@ -200,7 +208,8 @@ def _test_parts(parts, index, slices, outputs, most, seed, tests):
                     values[i, j] -= weights[i] * mean
             observed = _statistic(values, weights, labels, outputs, sums, totals)
             stream = np.int64(uniform(seed, word) * 2.0**53)
-            drawn, reached, mean, squares = 0, 0, 0.0, 0.0
+            drawn, reached = 0, 0
+            first, second, third = 0.0, 0.0, 0.0  # moments about the observed T
             while drawn < most and reached < ENOUGH:
                 for i in range(units - 1, 0, -1):
                     number = uniform(stream, drawn * MOST_UNITS + i)
@@ -208,17 +217,21 @@ def _test_parts(parts, index, slices, outputs, most, seed, tests):
                     labels[i], labels[other] = labels[other], labels[i]
                 found = _statistic(values, weights, labels, outputs, sums, totals)
                 drawn += 1
-                before = found - mean
-                mean += before / drawn
-                squares += before * (found - mean)
+                beyond = found - observed
+                first += beyond
+                second += beyond**2
+                third += beyond**3
                 if found >= observed * (1 - _ROUNDING):
                     reached += 1
-                is_far = observed > mean + _FAR * np.sqrt(squares / drawn)
-                if drawn == _LEAST_DRAWN and reached == 0 and is_far:
-                    break
-            tests.observed[word], tests.noise[word] = observed, mean
-            tests.totals[word] = total
-            tests.p[word] = reached / drawn if reached == ENOUGH else (reached + 1) / (most + 1)
+            first, second, third = first / drawn, second / drawn, third / drawn
+            variance = max(second - first**2, 0.0)
+            tests.observed[word], tests.noise[word] = observed, observed + first
+            tests.deviation[word] = np.sqrt(variance)
+            if variance > 0.0:
+                central = third - 3 * first * second + 2 * first**3
+                tests.skewness[word] = central / variance**1.5
+            tests.totals[word], tests.reached[word] = total, reached
+            tests.p[word] = reached / drawn if reached == ENOUGH else (reached + 1) / (drawn + 1)
 
 
 def permute_slices(

@@ -16,7 +16,7 @@ stored beside the slices.
 
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,9 @@ from embedder.training.frozen_layers import FrozenLayers
 from embedder.training.row_fit import fit_with_prior
 from embedder.training.update import examples_of, threshold_of, updatable_model
 from embedder.vectors.from_run import sum_matrices
+
+if TYPE_CHECKING:
+    from embedder.kernels.changes import ChangeTests
 
 _SENTENCE_END = np.array([-1], np.int32)
 _OTHER_DRAWS = 1 << 40
@@ -247,16 +250,32 @@ def _test(work: _Work, config: Config, texts: list[_Slice]) -> list[WordTest]:
     tests = ChangeTests(*(np.empty(V) for _ in ChangeTests._fields))
     slices = Slices(blocks, owners, len(texts))
     permute_slices(index, slices, outputs, config.slices.permutations, config.training.seed, tests)
-    words = model.vocabulary.words
+    words, p = model.vocabulary.words, _p_values(tests)
     return [
         WordTest(
             words[i],
             float(tests.totals[i]),
             float((tests.observed[i] - tests.noise[i]) / tests.totals[i]),
-            float(tests.p[i]),
+            float(p[i]),
         )
         for i in np.flatnonzero(tests.totals > 0)
     ]
+
+
+def _p_values(tests: "ChangeTests") -> Array:
+    """Return the p-values of words, (V,), those of the tail where few permutations reach T."""
+    from scipy.stats import pearson3
+
+    from embedder.kernels.changes import TOO_FEW
+
+    p = tests.p.copy()
+    tail = np.flatnonzero((tests.reached < TOO_FEW) & (tests.deviation > 0))
+    noise, deviation = tests.noise[tail], tests.deviation[tail]
+    # Few draws underestimate how skewed they are; a gamma distribution has at least this skewness.
+    skewness = np.maximum(tests.skewness[tail], 2 * deviation / noise)
+    standard = (tests.observed[tail] - noise) / deviation
+    p[tail] = np.maximum(pearson3.sf(standard, skewness), np.finfo(np.float64).tiny)
+    return p
 
 
 def _cut_blocks(texts: list[_Slice], length: int) -> tuple[Array, Array]:

@@ -70,6 +70,7 @@ def test_the_observed_statistic_is_that_of_its_definition(rng, outputs):
         ]
         deviation = np.std(drawn) / np.sqrt(20)
         assert found.noise[word] == pytest.approx(np.mean(drawn), abs=5 * deviation)
+        assert found.deviation[word] == pytest.approx(np.std(drawn), rel=0.5)
         assert 0 < found.p[word] <= 1
     assert np.isnan(found.p[V - 1])
     assert found.totals[V - 1] == 0
@@ -103,6 +104,7 @@ def test_a_word_that_changes_has_a_small_p_value_and_others_do_not(rng, outputs)
     ids[places + 1] = 7  # in the last slice, word 3 always precedes word 7
     found = run(ids, slices, outputs, most=999)
     assert found.p[3] == 0.001
+    assert found.reached[3] == 0
     assert found.observed[3] > 2 * found.noise[3]
     others = np.delete(found.p[:-1], [3, 7])
     assert np.median(others) > 0.1

@@ -2,13 +2,15 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import chi2, skew
 
 from embedder.arrays import unit_rows
 from embedder.errors import RunError, VocabularyError
 from embedder.evaluation.changes import SlicedRun
+from embedder.kernels.changes import ChangeTests
 from embedder.runs.checkpoint import load_model
 from embedder.runs.slice_folder import SliceFolder
-from embedder.training.slices import _cut_blocks, _Slice, fit_slices
+from embedder.training.slices import _cut_blocks, _p_values, _Slice, fit_slices
 from embedder.training.train import train
 from embedder.vectors.from_run import load_vectors
 
@@ -56,7 +58,7 @@ def test_the_slice_before_may_be_the_prior_and_a_strong_one_holds(
         config = make_sliced_config(
             tmp_path / name,
             examples=examples,
-            slices={"prior": prior, "prior_weight": weight, "permutations": 20},
+            slices={"prior": prior, "prior_weight": weight, "permutations": 100},
         )
         train(config, quiet=True)
         fit_slices(tmp_path / name, config, quiet=True)
@@ -88,7 +90,7 @@ def test_the_order_of_lines_changes_no_conclusion(
 
 
 def test_slices_are_replaced_as_a_whole(make_sliced_config, planted, tmp_path):
-    config = make_sliced_config(tmp_path / "run", slices={"permutations": 20})
+    config = make_sliced_config(tmp_path / "run", slices={"permutations": 100})
     train(config, quiet=True)
     fit_slices(tmp_path / "run", config, quiet=True)
     two = {"1900": [str(planted[0][0])], "1920": [str(planted[0][2])]}
@@ -146,3 +148,21 @@ def test_blocks_are_cut_between_sentences_unless_these_are_long():
     assert blocks.tolist() == [0] * 14 + [1] * 7 + [2] * 10 + [3] * 10 + [4] * 7
     assert owners.tolist() == [0, 0, 1, 1, 1]
     assert len(blocks) == sum(len(text.ids) + 1 for text in texts)
+
+
+def test_small_p_values_are_those_of_the_tail(rng):
+    """T is a sum of squares; with 400 draws, p-values of 1e-3 to 1e-8 are right within a factor."""
+    for observed in (30.0, 45.0, 70.0):
+        drawn = rng.chisquare(12, 400)
+        moments = drawn.mean(), drawn.std(), skew(drawn)
+        reached = (drawn >= observed).sum()
+        tests = ChangeTests(
+            *(np.array([value]) for value in (observed, *moments, (reached + 1) / 401, reached, 9))
+        )
+        (found,), expected = _p_values(tests), chi2.sf(observed, 12)
+        assert abs(np.log10(found) - np.log10(expected)) < 0.15 * -np.log10(expected) + 0.1
+
+
+def test_p_values_that_enough_permutations_reach_are_their_share():
+    tests = ChangeTests(*(np.array([value]) for value in (9.0, 8.0, 3.0, 0.5, 0.02, 20.0, 5.0)))
+    assert _p_values(tests).tolist() == [0.02]
