@@ -100,7 +100,7 @@ def test_words_of_a_class_share_output_vectors_and_their_sum_does_without(rng, g
     np.testing.assert_array_equal(kinds["output"][one], kinds["output"][two])
     assert (kinds["sum"][one] != kinds["sum"][two]).any()
     hidden = kinds["hidden"] / np.linalg.norm(kinds["hidden"], axis=1, keepdims=True)
-    *_, tempering = sum_matrices(model.parameters, "sigmoid", model.columns)
+    *_, tempering = sum_matrices(model.parameters, "sigmoid", model.columns.of_words)
     total = kinds["sum"] @ np.linalg.inv(tempering)
     np.testing.assert_allclose(total[[one, two]], hidden[[one, two]], rtol=1e-4, atol=1e-5)
 
