@@ -186,23 +186,11 @@ def changes(run: Path, words: tuple[str, ...], count: int, out: Path | None) -> 
     found = SlicedRun(run)
     listed = [found.change(word) for word in words] or found.most_changed(count)
     if not words:
-        changed = len(found.most_changed())
+        changed = found.count_changed()
         click.echo(f"{changed:,} words changed (q ≤ {LEVEL:g}).\n")
     paths = [found.trajectory(own.word) for own in listed]
-    rows = [
-        (
-            own.word,
-            f"{own.change:.3f}",
-            f"{own.p:.4f}",
-            f"{own.q:.4f}",
-            f"{own.similarity:.2f}",
-            " ".join(f"{n:,}" for n in own.counts),
-        )
-        for own in listed
-    ]
-    if rows:
-        heading = "word", "change", "p", "q", "cosine", f"count in {', '.join(found.names)}"
-        click.echo(tables.table(heading, rows))
+    if listed:
+        click.echo(tables.table(*tables.change_rows(found.names, listed)))
     for path in paths:
         known = [i for i, near in enumerate(path.neighbors) if near is not None]
         click.echo(f"\n{path.word}")

@@ -58,6 +58,8 @@ class Trajectory(NamedTuple):
         For each word that is a neighbour in any slice, its cosine with the word, slice by slice.
     ``vectors``
         Its vectors (H,).
+    ``cosines``
+        The cosines between its vectors and that in the first slice in which it occurs.
     """
 
     word: str
@@ -66,6 +68,7 @@ class Trajectory(NamedTuple):
     neighbors: list[Neighbors | None]
     similarities: dict[str, list[float | None]]
     vectors: list[Array | None]
+    cosines: list[float | None]
 
 
 class SlicedRun:
@@ -104,6 +107,10 @@ class SlicedRun:
         found.sort(key=lambda test: -test.change)
         return [self._change(test) for test in found[:count]]
 
+    def count_changed(self, level: float = LEVEL) -> int:
+        """Return how many words changed, with a false discovery rate of `level` among them."""
+        return sum(q <= level for q in self._q.values())
+
     def change(self, word: str) -> Change:
         """Return how one word changed, whether or not that is more than noise.
 
@@ -117,12 +124,12 @@ class SlicedRun:
         return self._change(self._tests[word])
 
     def _change(self, test: WordTest) -> Change:
-        own = [vectors for vectors in self.slices if test.word in vectors]
-        first, last = (unit_rows(vectors[test.word][None])[0] for vectors in (own[0], own[-1]))
+        known = [own for own in _cosines_with_first(self._rows(test.word)) if own is not None]
         q = self._q[test.word]
-        return Change(
-            test.word, test.change, test.p, q, self._counts(test.word), float(first @ last)
-        )
+        return Change(test.word, test.change, test.p, q, self._counts(test.word), known[-1])
+
+    def _rows(self, word: str) -> list[Array | None]:
+        return [vectors.get(word) for vectors in self.slices]
 
     def _counts(self, word: str) -> list[int]:
         vocabularies = [vectors.vocabulary for vectors in self.slices]
@@ -155,8 +162,16 @@ class SlicedRun:
             ]
             for other in others
         }
-        rows = [vectors.get(word) for vectors in self.slices]
-        return Trajectory(word, self.names, self._counts(word), near, similarities, rows)
+        rows, counts = self._rows(word), self._counts(word)
+        cosines = _cosines_with_first(rows)
+        return Trajectory(word, self.names, counts, near, similarities, rows, cosines)
+
+
+def _cosines_with_first(rows: Sequence[Array | None]) -> list[float | None]:
+    """Return the cosine between each vector (H,) and the first that is not None."""
+    units = [None if row is None else unit_rows(row[None])[0] for row in rows]
+    first = next(unit for unit in units if unit is not None)
+    return [None if unit is None else float(first @ unit) for unit in units]
 
 
 def false_discovery_rates(p: Sequence[float]) -> list[float]:

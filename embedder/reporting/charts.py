@@ -13,6 +13,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.evaluation.analogies import AnalogyResult
 from embedder.evaluation.bootstrap import Difference
+from embedder.evaluation.changes import Trajectory
 from embedder.evaluation.similarity import Judgement
 
 Chart: TypeAlias = Any
@@ -23,7 +24,11 @@ _WIDTH, _HEIGHT = 460, 290
 _ROW_HEIGHT = 18
 _INK = "#344054"
 _CATEGORIES = ["#3b5b92", "#c8553d", "#228833", "#aa3377"]
-"""Colours of series in pictures; the page has its own."""
+"""Colours of series in pictures; the page has its own, as many."""
+_DASHES = [[1, 0], [7, 3], [2, 3]]
+"""Of lines, to tell apart those of one colour."""
+MOST_LINES = len(_CATEGORIES) * len(_DASHES)
+"""So many lines of a chart can be told apart."""
 
 
 def losses(runs: Mapping[str, Lines]) -> Chart:
@@ -220,6 +225,43 @@ def norms(models: Mapping[str, Lengths]) -> Chart:
             tooltip=[_tip("word:N"), _tip("count:Q", "count", ",d"), _tip("length:Q", "", ".3f")],
         )
         .properties(width=_WIDTH, height=_HEIGHT, title="Frequency and vector length")
+    )
+
+
+def trajectories(paths: Sequence[Trajectory]) -> Chart:
+    """Draw how far the vector of each word moves from slice to slice, one line per word.
+
+    Parameters
+    ----------
+    paths
+        At most `MOST_LINES` words, in the same slices. A line has a gap where its word does not
+        occur.
+    """
+    values = [
+        {"word": path.word, "slice": name, "cosine": cosine, "count": count}
+        for path in paths
+        for name, cosine, count in zip(path.slices, path.cosines, path.counts, strict=True)
+    ]
+    dashes = [dash for dash in _DASHES for _ in _CATEGORIES]
+    legend = alt.Legend(title=None, orient="top", columns=len(_CATEGORIES), labelLimit=90)
+    return (
+        _chart(values)
+        .mark_line(point=alt.OverlayMarkDef(size=24))
+        .encode(
+            x=alt.X("slice:O", sort=None, axis=alt.Axis(title=None, labelAngle=-35)),
+            y=alt.Y("cosine:Q", title="cosine with the first slice", scale=alt.Scale(zero=False)),
+            color=alt.Color("word:N", sort=None, legend=legend),
+            strokeDash=alt.StrokeDash(
+                "word:N", sort=None, legend=legend, scale=alt.Scale(range=dashes)
+            ),
+            tooltip=[
+                _tip("word:N"),
+                _tip("slice:O"),
+                _tip("cosine:Q", "cosine", ".3f"),
+                _tip("count:Q", "count", ",d"),
+            ],
+        )
+        .properties(width=_WIDTH, height=_HEIGHT, title="Words that changed")
     )
 
 

@@ -11,6 +11,7 @@ from embedder.errors import EmbedderError
 from embedder.evaluation.neighborhoods import neighborhood_overlaps
 from embedder.evaluation.similarity import pair_cosines
 from embedder.evaluation.suite import Tasks, compare, evaluate
+from embedder.reporting.changes import change_sections
 from embedder.reporting.explorer import WordMap, explorer_data, make_map, words_that_fit
 from embedder.reporting.page import Page, PageChart, PageSection, render
 from embedder.reporting.picture import map_svg
@@ -143,6 +144,7 @@ def _assemble(subjects: list[Subject], options: ReportOptions) -> tuple[Page, Pi
     charts: dict[str, Any] = {}
     sections = [
         *_evaluation(subjects, tasks, restrict_vocab, charts),
+        *change_sections(subjects, charts),
         *_training(subjects, charts),
         *_vocabulary(subjects, charts),
         _neighbors(subjects, examples),

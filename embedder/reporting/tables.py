@@ -8,6 +8,7 @@ from typing import Any
 from embedder.config import Config
 from embedder.evaluation.analogies import AnalogyResult, Score
 from embedder.evaluation.bootstrap import Difference
+from embedder.evaluation.changes import Change
 from embedder.evaluation.perplexity import Perplexity
 from embedder.evaluation.similarity import SimilarityResult
 from embedder.evaluation.suite import Results
@@ -187,6 +188,29 @@ def difference_rows(
         for name, pair in found.items()
     ]
     return header, rows
+
+
+def change_rows(
+    slices: Sequence[str], found: Sequence[Change]
+) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """Return a header that names the slices, and one row per word that changed."""
+    header = ("word", "change", "p", "q", "cosine", f"count in {', '.join(slices)}")
+    rows: list[Sequence[str]] = [
+        (
+            own.word,
+            f"{own.change:.3f}",
+            _probability(own.p),
+            _probability(own.q),
+            f"{own.similarity:.2f}",
+            " ".join(f"{n:,}" for n in own.counts),
+        )
+        for own in found
+    ]
+    return header, rows
+
+
+def _probability(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
 def perplexity_table(results: dict[str, Perplexity]) -> str:

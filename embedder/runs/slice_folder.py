@@ -51,6 +51,10 @@ class SliceFolder:
         self._index = self.path / "slices.json"
         self._tests = self.path / "changes.tsv"
 
+    def exists(self) -> bool:
+        """Return whether the run has slices."""
+        return self._index.exists()
+
     def names(self) -> list[str]:
         """Return the names of the slices, in order.
 
