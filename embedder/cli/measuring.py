@@ -237,10 +237,11 @@ def report(
     """Write a page to explore a model, or two side by side.
 
     MODELS are one or two runs or files of vectors. The page has a map of words, search,
-    neighbours, analogies, clusters, evaluation and training curves; of two models, also the words
-    that they see differently. It is a single file that needs no network; its map and charts are
-    also written as PNG and SVG. By default, the evaluation uses the files that the first run's
-    configuration names. Needs: pip install 'exact-embedder[report]'.
+    neighbours, analogies, clusters, evaluation and training curves; of a run with slices, also the
+    words that changed; of two models, also the words that they see differently. It is a single file
+    that needs no network; its map and charts are also written as PNG and SVG. By default, the
+    evaluation uses the files that the first run's configuration names. Needs: pip install
+    'exact-embedder[report]'.
 
     For example:
 

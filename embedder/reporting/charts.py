@@ -243,7 +243,14 @@ def trajectories(paths: Sequence[Trajectory]) -> Chart:
         for name, cosine, count in zip(path.slices, path.cosines, path.counts, strict=True)
     ]
     dashes = [dash for dash in _DASHES for _ in _CATEGORIES]
-    legend = alt.Legend(title=None, orient="top", columns=len(_CATEGORIES), labelLimit=90)
+    legend = alt.Legend(
+        title=None,
+        orient="top",
+        columns=len(_CATEGORIES),
+        labelLimit=80,
+        symbolType="stroke",  # a piece of the line, which shows its dashes
+        symbolSize=500,
+    )
     return (
         _chart(values)
         .mark_line(point=alt.OverlayMarkDef(size=24))

@@ -23,7 +23,11 @@ def test_a_word_that_takes_the_place_of_another_has_changed_most(sliced_run, pla
     place = unit_rows(before[[old]])[0]
     nearness = [float(unit_rows(own[None])[0] @ place) for own in found.vectors]
     assert nearness[2] > max(nearness[:2]) + 0.2
-    assert sliced.change(new).similarity < 0.9
+    assert found.cosines[0] == pytest.approx(1)
+    assert found.cosines[1] > 0.95
+    assert found.cosines[2] == sliced.change(new).similarity < 0.9
+    assert sliced.count_changed() == len(changed)
+    assert sliced.count_changed(1.0) == len(sliced.most_changed(level=1.0))
 
 
 def test_a_trajectory_has_a_gap_where_the_word_does_not_occur(sliced_run, planted):
@@ -33,11 +37,15 @@ def test_a_trajectory_has_a_gap_where_the_word_does_not_occur(sliced_run, plante
     assert [own is None for own in found.neighbors] == [False, True, True]
     assert [own is None for own in found.vectors] == [False, True, True]
     assert found.counts[1:] == [0, 0]
+    assert found.cosines == [pytest.approx(1), None, None]
     assert len(found.similarities) == 4
     assert all(
         own[0] is not None and own[1:] == [None, None] for own in found.similarities.values()
     )
-    assert sliced.trajectory(late).neighbors[0] is None
+    found = sliced.trajectory(late)
+    assert found.neighbors[0] is None
+    assert found.cosines[:2] == [None, pytest.approx(1)]
+    assert found.cosines[2] == sliced.change(late).similarity
     with pytest.raises(VocabularyError, match="'nothing' does not occur in the slices"):
         sliced.trajectory("nothing")
 

@@ -19,10 +19,10 @@ from embedder.reporting.subject import read_subjects
 
 @pytest.fixture
 def found(sliced_run):
-    """The only section of the sliced run, and its charts."""
+    """The sections of the sliced run: its words and their neighbours; and its charts."""
     charts = {}
-    (section,) = change_sections(read_subjects([sliced_run]), charts)
-    return section, charts
+    words, neighbors = change_sections(read_subjects([sliced_run]), charts)
+    return words, neighbors, charts
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def rewritten(sliced_run, tmp_path):
 
 
 def test_the_words_that_changed_are_listed_as_by_the_command(found, sliced_run, planted):
-    section, _ = found
+    section, *_ = found
     sliced = SlicedRun(sliced_run)
     expected = sliced.most_changed(MOST_LINES)
     assert section.heading == "Change"
@@ -56,7 +56,7 @@ def test_the_words_that_changed_are_listed_as_by_the_command(found, sliced_run, 
 
 
 def test_the_chart_has_the_trajectory_of_each_word(found, sliced_run):
-    section, charts = found
+    section, _, charts = found
     sliced = SlicedRun(sliced_run)
     assert [chart.name for chart in section.charts] == list(charts) == ["change"]
     drawn = specification(charts["change"])
@@ -70,7 +70,7 @@ def test_the_chart_has_the_trajectory_of_each_word(found, sliced_run):
 
 
 def test_lines_of_one_colour_have_different_dashes(found):
-    drawn = specification(found[1]["change"])
+    drawn = specification(found[2]["change"])
     colours = drawn["config"]["range"]["category"]
     dashes = drawn["encoding"]["strokeDash"]["scale"]["range"]
     assert drawn["encoding"]["color"]["legend"] == drawn["encoding"]["strokeDash"]["legend"]
@@ -79,25 +79,26 @@ def test_lines_of_one_colour_have_different_dashes(found):
 
 
 def test_the_table_has_the_nearest_words_in_the_first_and_the_last_slice(found, sliced_run):
-    section, _ = found
-    assert list(section.header[-2:]) == ["nearest in 1900", "nearest in 1920"]
-    path = SlicedRun(sliced_run).trajectory(section.rows[0][0])
-    for cell, near in zip(
-        section.rows[0][-2:], (path.neighbors[0], path.neighbors[2]), strict=True
-    ):
+    words, neighbors, _ = found
+    assert neighbors.heading == "Neighbours before and after"
+    assert list(neighbors.header) == ["word", "in 1900", "in 1920"]
+    assert [row[0] for row in neighbors.rows] == [row[0] for row in words.rows]
+    word, *cells = neighbors.rows[0]
+    path = SlicedRun(sliced_run).trajectory(word)
+    for cell, near in zip(cells, (path.neighbors[0], path.neighbors[2]), strict=True):
         assert cell == ", ".join(f"{own.word} {own.similarity:.2f}" for own in near)
-    assert section.rows[0][-2] != section.rows[0][-1]
+    assert cells[0] != cells[1]
 
 
 def test_a_word_that_a_slice_lacks_has_a_gap_and_the_neighbours_of_another(rewritten, planted):
     late = planted[1][3]
     run = rewritten(lambda test: test._replace(change=9.0, p=1e-9) if test.word == late else test)
     charts = {}
-    (section,) = change_sections(read_subjects([run]), charts)
-    assert section.rows[0][0] == late
-    assert section.rows[0][2] == "< 0.0001"
-    assert section.rows[0][-2].startswith("in 1910: ")
-    assert not section.rows[0][-1].startswith("in ")
+    words, neighbors = change_sections(read_subjects([run]), charts)
+    assert words.rows[0][0] == late
+    assert words.rows[0][2] == "< 0.0001"
+    assert neighbors.rows[0][1].startswith("in 1910: ")
+    assert not neighbors.rows[0][2].startswith("in 1920")
     values = specification(charts["change"])["data"]["values"]
     assert [value["cosine"] for value in values[:2]] == [None, pytest.approx(1)]
     assert values[2]["cosine"] < 1
@@ -115,9 +116,10 @@ def test_if_no_word_changed_the_section_says_so(rewritten):
 def test_at_most_a_dozen_words_are_shown_and_all_are_counted(rewritten):
     run = rewritten(lambda test: test._replace(change=1.0, p=1e-9))
     charts = {}
-    (section,) = change_sections(read_subjects([run]), charts)
-    assert len(section.rows) == MOST_LINES
-    assert section.about.startswith(f"{len(SliceFolder(run).tests()):,} words changed")
+    words, neighbors = change_sections(read_subjects([run]), charts)
+    assert len(words.rows) == len(neighbors.rows) == MOST_LINES
+    assert words.about.startswith(f"{len(SliceFolder(run).tests()):,} words changed")
+    assert f"These {MOST_LINES} changed most." in words.about
 
 
 def test_runs_without_slices_and_files_have_no_such_section(toy_run, sliced_run, tmp_path):
@@ -130,15 +132,19 @@ def test_runs_without_slices_and_files_have_no_such_section(toy_run, sliced_run,
     assert charts == {}
 
 
-def test_two_runs_have_a_section_each(sliced_run, tmp_path, toy_run):
+def test_two_runs_have_sections_and_charts_of_their_own(sliced_run, tmp_path, toy_run):
     shutil.copytree(sliced_run, tmp_path / "other")
     charts = {}
     subjects = read_subjects([sliced_run, tmp_path / "other"])
     headings = [section.heading for section in change_sections(subjects, charts)]
-    assert headings == [f"Change in {sliced_run.name}", "Change in other"]
+    assert headings == [
+        f"{what} in {name}"
+        for name in (sliced_run.name, "other")
+        for what in ("Change", "Neighbours before and after")
+    ]
     assert list(charts) == ["change", "change-2"]
     charts = {}
-    (section,) = change_sections(read_subjects([toy_run, sliced_run]), charts)
+    section, _ = change_sections(read_subjects([toy_run, sliced_run]), charts)
     assert section.heading == f"Change in {sliced_run.name}"
     assert list(charts) == ["change"]
 

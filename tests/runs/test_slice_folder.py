@@ -9,7 +9,9 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "staged").mkdir()
     (tmp_path / "run").mkdir()
     tests = [WordTest("a", 12.5, 0.25, 0.5), WordTest("b", 3, -0.1, 1)]
+    assert not folder.exists()
     folder.write(tmp_path / "staged", ["x", "y"], tests)
+    assert folder.exists()
     assert folder.tests() == tests
     assert folder.names() == ["x", "y"]
     path = folder.path / "changes.tsv"
