@@ -55,7 +55,7 @@ def _sections(run: SlicedRun, where: str, name: str, charts: dict[str, Any]) -> 
         PageSection(heading, about, header, rows, [PageChart(name, chart.title)]),
         PageSection(
             f"Neighbours before and after{where}",
-            "The words nearest to these in the first and the last slice, with cosines.",
+            "The nearest words, with cosines, of each word that changed.",
             ("word", f"in {run.names[0]}", f"in {run.names[-1]}"),
             [[path.word, *_nearest(path)] for path in paths],
         ),

@@ -24,11 +24,11 @@ _WIDTH, _HEIGHT = 460, 290
 _ROW_HEIGHT = 18
 _INK = "#344054"
 _CATEGORIES = ["#3b5b92", "#c8553d", "#228833", "#aa3377"]
-"""Colours of series in pictures; the page has its own, as many."""
+"""Colours of series in pictures; the page has as many of its own."""
 _DASHES = [[1, 0], [7, 3], [2, 3]]
-"""Of lines, to tell apart those of one colour."""
+"""Dashes of lines, to tell apart those of one colour."""
 MOST_LINES = len(_CATEGORIES) * len(_DASHES)
-"""So many lines of a chart can be told apart."""
+"""Number of lines in a chart that can be told apart."""
 
 
 def losses(runs: Mapping[str, Lines]) -> Chart:
