@@ -156,14 +156,14 @@ def test_a_run_resumes_with_another_number_of_workers(on_cluster, monkeypatch, o
     train(whole, quiet=True)
     stopped = on_cluster("stopped", 3, training=training)
     with monkeypatch.context() as patch:
-        original = Trainer.step
+        original = Trainer.steps
 
-        def step(self, batch):
+        def steps(self, batches):
             if self.number == 11:
                 os.kill(os.getpid(), signal.SIGINT)
-            return original(self, batch)
+            return original(self, batches)
 
-        patch.setattr(Trainer, "step", step)
+        patch.setattr(Trainer, "steps", steps)
         with pytest.raises(Interrupted):
             train(stopped, quiet=True)
     settings = stopped.model_copy(
@@ -218,16 +218,16 @@ def test_a_worker_killed_in_training_is_replaced(
     whole = on_cluster("whole", 2, training=training)
     train(whole, quiet=True)
     config = on_cluster("disturbed", 2, training=training)
-    original = Trainer.step
+    original = Trainer.steps
     killed = []
 
-    def step(self, batch):
+    def steps(self, batches):
         if not killed and self.number == (3 if before_a_checkpoint else 40):
             killed.extend(self._engine._group._placement.actors)
             ray.kill(killed[0])
-        return original(self, batch)
+        return original(self, batches)
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(Trainer, "steps", steps)
     train(config, quiet=True)
     assert "A worker was lost" in capfd.readouterr().err
     a, b = (load_model(Path(c.output)).parameters for c in (whole, config))
