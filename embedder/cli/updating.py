@@ -187,8 +187,8 @@ def changes(run: Path, words: tuple[str, ...], count: int, out: Path | None) -> 
     listed = [found.change(word) for word in words] or found.most_changed(count)
     if not words:
         changed = found.count_changed()
-        words = "1 word" if changed == 1 else f"{changed:,} words"
-        click.echo(f"{words} changed (q ≤ {LEVEL:g}).\n")
+        number = "1 word" if changed == 1 else f"{changed:,} words"
+        click.echo(f"{number} changed (q ≤ {LEVEL:g}).\n")
     paths = [found.trajectory(own.word) for own in listed]
     if listed:
         click.echo(tables.table(*tables.change_rows(found.names, listed)))
