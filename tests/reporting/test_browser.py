@@ -88,7 +88,7 @@ def script(browser, expression):
 
 
 def wait(browser, found):
-    return WebDriverWait(browser, 10).until(lambda _: found())
+    return WebDriverWait(browser, 60).until(lambda _: found())
 
 
 def texts(browser, selector):

@@ -43,7 +43,7 @@ def test_the_frame_works_in_a_browser(browser, vectors, tmp_path):
     (tmp_path / "notebook.html").write_text(cell, encoding="utf-8")
     browser.get((tmp_path / "notebook.html").as_uri())
     browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
-    WebDriverWait(browser, 20).until(
+    WebDriverWait(browser, 60).until(
         lambda b: b.execute_script("return document.documentElement.dataset.ready")
     )
     browser.execute_script("choose('w3')")
