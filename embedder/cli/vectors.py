@@ -19,6 +19,8 @@ from embedder.cli.options import (
 )
 from embedder.cli.program import main
 
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing files.")
+
 
 @main.command()
 @MODEL
@@ -89,7 +91,10 @@ def neighbors(
 @click.argument("out", type=PathName())
 @VECTORS
 @FROM
-def build_index(model: Path, out: Path, kind: Any, source_format: str | None) -> None:
+@_OVERWRITE
+def build_index(
+    model: Path, out: Path, kind: Any, source_format: str | None, overwrite: bool
+) -> None:
     """Write an approximate index for fast neighbour search.
 
     MODEL is a run or a file of vectors; `embedder neighbors MODEL WORD --index OUT` searches the
@@ -100,8 +105,10 @@ def build_index(model: Path, out: Path, kind: Any, source_format: str | None) ->
 
         embedder index runs/books books.usearch
     """
+    from embedder.vectors.formats.targets import Target, reject_occupied
     from embedder.vectors.index import ApproximateIndex
 
+    reject_occupied(Target(out, "usearch"), overwrite)  # before building takes time
     index = ApproximateIndex.build(read_vectors(model, kind, (), source_format))
     index.save(out)
     click.echo(
@@ -160,7 +167,6 @@ _UNWRITABLE = click.option(
     help="Leave out words that the format cannot store, or write _ for what it cannot; "
     "by default, they are an error.",
 )
-_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing files.")
 
 
 @main.command()

@@ -287,6 +287,8 @@ def test_report_and_index_print_their_paths(invoke, toy_run, toy_files, tmp_path
     assert (tmp_path / "r" / "analogies.png").exists()
     result = invoke("index", toy_run, tmp_path / "i.usearch")
     assert "of the ten nearest neighbours of 200 words" in result.output
+    fails(invoke("index", toy_run, tmp_path / "i.usearch"), "i.usearch: exists", "--overwrite")
+    assert invoke("index", toy_run, tmp_path / "i.usearch", "--overwrite").exit_code == 0
     word = (toy_run / "vocabulary.tsv").read_text().split("\n")[1].split("\t")[0]
     exact = invoke("neighbors", toy_run, word, "-n", 1).output
     assert (
