@@ -76,7 +76,7 @@ def test_cells_show_the_neighbours_and_the_map(browser, notebook):
     def found(selector):
         return lambda b: b.find_elements(By.CSS_SELECTOR, selector)
 
-    wait = WebDriverWait(browser, 120)
+    wait = WebDriverWait(browser, 600)  # kernels are compiled meanwhile, if for the first time
     wait.until(is_up)
     browser.get(notebook)
     wait.until(lambda b: len(found(".jp-CodeCell .cm-content")(b)) == len(CELLS))
