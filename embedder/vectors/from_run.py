@@ -98,18 +98,14 @@ def _later_vectors(
     matrices: Array | None,
 ) -> Array:
     """Return hidden, output or sum vectors; see `word_vectors`."""
-    _, _, b1, W2, _ = parameters
-    first, *others = _split_outputs(W2[:, : len(b1)], int(columns.max()) + 1)
     if kind == "output":
+        first, *others = _split_outputs(parameters, columns)
         of_words = np.where(columns[:, None] >= 0, first[columns], 0)
         return _add_up(of_words, others, _rotations(of_words, others), 1.0) if others else of_words
     hidden = _hidden(parameters, activation)
     if kind == "hidden":
         return hidden
-    outputs = [first[columns[: _count_own(columns)]], *others]
-    if matrices is None:
-        matrices = _sum_matrices(hidden, outputs)
-    total = _add_up(hidden, outputs, list(matrices[:-1]), 1 / len(outputs))
+    total, matrices = _sums(hidden, parameters, columns, matrices)
     return _in_blocks(total, matrices[-1])
 
 
@@ -125,15 +121,21 @@ def sum_matrices(parameters: Parameters, activation: str, columns: Array | None 
     """
     if columns is None:
         columns = np.arange(len(parameters.E))
-    first, *others = _split_outputs(parameters.W2[:, : len(parameters.b1)], int(columns.max()) + 1)
-    outputs = [first[columns[: _count_own(columns)]], *others]
     with threadpool_limits(1, "blas"):
-        return _sum_matrices(_hidden(parameters, activation), outputs)
+        return _sums(_hidden(parameters, activation), parameters, columns, None)[1]
 
 
-def _sum_matrices(hidden: Array, outputs: list[Array]) -> Array:
-    rotations = _rotations(hidden, outputs)
-    return np.stack([*rotations, tempering(_add_up(hidden, outputs, rotations, 1 / len(outputs)))])
+def _sums(
+    hidden: Array, parameters: Parameters, columns: Array, matrices: Array | None
+) -> tuple[Array, Array]:
+    """Return the ``sum`` vectors before tempering, and the matrices, computed unless given."""
+    first, *others = _split_outputs(parameters, columns)
+    outputs = [first[columns[: _count_own(columns)]], *others]
+    rotations = _rotations(hidden, outputs) if matrices is None else list(matrices[:-1])
+    total = _add_up(hidden, outputs, rotations, 1 / len(outputs))
+    if matrices is None:
+        matrices = np.stack([*rotations, tempering(total)])
+    return total, matrices
 
 
 def _hidden(parameters: Parameters, activation: str) -> Array:
@@ -159,8 +161,9 @@ def _in_blocks(rows: Array, matrix: Array) -> Array:
     return found
 
 
-def _split_outputs(W2: Array, positionless: int) -> list[Array]:
+def _split_outputs(parameters: Parameters, columns: Array) -> list[Array]:
     """Return the rows for words in any position, and any for those just before and just after."""
+    W2, positionless = parameters.W2[:, : len(parameters.b1)], int(columns.max()) + 1
     near = (len(W2) - positionless) // 2
     cuts = [positionless, positionless + near] if near else []
     return list(np.split(W2, cuts))
@@ -220,7 +223,8 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
     composed = parameters._replace(E=model.composition.vectors(parameters.E))
     columns, _, _, matrices = model.kept
-    if kind == "sum" and matrices is None:
+    # Words that are composed need the same tempering.
+    if kind == "sum" and matrices is None and isinstance(model.composition, SharedRows):
         matrices = sum_matrices(composed, network.activation, columns)
     matrix = word_vectors(composed, network.activation, kind, columns, matrices)
     vocabulary, order = model.vocabulary, None
