@@ -1,6 +1,7 @@
 """What a change must pass, a session a step: `nox -l` lists them, `nox -s lint types` runs some.
 
-`.ci/run` runs them all, in a copy of the checkout. Sessions that try what README.md and docs/ tell
+`.ci/run` runs them all, in a copy of the checkout. It sets REMOVE_ENVIRONMENTS, because all
+environments together take 12 GB. Sessions that try what README.md and docs/ tell
 people to type run those commands as they are written there, in the `.venv` that they create.
 """
 
@@ -109,6 +110,12 @@ def development_environment(session: nox.Session) -> None:
         shell(session, command.rpartition("&&")[0])
 
 
+def finish(session: nox.Session) -> None:
+    """Remove the session's environment where this is wanted."""
+    if os.environ.get("REMOVE_ENVIRONMENTS"):
+        shutil.rmtree(session.virtualenv.location)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
@@ -202,6 +209,7 @@ def extras(session: nox.Session, extra: str) -> None:
             for part in (train if word == "TRAIN" else [word])
         ]
         session.run(*filled)
+    finish(session)
 
 
 @nox.session
@@ -216,6 +224,7 @@ def peers(session: nox.Session) -> None:
     session.run("python", "scripts/compare.py", *arguments, "--systems", *systems)
     arguments = ["runs/compare.json", "--titles", "toy world", "--plot", "runs/compare.png"]
     session.run("python", "scripts/plot_comparison.py", *arguments)
+    finish(session)
 
 
 @nox.session
@@ -233,6 +242,7 @@ def recipes(session: nox.Session) -> None:
     session.install("jupyterlab", "selenium>=4.20", "pytest>=8.2", "hypothesis>=6.103")
     tests = ("test_jupyterlab.py", "test_projection.py")
     session.run("pytest", *(f"tests/reporting/{name}" for name in tests))
+    finish(session)
 
 
 @nox.session(venv_backend="none")
@@ -253,3 +263,4 @@ def oldest(session: nox.Session) -> None:
     session.install("-c", str(constraints), "-e", ".[test]")
     # Without the longest tests; those of experiments and of perplexity train on these versions too.
     session.run("pytest", "-m", "not slow", "--ignore=tests/training", "--ignore=tests/cli")
+    finish(session)
