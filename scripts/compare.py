@@ -3,13 +3,15 @@
     python scripts/compare.py TEXT --analogies FILE --similarity FILE FILE --json compare.json
     python scripts/plot_comparison.py compare.json --plot compare.png
 
-The peers are gensim's Word2Vec and fastText (skip-gram and CBOW, `pip install '.[benchmark]'`). All
-share dimension, window, minimum count and number of threads; the peers use five negatives, and
-fastText no subwords. Every training run is a separate process, timed from start to exit: imports,
-reading, training, saving. TEXT is plain text, one sentence per line, words separated by spaces, so
-that each peer can read it in its fastest way. Scores come from this package's own evaluation, on
-the most frequent words of each vocabulary; differences from the reference system come with 95 %
-intervals of the paired bootstrap.
+The peers are gensim's Word2Vec and FastText, and fastText (skip-gram and CBOW, `pip install
+'.[benchmark]'`). All share dimension, minimum count and number of threads, and the window where a
+system's name does not end in `, window N`; the peers use five negatives. Every training run is a
+separate process, timed from start to exit: imports, reading, training, saving; beside the seconds
+stand those of the processors, all threads together, which other programs affect less. TEXT is plain
+text, one sentence per line, words separated by spaces, so that each peer can read it in its fastest
+way. Scores come from this package's own evaluation, on the most frequent words of each vocabulary;
+differences from the reference system come with 95 % intervals of the paired bootstrap. With
+--vectors, what has been trained is kept, and not trained again.
 """
 
 import argparse
@@ -36,6 +38,8 @@ from embedder.vectors.word_vectors import WordVectors
 SUBSAMPLE = 1e-4
 """The subsampling threshold of the peers; on books, better than 1e-3 for each of them."""
 NEGATIVES = 5
+MIN_N, MAX_N, BUCKETS = 3, 6, 2_000_000
+"""N-grams of the peers with subwords: the defaults of both programs."""
 _WARM_UP_BYTES = 20_000_000
 
 
@@ -49,6 +53,14 @@ class Setting(NamedTuple):
     threads: int
     words: int | None
     seed: int = 1
+
+
+class Cost(NamedTuple):
+    """What a training took: seconds, seconds of all processors together, and GiB of memory."""
+
+    seconds: float
+    processor_seconds: float
+    peak: float
 
 
 class System(NamedTuple):
@@ -78,15 +90,22 @@ def load_embedder(folder: Path) -> WordVectors:
     return load_vectors(folder / "run")
 
 
-def train_gensim(skip_gram: bool, setting: Setting, epochs: int, folder: Path) -> None:
-    """Train gensim's Word2Vec from a file, its fastest mode."""
-    from gensim.models import Word2Vec
+def train_gensim(
+    skip_gram: bool, subwords: bool, setting: Setting, epochs: int, folder: Path
+) -> None:
+    """Train gensim's Word2Vec or FastText from a file, its fastest mode."""
+    from gensim.models import FastText, Word2Vec
 
-    model = Word2Vec(
-        corpus_file=str(setting.text), vector_size=setting.dimension, window=setting.window,
-        min_count=setting.min_count, workers=setting.threads, sg=int(skip_gram),
-        alpha=0.025 if skip_gram else 0.05, sample=SUBSAMPLE, negative=NEGATIVES, epochs=epochs,
-    )  # fmt: skip
+    common = {
+        "corpus_file": str(setting.text), "vector_size": setting.dimension,
+        "window": setting.window, "min_count": setting.min_count, "workers": setting.threads,
+        "sg": int(skip_gram), "alpha": 0.025 if skip_gram else 0.05, "sample": SUBSAMPLE,
+        "negative": NEGATIVES, "epochs": epochs,
+    }  # fmt: skip
+    if subwords:
+        model = FastText(**common, min_n=MIN_N, max_n=MAX_N, bucket=BUCKETS)
+    else:
+        model = Word2Vec(**common)
     model.wv.save(str(folder / "vectors"))
 
 
@@ -99,14 +118,16 @@ def load_gensim(folder: Path) -> WordVectors:
     return WordVectors(Vocabulary(loaded.index_to_key, counts), loaded.vectors)
 
 
-def train_fasttext(model: str, setting: Setting, epochs: int, folder: Path) -> None:
-    """Train fastText without subwords."""
+def train_fasttext(model: str, subwords: bool, setting: Setting, epochs: int, folder: Path) -> None:
+    """Train fastText."""
     import fasttext
 
+    lengths = {"minn": MIN_N, "maxn": MAX_N, "bucket": BUCKETS}
+    without = {"minn": 0, "maxn": 0, "bucket": 1}
     fasttext.train_unsupervised(
         str(setting.text), model=model, dim=setting.dimension, ws=setting.window,
         minCount=setting.min_count, thread=setting.threads, epoch=epochs, neg=NEGATIVES,
-        t=SUBSAMPLE, minn=0, maxn=0, bucket=1, verbose=0,
+        t=SUBSAMPLE, verbose=0, **(lengths if subwords else without),
     ).save_model(str(folder / "model.bin"))  # fmt: skip
 
 
@@ -125,18 +146,18 @@ def load_fasttext(folder: Path) -> WordVectors:
 
 def measured_training(
     train: Callable[[Setting, int, Path], None], setting: Setting, epochs: int, folder: Path
-) -> tuple[float, float]:
-    """Return the seconds that a process takes to train and save, and its peak memory in GiB."""
+) -> Cost:
+    """Train in a process of its own, and return what it took."""
     context = multiprocessing.get_context("spawn")
-    peak = context.Value("d", 0.0)
-    process = context.Process(target=_train, args=(train, setting, epochs, folder, peak))
+    used = context.Array("d", 2)
+    process = context.Process(target=_train, args=(train, setting, epochs, folder, used))
     started = time.perf_counter()
     process.start()
     process.join()
     seconds = time.perf_counter() - started
     if process.exitcode:
         raise SystemExit(f"A training run failed with exit code {process.exitcode}.")
-    return seconds, peak.value
+    return Cost(seconds, used[0], used[1])
 
 
 def _train(
@@ -144,12 +165,31 @@ def _train(
     setting: Setting,
     epochs: int,
     folder: Path,
-    peak: Any,
+    used: Any,
 ) -> None:
     try:
         train(setting, epochs, folder)
     finally:
-        peak.value = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        used[0], used[1] = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
+
+
+def trained(
+    system: System, setting: Setting, epochs: int, kept: Path | None
+) -> tuple[WordVectors, Cost]:
+    """Train, or read what an earlier call has kept; return the vectors and what training took."""
+    if kept is not None and kept.exists():
+        with np.load(kept) as file:
+            vocabulary = Vocabulary(file["words"].tolist(), file["counts"])
+            return WordVectors(vocabulary, file["matrix"]), Cost(*file["cost"].tolist())
+    with tempfile.TemporaryDirectory() as folder:
+        cost = measured_training(system.train, setting, epochs, Path(folder))
+        vectors = system.load(Path(folder))
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        own = {"words": np.array(vectors.words), "counts": vectors.vocabulary.counts}
+        np.savez(kept, **own, matrix=vectors.matrix, cost=np.array(cost))
+    return vectors, cost
 
 
 def score(
@@ -191,6 +231,12 @@ def _wanted(text: str) -> tuple[str, list[int]]:
     return name, [int(number) for number in epochs.split(",")]
 
 
+def _window_of(name: str) -> tuple[str, int | None]:
+    """Return a system's name without its window, and the window that it names, if any."""
+    name, found, window = name.partition(", window ")
+    return name, int(window) if found else None
+
+
 def main() -> None:
     """Train, evaluate, print a table, and write the requested file."""
     parser = argparse.ArgumentParser(
@@ -219,7 +265,8 @@ def main() -> None:
         metavar="NAME:EPOCHS,…",
         default=[_wanted(f"{name}:5") for name in SYSTEMS if name != "embedder"]
         + [_wanted("embedder:2,5,10,20")],
-        help="which systems to train, and for how many epochs or passes: " + ", ".join(SYSTEMS),
+        help="which systems to train, and for how many epochs or passes; a name may end in "
+        "`, window N`: " + "; ".join(SYSTEMS),
     )
     parser.add_argument(
         "--reference",
@@ -232,6 +279,7 @@ def main() -> None:
         default=1,
         help="train embedder this many times, and add a row with means and standard deviations",
     )
+    parser.add_argument("--vectors", type=Path, help="a folder that keeps what has been trained")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
 
@@ -239,8 +287,9 @@ def main() -> None:
                       options.min_count, options.threads, options.max_words)  # fmt: skip
     systems = SYSTEMS | {"embedder": System(partial(train_embedder, options.config), load_embedder)}
     tasks = read_tasks([options.analogies], options.similarity)
-    header = ["system", "epochs", "seconds", "GiB", *(f"analogies, {n:,}" for n in options.words),
-              "semantic", "syntactic", *tasks.similarity]  # fmt: skip
+    header = ["system", "epochs", "seconds", "processor", "GiB"]
+    header += [f"analogies, {n:,}" for n in options.words]
+    header += ["semantic", "syntactic", *tasks.similarity]
     print(f"| {' | '.join(header)} |\n|{' --- |' * len(header)}")
     rows: list[dict[str, Any]] = []
     if any(name == "embedder" for name, _ in options.systems):
@@ -248,25 +297,30 @@ def main() -> None:
     reference = None
     # The reference first, so that the others can be compared with it.
     for name, wanted in sorted(options.systems, key=lambda own: own[0] != options.reference):
+        plain, window = _window_of(name)
+        windowed = setting._replace(window=window or setting.window)
         for epochs in wanted:
-            seeds = range(1, 1 + (options.seeds if name == "embedder" else 1))
+            seeds = range(1, 1 + (options.seeds if plain == "embedder" else 1))
             first = len(rows)
             for seed in seeds:
-                with tempfile.TemporaryDirectory() as folder:
-                    seconds, peak = measured_training(
-                        systems[name].train, setting._replace(seed=seed), epochs, Path(folder)
-                    )
-                    vectors = systems[name].load(Path(folder))
+                kept = options.vectors and options.vectors / f"{name}-{epochs}-{seed}.npz"
+                own = windowed._replace(seed=seed)
+                vectors, cost = trained(systems[plain], own, epochs, kept)
                 found = score(vectors, reference, tasks, options.words)
                 if name == options.reference:
                     reference = vectors if epochs == wanted[-1] else None
-                rows.append({"system": name, "epochs": epochs, "seconds": seconds, "GiB": peak,
+                rows.append({"system": name, "epochs": epochs, **_named(cost),
                              "text": options.text.name, "seed": seed, **found})  # fmt: skip
                 print(row_of(rows[-1]), flush=True)
                 if options.json:
                     options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
             if len(seeds) > 1:
                 print(summary_of(rows[first:]), flush=True)
+
+
+def _named(cost: Cost) -> dict[str, float]:
+    seconds, processor, peak = cost
+    return {"seconds": seconds, "processor seconds": processor, "GiB": peak}
 
 
 def warm_up(system: System, setting: Setting) -> None:
@@ -280,7 +334,8 @@ def warm_up(system: System, setting: Setting) -> None:
 
 def row_of(row: dict[str, Any]) -> str:
     """Return a row of the table; intervals of the differences are in brackets."""
-    cells = [row["system"], str(row["epochs"]), f"{row['seconds']:.0f}", f"{row['GiB']:.1f}"]
+    cells = [row["system"], str(row["epochs"])]
+    cells += [f"{row['seconds']:.0f}", f"{row['processor seconds']:.0f}", f"{row['GiB']:.1f}"]
     for name, value in row["scores"].items():
         interval = row["intervals"].get(name)
         ends = f" ({interval[0]:+.3f} – {interval[1]:+.3f})" if interval else ""
@@ -291,7 +346,8 @@ def row_of(row: dict[str, Any]) -> str:
 def summary_of(rows: list[dict[str, Any]]) -> str:
     """Return the table's row of the means and standard deviations over rows of several seeds."""
     cells = [f"{rows[0]['system']}, {len(rows)} seeds", str(rows[0]["epochs"])]
-    cells += [f"{np.mean([row['seconds'] for row in rows]):.0f}"]
+    for cost in ("seconds", "processor seconds"):
+        cells.append(f"{np.mean([row[cost] for row in rows]):.0f}")
     cells += [f"{np.max([row['GiB'] for row in rows]):.1f}"]
     for name in rows[0]["scores"]:
         values = [row["scores"][name] for row in rows]
@@ -301,10 +357,20 @@ def summary_of(rows: list[dict[str, Any]]) -> str:
 
 SYSTEMS = {
     "embedder": System(partial(train_embedder, Path("configs/books.yaml")), load_embedder),
-    "gensim CBOW": System(partial(train_gensim, False), load_gensim),
-    "gensim skip-gram": System(partial(train_gensim, True), load_gensim),
-    "fastText CBOW": System(partial(train_fasttext, "cbow"), load_fasttext),
-    "fastText skip-gram": System(partial(train_fasttext, "skipgram"), load_fasttext),
+    **{
+        f"gensim {model}{', subwords' * subwords}": System(
+            partial(train_gensim, model == "skip-gram", subwords), load_gensim
+        )
+        for model in ("CBOW", "skip-gram")
+        for subwords in (False, True)
+    },
+    **{
+        f"fastText {model}{', subwords' * subwords}": System(
+            partial(train_fasttext, model.lower().replace("-", ""), subwords), load_fasttext
+        )
+        for model in ("CBOW", "skip-gram")
+        for subwords in (False, True)
+    },
 }
 
 

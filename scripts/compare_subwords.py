@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from compare import NEGATIVES, SUBSAMPLE, Setting, measured_training
+from compare import BUCKETS, MAX_N, MIN_N, Setting, measured_training, train_gensim
 
 from embedder.arrays import Array
 from embedder.evaluation.analogies import evaluate_analogies
@@ -33,7 +33,6 @@ from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.from_run import load_vectors
 from embedder.vectors.word_vectors import WordVectors
 
-MIN_N, MAX_N, BUCKETS = 3, 6, 2_000_000
 NEIGHBORS = 10
 _WORDS_PER_BATCH = 250
 
@@ -74,19 +73,6 @@ def load_embedder(kind: Any, folder: Path) -> Trained:
     """Read a run's vectors."""
     vectors = load_vectors(folder / "run", kind)
     return Trained(vectors, lambda words: vectors.with_composed(words).matrix[len(vectors) :])
-
-
-def train_gensim(skip_gram: bool, setting: Setting, epochs: int, folder: Path) -> None:
-    """Train gensim's FastText from a file, its fastest mode."""
-    from gensim.models import FastText
-
-    model = FastText(
-        corpus_file=str(setting.text), vector_size=setting.dimension, window=setting.window,
-        min_count=setting.min_count, workers=setting.threads, sg=int(skip_gram),
-        alpha=0.025 if skip_gram else 0.05, sample=SUBSAMPLE, negative=NEGATIVES, epochs=epochs,
-        min_n=MIN_N, max_n=MAX_N, bucket=BUCKETS,
-    )  # fmt: skip
-    model.wv.save(str(folder / "vectors"))
 
 
 def load_gensim(folder: Path) -> Trained:
@@ -173,9 +159,9 @@ def main() -> None:
     systems = [
         System("embedder", partial(ours, True), load_ours, options.passes, True),
         System("embedder, no subwords", partial(ours, False), load_ours, options.passes, False),
-        System("gensim FastText CBOW", partial(train_gensim, False), load_gensim,
+        System("gensim FastText CBOW", partial(train_gensim, False, True), load_gensim,
                options.epochs, True),
-        System("gensim FastText skip-gram", partial(train_gensim, True), load_gensim,
+        System("gensim FastText skip-gram", partial(train_gensim, True, True), load_gensim,
                options.epochs, True),
     ]  # fmt: skip
     if options.systems:
@@ -198,7 +184,7 @@ def main() -> None:
         for number, (name, train, load, epochs, composes) in enumerate(systems):
             folder = _new(work, f"{number}-whole")
             row: dict[str, Any] = {"system": name, "epochs": epochs}
-            row["seconds"], _ = measured_training(train, settings[0], epochs, folder)
+            row["seconds"] = measured_training(train, settings[0], epochs, folder).seconds
             whole = load(folder)
             row["gram"] = gram_accuracy(whole.vectors, sections, options.words)
             ranks_text = "– | –"
