@@ -92,7 +92,8 @@ POST = click.option(
     "--post",
     multiple=True,
     metavar="STEP",
-    help="Postprocess, in the given order: normalise, centre, temper, all-but-the-top[=N].",
+    help="Postprocess, in the given order: normalise, centre, temper, all-but-the-top[=N], "
+    "reduce=N.",
 )
 DTYPE = click.option(
     "--dtype",

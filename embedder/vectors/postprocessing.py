@@ -1,10 +1,11 @@
-"""Postprocessing of trained vectors: normalise, centre, remove or shorten dominant directions.
+"""Postprocessing of trained vectors: normalise, centre, change the directions they extend in.
 
 normalise           scale to length 1
 centre              subtract the mean
 all-but-the-top=N   centre, then remove the N directions of highest variance (Mu and Viswanath
 2018); N is D/100 by default
 temper              shorten the longest axes, see `tempering`
+reduce=N            keep the N longest axes, as coordinates, see `longest_axes`
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ from embedder.errors import FormatError
 from embedder.vectors.word_vectors import WordVectors
 
 _ROWS_PER_BATCH = 4096
-_CENTRE, _NORMALISE, _TOP, _TEMPER = "centre", "normalise", "all-but-the-top", "temper"
+_CENTRE, _NORMALISE, _TOP = "centre", "normalise", "all-but-the-top"
+_TEMPER, _REDUCE = "temper", "reduce"
 _SPELLINGS = {"center": _CENTRE, "normalize": _NORMALISE}
 DTYPES = ("float32", "float16", "int8")
 _EXPONENT = 0.25
@@ -39,11 +41,15 @@ def postprocess(vectors: WordVectors, steps: Sequence[str]) -> WordVectors:
     for step in steps:
         name, _, number = step.partition("=")
         name = _SPELLINGS.get(name, name)
-        if name not in (_CENTRE, _NORMALISE, _TOP, _TEMPER) or (number and name != _TOP):
+        numbered = name in (_TOP, _REDUCE)
+        if name not in (_CENTRE, _NORMALISE, _TOP, _TEMPER, _REDUCE) or (number and not numbered):
             raise FormatError(
-                f"{step}: unknown step; expected {_NORMALISE}, {_CENTRE}, {_TEMPER} or {_TOP}=N."
+                f"{step}: unknown step; expected {_NORMALISE}, {_CENTRE}, {_TEMPER}, {_TOP}=N or "
+                f"{_REDUCE}=N."
             )
-        if number and not (number.isdecimal() and 0 < int(number) <= matrix.shape[1]):
+        if (number or name == _REDUCE) and not (
+            number.isdecimal() and 0 < int(number) <= matrix.shape[1]
+        ):
             raise FormatError(
                 f"{step}: expected a number of directions from 1 to {matrix.shape[1]}."
             )
@@ -51,6 +57,8 @@ def postprocess(vectors: WordVectors, steps: Sequence[str]) -> WordVectors:
             matrix = unit_rows(matrix)
         elif name == _TEMPER:
             matrix = matrix @ tempering(matrix)
+        elif name == _REDUCE:
+            matrix = matrix @ longest_axes(matrix, int(number))
         else:
             matrix -= matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
         if name == _TOP:
@@ -66,10 +74,27 @@ def tempering(vectors: Array) -> Array:
     each other; similarity of meaning gains where they count less (Bullinaria and Levy 2012,
     section 8, after Caron 2001).
     """
+    lengths, axes = _axes(vectors)
+    lengths = np.maximum(lengths / lengths[-1], _LEAST_AXIS)
+    return np.asarray((axes * lengths**-_EXPONENT) @ axes.T, vectors.dtype)
+
+
+def longest_axes(vectors: Array, count: int) -> Array:
+    """Return the matrix (H, count) that projects vectors (V, H) on their longest axes.
+
+    They are the right singular vectors, of the largest singular values first, of the vectors of the
+    most frequent words: of all projections, this one keeps most of these vectors' squared lengths.
+    """
+    axes = _axes(vectors)[1][:, ::-1][:, :count]
+    signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(count)])
+    return np.ascontiguousarray(axes * signs, vectors.dtype)
+
+
+def _axes(vectors: Array) -> tuple[Array, Array]:
+    """Return the singular values, ascending, and right singular vectors of frequent words'."""
     of_frequent = vectors[:_WORDS_FOR_AXES].astype(np.float64)
     squares, axes = np.linalg.eigh(of_frequent.T @ of_frequent)
-    lengths = np.sqrt(np.maximum(squares / squares[-1], _LEAST_AXIS**2))
-    return np.asarray((axes * lengths**-_EXPONENT) @ axes.T, vectors.dtype)
+    return np.sqrt(np.maximum(squares, 0)), axes
 
 
 def _remove_top(centred: Array, count: int) -> None:

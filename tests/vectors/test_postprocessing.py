@@ -41,6 +41,16 @@ def test_tempering_shortens_the_longest_axes_relative_to_the_others(vectors):
     np.testing.assert_allclose(found, (left * tempered) @ right, atol=1e-4)
 
 
+def test_reduced_vectors_are_the_best_approximation_of_their_dimension(vectors):
+    found = postprocess(vectors, ["reduce=5"]).matrix
+    left, lengths, _ = np.linalg.svd(vectors.matrix.astype(float), full_matrices=False)
+    best = (left * lengths)[:, :5]
+    assert found.shape == (500, 5)
+    np.testing.assert_allclose(found @ found.T, best @ best.T, atol=1e-3)
+    every = postprocess(vectors, ["reduce=20"]).matrix
+    np.testing.assert_allclose(every @ every.T, vectors.matrix @ vectors.matrix.T, atol=1e-3)
+
+
 def test_steps_apply_in_order_and_leave_the_original_unchanged(vectors):
     before = vectors.matrix.copy()
     last_centred = postprocess(vectors, ["normalise", "centre"]).matrix
@@ -51,7 +61,10 @@ def test_steps_apply_in_order_and_leave_the_original_unchanged(vectors):
     assert postprocess(vectors, []) is vectors
 
 
-@pytest.mark.parametrize("step", ["whiten", "centre=2", "all-but-the-top=x", "all-but-the-top=21"])
+@pytest.mark.parametrize(
+    "step",
+    ["whiten", "centre=2", "all-but-the-top=x", "all-but-the-top=21", "reduce", "reduce=0"],
+)
 def test_unknown_steps_raise_errors(vectors, step):
     with pytest.raises(FormatError, match=f"{step}: .*expected"):
         postprocess(vectors, [step])
