@@ -187,8 +187,8 @@ def trained(
         vectors = system.load(Path(folder))
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        own = {"words": np.array(vectors.words), "counts": vectors.vocabulary.counts}
-        np.savez(kept, **own, matrix=vectors.matrix, cost=np.array(cost))
+        words, counts = np.array(vectors.words), vectors.vocabulary.counts
+        np.savez(kept, words=words, counts=counts, matrix=vectors.matrix, cost=np.array(cost))
     return vectors, cost
 
 
