@@ -3,6 +3,7 @@
 import re
 
 from embedder.errors import FormatError
+from embedder.text.content import describe_foreign
 from embedder.text.sources import COMPRESSED
 from embedder.vectors.formats import binary, fasttext, finalfusion, projector, text
 from embedder.vectors.formats.complaints import complaint_about, has_numbers, separators_of
@@ -28,23 +29,18 @@ _FOREIGN = {
     b"\x80\x03": _UNPICKLED,
     b"\x80\x04": _UNPICKLED,
     b"\x80\x05": _UNPICKLED,
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run: git lfs pull",
     b"\x89HDF\r\n": f"an HDF5 file; {_EXPORT}",
     b"SQLite format 3\0": f"a database of SQLite, as Magnitude writes; {_EXPORT}",
     b"PAR1": f"a Parquet table; {_EXPORT}",
-    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive; unpack it",
-    b"Rar!\x1a\x07": "a RAR archive; unpack it",
     b"\x1f\x8b\x08": "compressed twice; run gunzip on it",
     b"\xfd7zXZ\0": "compressed twice; run unxz on it",
     b"\x28\xb5\x2f\xfd": "compressed twice; run unzstd on it",
 }
-_TAR = slice(257, 262), b"ustar"
 _OLD_PICKLE = re.compile(rb"(c[\w.]+\n\w+\n|\(([dl]p\d|i[\w.]+\n))")
 """The beginning of a pickle of protocol 0."""
 _HTML = re.compile(rb"\s*<(!doctype|html)\b", re.IGNORECASE)
 _FLORET = re.compile(rb"\d+( \d+){5}( [^\s\d.+-]\S*){2}\s*")
 """The first line of floret's table: buckets, D, n-grams, hashes, their seed, marks of words."""
-_UTF16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -118,8 +114,6 @@ def _foreign(head: bytes) -> str:
     for magic, what in _FOREIGN.items():
         if head.startswith(magic):
             return what
-    if head[_TAR[0]] == _TAR[1]:
-        return "a tar archive; unpack it"
     if _OLD_PICKLE.match(head):
         return _UNPICKLED
     if _HTML.match(head):
@@ -129,14 +123,7 @@ def _foreign(head: bytes) -> str:
             "floret's table of hashed n-grams, which has no words; write those with floret's "
             "save_vectors"
         )
-    if head.startswith(_UTF16_OR_32) or (b"\0" in first and _is_ascii_between_zeros(first)):
-        return "text in UTF-16 or UTF-32; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"
-    return ""
-
-
-def _is_ascii_between_zeros(line: bytes) -> bool:
-    letters = line.replace(b"\0", b"")
-    return letters.isascii() and letters.decode("ascii").strip().isprintable()
+    return describe_foreign(head) or ""
 
 
 def _is_binary(file: InputFile, layout: text.Layout) -> bool:
