@@ -62,7 +62,7 @@ EXTRAS = {
         "tracking",
         [["TRAIN", "tracking.tensorboard=true", "tracking.mlflow=sqlite:///runs/mlflow.db"]],
     ),
-    "ray": ("ray", [["TRAIN", "--engine", "ray", "--workers", "2"]]),
+    "ray": ("ray", [["TRAIN", "--engine", "ray", "--threads", "2"]]),
     "tables": (
         "tables",
         [["python", "-c", TABLE], ["embedder", "train", "runs/t.parquet", "--text-field", "text"]],

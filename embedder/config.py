@@ -176,10 +176,10 @@ class Config(Section):
     def _cluster_can_train(self) -> "Config":
         if self.training.engine != "ray":
             return self
-        if self.loss.name != "softmax" or self.network.tied:
+        if self.examples.source != "cooccurrence":
             raise ValueError(
-                "training.engine: ray splits the exact softmax by words; expected loss.name "
-                "softmax and no network.tied (sampled losses are made for one machine)"
+                "training.engine: ray counts a text and fits rows to the counts; expected "
+                "examples.source cooccurrence (windows are trained on by one machine)"
             )
         if self.corpus.phrases.passes:
             raise ValueError(
@@ -192,24 +192,16 @@ class Config(Section):
     @property
     def fits_rows(self) -> bool:
         """Whether each word has a row of E to itself, and its counts, to fit the row by itself."""
-        counted = self.examples.source == "cooccurrence" and self.training.engine == "local"
-        return counted and not self.subwords.used
+        return self.examples.source == "cooccurrence" and not self.subwords.used
 
     @model_validator(mode="after")
     def _rows_can_be_fitted(self) -> "Config":
         for key in ("joint_rows", "closing_steps"):
             if getattr(self.training, key) not in ("auto", 0) and not self.fits_rows:
                 raise ValueError(
-                    f"training.{key}: expected examples.source cooccurrence, training.engine local "
-                    "and no subwords, so that each word has a row of E to itself"
+                    f"training.{key}: expected examples.source cooccurrence and no subwords, so "
+                    "that each word has a row of E to itself"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _classes_can_be_counted(self) -> "Config":
-        for key in ("contexts", "context_classes"):
-            if getattr(self.examples, key) != "auto" and self.training.engine != "local":
-                raise ValueError(f"examples.{key}: expected training.engine local")
         return self
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ _PASSES, _PASSES_OF_FEW_WORDS, _PASSES_OF_WINDOWS = 20, 10, 5
 def own_contexts(config: Config, vocabulary: int) -> int:
     """Return M, the number of words in any position that are outputs of their own."""
     wanted = config.examples.contexts
-    if config.examples.source != "cooccurrence" or config.training.engine != "local":
+    if config.examples.source != "cooccurrence":
         return vocabulary
     if wanted == "auto":
         return vocabulary if vocabulary <= _FEW_WORDS else _OWN_CONTEXTS

@@ -315,7 +315,7 @@ class TrainingConfig(Section):
     joint_rows: Positive | Literal["auto"] = "auto"
     """Number of words, the most frequent ones, whose rows of E are trained together with the other
     layers; those of all others are fitted afterwards, with these layers frozen. `auto`: 30,000, or
-    all words where rows cannot be fitted: for source windows, subwords, and engine ray."""
+    all words where rows cannot be fitted: for source windows, and with subwords."""
     closing_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Number of steps by which the rows trained jointly are fitted after the last pass, with all
     other layers frozen; each costs two thirds of a pass. `auto`: 2, or 0 where rows cannot be
@@ -329,7 +329,7 @@ class TrainingConfig(Section):
     """Memory limit, such as 2GB: counting stays below it by going through the disk, and a network
     that does not fit is refused. By default, the limit is what the machine has available."""
     engine: Literal["local", "ray"] = "local"
-    """Train in this process, or on a Ray cluster (see `cluster`)."""
+    """Count the text and fit rows in this process, or on a Ray cluster (see `cluster`)."""
 
     @property
     def checkpoint_interval(self) -> tuple[int, str]:
@@ -345,14 +345,12 @@ class ClusterConfig(Section):
 
     address: str | None = None
     """Address of the cluster's head, such as `10.0.0.1:6379`, or `auto` on one of its machines. By
-    default, Ray is started on this machine for the run."""
-    workers: Positive | None = None
-    """Number of processes that share the output layer, with training.threads CPUs each; by default
-    one per machine."""
+    default, Ray is started on this machine for the run, with training.threads CPUs."""
     shard_size: Annotated[ByteSize, Field(gt=0)] = ByteSize(64_000_000)
-    """Approximate size of the shards into which text is cut for counting."""
-    wait_minutes: Annotated[float, Field(ge=0.0)] = 1.0
-    """When workers are lost, wait this long for replacements before continuing with those left."""
+    """Approximate size of the shards into which text is cut for counting; the counts of one are in
+    memory at a time, per CPU."""
+    wait_minutes: Annotated[float, Field(ge=0.0)] = 5.0
+    """When no machine of the cluster is left, wait this long for one before stopping."""
 
 
 class ValidationConfig(Section):

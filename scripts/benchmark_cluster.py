@@ -1,218 +1,297 @@
-"""Measure training on a cluster: its throughput on this machine, and the cost of its exchanges.
+"""Measure training on a cluster, and predict how it scales.
 
-python scripts/benchmark_cluster.py throughput   # 2 workers versus one process with 2 threads
-python scripts/benchmark_cluster.py exchange     # fits the scaling model of docs/distributed.md
-python scripts/benchmark_cluster.py predict      # applies the model to larger clusters
+python scripts/benchmark_cluster.py measure TEXT --nodes 2 --json nodes.json
+    # trains on simulated machines of one core each, and prints the seconds of each stage
+python scripts/benchmark_cluster.py measure TEXT --nodes 0 --threads 2 --json process.json
+    # the same in one process
+python scripts/benchmark_cluster.py fit nodes.json …
+    # fits the scaling model of docs/distributed.md, and prints its errors
+python scripts/benchmark_cluster.py predict nodes.json …
+    # applies it to larger texts and clusters
 """
 
 import argparse
+import functools
 import json
-import math
-import multiprocessing
-import socket
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
-_CASES = [(B, H) for B in (256, 1024, 4096) for H in (100, 300)]
-_WORKERS = (2, 3, 4)
-_REPEATS = 200
+_STAGES = "read", "count", "factorise", "classes", "group", "joint", "fit"
+_SPREAD = "read", "count", "factorise", "group", "fit"
+"""Stages whose work all machines share; the others are the leader's."""
+_EVALUATIONS = 2.6
+"""Of a row's loss until it has converged; see `embedder.training.row_fit`."""
+_BYTES_PER_CELL = 12
+
+
+class Size(NamedTuple):
+    """What a training is about.
+
+    ``tokens``, ``words``, ``cells``
+        Of the text; V; cells of the counts, one per pair of a word and a context.
+    ``dimension``
+        D = H.
+    ``columns``, ``classes``, ``joint``, ``passes``, ``steps``
+        C, K, R; passes over the joint rows, and closing steps.
+    """
+
+    tokens: float
+    words: float
+    cells: float
+    dimension: float
+    columns: float
+    classes: float
+    joint: float
+    passes: float
+    steps: float
+
+    def work(self) -> dict[str, float]:
+        """Return the operations of each stage, up to factors that are measured."""
+        rest, closing = self.words - self.joint, (self.steps + 1 if self.steps else 0) * self.joint
+        return {
+            "read": self.tokens,
+            "count": self.tokens,
+            "factorise": self.cells * self.dimension,
+            "classes": self.words * self.classes * self.dimension,
+            "group": self.cells,
+            "joint": self.passes * self.joint * self.columns * (6 * self.dimension + 450),
+            "fit": (closing + _EVALUATIONS * rest) * self.columns * (4 * self.dimension + 450),
+        }
 
 
 class Costs(NamedTuple):
     """The parameters of the scaling model.
 
-    ``latency``
-        Seconds that a message takes to arrive, regardless of its size.
-    ``seconds_per_byte``
-        Inverse bandwidth of a link.
-    ``products``
-        Floating-point operations per second of one worker in a step.
+    ``per_core``
+        Seconds of one core per unit of each stage's work.
+    ``overhead``
+        Seconds per stage whatever its size: tasks are started, results are fetched.
     """
 
-    latency: float
-    seconds_per_byte: float
-    products: float
+    per_core: dict[str, float]
+    overhead: float
 
 
-def features(B: int, H: int, p: int) -> tuple[float, float]:
-    """Return the number of sequential messages of a step, and its bytes through one link.
+class Cluster(NamedTuple):
+    """``machines``, their ``cores``, and bytes per second of each one's network."""
 
-    A broadcast follows a tree, the gather ends at one process, and gloo's all-reduce sends p
-    segments around a ring, once to add them up and once to collect them.
+    machines: int
+    cores: int
+    bandwidth: float = 1.25e9
+
+
+def predict(size: Size, costs: Costs, cluster: Cluster) -> dict[str, float]:
+    """Return the seconds of each stage.
+
+    Machines exchange the counts of each range once, all but those that are already in place.
     """
-    if p == 1:
-        return 0.0, 0.0
-    depth = math.ceil(math.log2(p))
-    batch, sums = 4 * B * (H + 4), 8 * B
-    messages = 2 * depth + (p - 1) + 2 * (p - 1)
-    moved = depth * (batch + sums) + (p - 1) * 2 * sums + 2 * 4 * B * H * (p - 1) / p
-    return messages, moved
-
-
-def step_seconds(costs: Costs, V: int, H: int, B: int, p: int, D: int = 300) -> tuple[float, float]:
-    """Return the seconds of a step's products, and of its exchanges.
-
-    The three products of 2 V H B operations each are shared by p workers; the three of the hidden
-    layer, 2 D H B each, are computed by process 0 alone.
-    """
-    messages, moved = features(B, H, p)
-    products = 6 * H * B * (V / p + D) / costs.products
-    return products, messages * costs.latency + moved * costs.seconds_per_byte
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _exchange_alone(rank: int, size: int, port: int, found: "multiprocessing.Queue[float]") -> None:
-    """Run the exchanges of a step without its products, for each case."""
-    from embedder.training.distributed.exchange import Exchange
-
-    exchange = Exchange(rank, size, "127.0.0.1", port, "127.0.0.1", 60.0)
-    for B, H in _CASES:
-        message = np.zeros(4 * B * (H + 4), np.uint8)
-        sums, everyones, merged = np.zeros((2, B)), np.zeros((size, 2, B)), np.zeros(B)
-        d_features, total = np.zeros((B, H), np.float32), np.zeros((B, H), np.float32)
-        seconds = []
-        for _ in range(_REPEATS):
-            started = time.perf_counter()
-            exchange.broadcast(message)
-            exchange.gather(sums, everyones)
-            exchange.broadcast(merged)
-            exchange.add_up(d_features, total)
-            seconds.append(time.perf_counter() - started)
-        if rank == 0:
-            found.put(statistics.median(seconds[50:]))
-    exchange.close()
-
-
-def _measure_exchange(size: int) -> list[float]:
-    context = multiprocessing.get_context("spawn")
-    found = context.Queue()
-    port = _free_port()
-    processes = [
-        context.Process(target=_exchange_alone, args=(rank, size, port, found))
-        for rank in range(size)
-    ]
-    for process in processes:
-        process.start()
-    seconds = [found.get(timeout=120) for _ in _CASES]
-    for process in processes:
-        process.join()
+    seconds = {}
+    for stage, work in size.work().items():
+        spread = stage in _SPREAD
+        cores = cluster.cores * (cluster.machines if spread else 1)
+        seconds[stage] = work * costs.per_core[stage] / cores + spread * costs.overhead
+    elsewhere = (cluster.machines - 1) / cluster.machines
+    moved = _BYTES_PER_CELL * size.cells * elsewhere / cluster.machines
+    seconds["count"] += moved / cluster.bandwidth
     return seconds
 
 
-def exchange() -> None:
-    """Print the exchange time of a step for each case, and the fitted latency and bandwidth."""
-    rows, seconds = [], []
-    print("| workers | B | H | bytes per step | exchange, ms |\n|--:|--:|--:|--:|--:|")
-    for size in _WORKERS:
-        for (B, H), found in zip(_CASES, _measure_exchange(size), strict=True):
-            rows.append(features(B, H, size))
-            seconds.append(found)
-            print(f"| {size} | {B:,} | {H} | {8 * B * (H + 5):,} | {1e3 * found:.2f} |")
-    A, b = np.array(rows), np.array(seconds)
-    weights = 1 / b  # relative errors
-    latency, seconds_per_byte = np.linalg.lstsq(A * weights[:, None], b * weights, rcond=None)[0]
-    fitted = A @ [latency, seconds_per_byte]
-    error = statistics.median(np.abs(fitted / b - 1))
-    print(
-        f"\nfit: {1e6 * latency:.0f} µs per message, {1e-9 / seconds_per_byte:.2f} GB/s; "
-        f"median deviation {error:.0%}"
-    )
+def fit(measured: list[dict[str, Any]]) -> Costs:
+    """Fit the costs to measurements on simulated machines, by the median over these."""
+    per_core = {}
+    for stage in _STAGES:
+        found = [
+            own["seconds"][stage]
+            * own["cores"]
+            * (own["machines"] if stage in _SPREAD else 1)
+            / Size(*own["size"]).work()[stage]
+            for own in measured
+        ]
+        per_core[stage] = float(np.median(found))
+    return Costs(per_core, 0.0)
 
 
-def _zipf_text(words: int, tokens: int) -> Iterator[str]:
-    """Yield sentences of generated words with Zipfian frequencies, each word at least twice."""
-    rng = np.random.default_rng(1)
-    shares = 1 / np.arange(1, words + 1)
-    drawn = rng.choice(words, tokens - 2 * words, p=shares / shares.sum())
-    ids = rng.permutation(np.concatenate([drawn, np.repeat(np.arange(words), 2)]))
-    for start in range(0, len(ids), 20):
-        yield " ".join(f"w{i}" for i in ids[start : start + 20]) + "\n"
+@contextmanager
+def _timed_calls(seconds: dict[str, float], where: Any, name: str, stage: str) -> Iterator[None]:
+    """Add the duration of all calls of a function, or of what a generator takes, to a stage."""
+    original = getattr(where, name)
+
+    def add(started: float) -> None:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
+
+    @functools.wraps(original)
+    def call(*arguments: Any, **options: Any) -> Any:
+        started = time.perf_counter()
+        found = original(*arguments, **options)
+        if stage != "fit":
+            add(started)
+            return found
+        return _timed_items(found, started, add)
+
+    with patch.object(where, name, call):
+        yield
 
 
-def throughput(V: int, H: int, B: int, repeats: int) -> None:
-    """Train with both engines in turn; print their words per second and the median ratio."""
-    ratios = []
-    with tempfile.TemporaryDirectory() as folder:
-        text = Path(folder) / "text.txt"
-        with text.open("w") as file:
-            file.writelines(_zipf_text(V, 20 * V))
-        config = {
-            "corpus": {"files": [str(text)]},
-            "vocabulary": {"min_count": 1},
-            "network": {"dimension": H, "hidden": H, "initialisation": "random"},
-            "training": {"batch_size": B, "passes": 1, "checkpoint_every": 0},
+def _timed_items(items: Any, started: float, add: Callable[[float], None]) -> Iterator[Any]:
+    yield from items
+    add(started)
+
+
+def _run(config: Any) -> tuple[dict[str, float], Size]:
+    """Train; return the seconds of each stage, and the size."""
+    from embedder.config_automatic import closing_steps, context_classes, joint_rows, passes
+    from embedder.examples import cooccurrence, prepare, spectral
+    from embedder.examples.cells import Cooccurrences
+    from embedder.runs.checkpoint import load_model
+    from embedder.training import local, train, trainer
+    from embedder.training.distributed import ray_engine, row_map
+
+    seconds: dict[str, float] = {}
+    cells = 0
+    counted = cooccurrence.count_cooccurrences
+
+    def count(*arguments: Any) -> Cooccurrences:
+        nonlocal cells
+        found = counted(*arguments)
+        cells = len(found.columns)
+        return found
+
+    timers: list[tuple[Any, str, str]]
+    timers = [(spectral, "factorise", "factorise"), (prepare, "choose_columns", "classes")]
+    timers.append((trainer.Trainer, "_train", "joint"))
+    if config.training.engine == "ray":
+        engine = ray_engine.RayEngine
+        timers += [(engine, "read", "read"), (engine, "count", "count"), (engine, "group", "group")]
+        timers.append((row_map.ClusterRowMap, "__call__", "fit"))
+    else:
+        timers += [(local.LocalEngine, "read", "read"), (prepare, "count_cooccurrences", "count")]
+        timers += [(prepare, "group_counts", "group"), (local.LocalEngine, "fit_rows", "fit")]
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(prepare, "count_cooccurrences", count))
+        for timer in timers:
+            stack.enter_context(_timed_calls(seconds, *timer))
+        started = time.perf_counter()
+        train.train(config, overwrite=True, quiet=True)
+        seconds["whole"] = time.perf_counter() - started
+    model = load_model(Path(config.output))
+    V, C = len(model.vocabulary), len(model.parameters.W2)
+    sizes = joint_rows(config, V), passes(config, V), closing_steps(config)
+    dimension, tokens = config.network.dimension, model.metadata["tokens"]
+    cells = cells or model.metadata["cells"]
+    return seconds, Size(tokens, V, cells, dimension, C, context_classes(config, V), *sizes)
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Train on simulated machines, or in one process; print the seconds of each stage."""
+    from embedder.config_files import make_config
+
+    with TemporaryDirectory(prefix="embedder-") as folder, ExitStack() as stack:
+        engine, cluster = "local", {}
+        if given.nodes:
+            from ray.cluster_utils import Cluster as RayCluster
+
+            nodes = RayCluster(initialize_head=True, head_node_args={"num_cpus": given.threads})
+            stack.callback(nodes.shutdown)
+            for _ in range(1, given.nodes):
+                nodes.add_node(num_cpus=given.threads)
+            engine, cluster = "ray", {"address": nodes.address}
+        tree = {
+            "corpus": {"files": [given.text], "tokenizer": "whitespace"},
+            "network": {"dimension": given.dimension, "hidden": given.dimension},
+            "training": {"engine": engine, "threads": given.threads, "passes": given.passes},
+            "cluster": cluster | ({"shard_size": given.shard_size} if given.shard_size else {}),
+            "output": f"{folder}/run",
         }
-        settings = Path(folder) / "config.yaml"
-        settings.write_text(json.dumps(config))
-        for _ in range(repeats):
-            rates = {}
-            for name, options in (
-                ("one process", ["--threads", "2"]),
-                ("two workers", ["--engine", "ray", "--workers", "2", "--threads", "1"]),
-            ):
-                run = Path(folder) / "run"
-                program = str(Path(sys.executable).with_name("embedder"))
-                command = [program, "train", str(settings), "--quiet", "--overwrite"]
-                command += ["--output", str(run), *options]
-                subprocess.run(command, check=True)
-                lines = (run / "metrics.jsonl").read_text().splitlines()
-                rates[name] = json.loads(lines[-1])["words_per_second"]
-            ratios.append(rates["two workers"] / rates["one process"])
-            print(", ".join(f"{k} {v:,.0f} words/s" for k, v in rates.items()), ratios[-1])
-            from safetensors import safe_open
-
-            with safe_open(run / "model.safetensors", "np") as model:
-                metadata = model.metadata()
-            print({k: v for k, v in metadata.items() if k.startswith(("exchange", "trained"))})
-    print(f"median ratio {statistics.median(ratios):.3f}")
-
-
-def predict(costs: Costs, V: int, H: int) -> None:
-    """Print a table of step times for several clusters and batches."""
-    print("| machines | B | products, ms | exchange, ms | share of exchange | rows/s |")
-    print("|--:|--:|--:|--:|--:|--:|")
-    for p in (1, 8, 64, 256):
-        for B in (1024, 4096, 16384):
-            products, moving = step_seconds(costs, V, H, B, p)
-            both = products + moving
+        for number in range(given.repeats):  # the first run starts processes
+            seconds, size = _run(make_config(tree, "benchmark"))
             print(
-                f"| {p} | {B:,} | {1e3 * products:,.1f} | {1e3 * moving:.1f} | "
-                f"{moving / both:.0%} | {B / both:,.0f} |"
+                f"{number + 1}: "
+                + ", ".join(f"{name} {seconds.get(name, 0):.2f}" for name in (*_STAGES, "whole")),
+                flush=True,
+            )
+    if given.json:
+        found = {"seconds": seconds, "size": size, "cores": given.threads}
+        found["machines"] = max(1, given.nodes)
+        Path(given.json).write_text(json.dumps(found) + "\n")
+
+
+def show_fit(measured: list[dict[str, Any]]) -> None:
+    """Print the fitted costs, and the errors of predictions from the other measurements."""
+    for stage, cost in fit(measured).per_core.items():
+        print(f"{stage}: {1e9 * cost:.4g} ns")
+    if len(measured) == 1:
+        return
+    print("\n| machines | tokens | words | stage | measured, s | predicted, s |")
+    print("|--:|--:|--:|---|--:|--:|")
+    for own in measured:
+        others = [each for each in measured if each is not own]
+        size, cluster = Size(*own["size"]), Cluster(own["machines"], own["cores"], np.inf)
+        found = predict(size, fit(others), cluster)
+        total = sum(own["seconds"][stage] for stage in _STAGES)
+        rows = [(stage, own["seconds"][stage], found[stage]) for stage in _STAGES]
+        for stage, true, predicted in [*rows, ("all", total, sum(found.values()))]:
+            print(
+                f"| {own['machines']} | {size.tokens:,.0f} | {size.words:,.0f} | {stage} "
+                f"| {true:.1f} | {predicted:.1f} |"
             )
 
 
+def show_predictions(measured: list[dict[str, Any]], given: argparse.Namespace) -> None:
+    """Print what the fitted model predicts for a large text on clusters."""
+    costs, like = fit(measured), Size(*measured[0]["size"])
+    costs = Costs({stage: cost / given.speed for stage, cost in costs.per_core.items()}, 1.0)
+    size = like._replace(
+        tokens=given.tokens,
+        words=given.words,
+        cells=given.cells,
+        dimension=given.dimension,
+        joint=30_000,
+        passes=20,
+    )
+    print("| machines | " + " | ".join(_STAGES) + " | all |\n|--:" + "|--:" * 8 + "|")
+    for machines in (1, 8, 64):
+        found = predict(size, costs, Cluster(machines, 16))
+        cells = [f"{found[stage]:,.0f}" for stage in _STAGES]
+        print(f"| {machines} | " + " | ".join(cells) + f" | {sum(found.values()):,.0f} |")
+
+
 def main() -> None:
-    """Run the measurement that the command line names."""
+    """Run what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["throughput", "exchange", "predict"])
-    parser.add_argument("--words", type=int, default=100_000)
-    parser.add_argument("--hidden", type=int, default=300)
-    parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--latency", type=float, default=50e-6, help="Seconds per message.")
-    parser.add_argument("--bandwidth", type=float, default=1.25e9, help="Bytes per second.")
-    parser.add_argument("--products", type=float, default=1e12, help="Operations per second.")
+    commands = parser.add_subparsers(dest="what", required=True)
+    own = commands.add_parser("measure")
+    own.add_argument("text")
+    own.add_argument("--nodes", type=int, default=2, help="0 for one process.")
+    own.add_argument("--threads", type=int, default=1)
+    own.add_argument("--dimension", type=int, default=100)
+    own.add_argument("--passes", type=int, default=2)
+    own.add_argument("--shard-size", type=int)
+    own.add_argument("--repeats", type=int, default=2)
+    own.add_argument("--json")
+    for name in ("fit", "predict"):
+        own = commands.add_parser(name)
+        own.add_argument("measured", nargs="+", type=Path)
+    own.add_argument("--tokens", type=float, default=1e10)
+    own.add_argument("--words", type=float, default=2e6)
+    own.add_argument("--cells", type=float, default=5e9)
+    own.add_argument("--dimension", type=float, default=300)
+    own.add_argument("--speed", type=float, default=1.0, help="Of a core, relative to one here.")
     given = parser.parse_args()
-    if given.what == "throughput":
-        throughput(given.words, given.hidden, given.batch, given.repeats)
-    elif given.what == "exchange":
-        exchange()
+    if given.what == "measure":
+        measure(given)
+        return
+    measured = [json.loads(path.read_text()) for path in given.measured]
+    if given.what == "fit":
+        show_fit(measured)
     else:
-        costs = Costs(given.latency, 1 / given.bandwidth, given.products)
-        predict(costs, 2_000_000 if given.words == 100_000 else given.words, given.hidden)
+        show_predictions(measured, given)
 
 
 if __name__ == "__main__":

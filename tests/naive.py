@@ -137,20 +137,12 @@ def dense_counts(counts, columns):
     return out
 
 
-def dense_piece(piece, rows, columns):
-    """(rows, columns) of a piece of counts: its rows, their ends, columns and weights."""
-    own_rows, ends, own_columns, weights = piece
-    out = np.zeros((rows, columns))
-    for row, i, j in zip(own_rows, [0, *ends], ends, strict=False):
-        for k in range(i, j):
-            out[row, own_columns[k]] += weights[k]
-    return out
-
-
-def count_cells_per_range(dense, range_of, ranges):
-    """Cells, and rows that are not empty, in the columns of each range."""
-    parts = [dense[:, range_of == r] != 0 for r in range(ranges)]
-    return [part.sum() for part in parts], [part.any(1).sum() for part in parts]
+def add(pieces):
+    """The sum of the counts in several pieces of a text, (V, C) each."""
+    total = np.zeros_like(pieces[0])
+    for piece in pieces:
+        total += piece
+    return total
 
 
 def fold(dense, words):

@@ -134,6 +134,23 @@ def config_switch(name: str, keys: dict[str, Any], help: str) -> Callable[[_F], 
     return click.option(name, is_flag=True, expose_value=False, callback=remember, help=help)
 
 
+def engine_options(description: str) -> Callable[[_F], _F]:
+    """Return the options that choose an engine, and its cluster."""
+    engine = config_option(
+        "--engine",
+        key="training.engine",
+        help=description,
+        type=click.Choice(["local", "ray"]),
+    )
+    address = config_option(
+        "--address",
+        key="cluster.address",
+        help="Of the cluster; by default Ray starts here.",
+        metavar="HOST:PORT",
+    )
+    return lambda command: engine(address(command))
+
+
 def given_overrides() -> list[str]:
     """Return the configuration keys that the command's options set, as 'key=value'."""
     found: list[str] = click.get_current_context().meta.get(_OVERRIDES, [])

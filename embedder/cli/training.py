@@ -12,6 +12,7 @@ from embedder.cli.options import (
     PathName,
     config_option,
     config_switch,
+    engine_options,
     given_overrides,
     grouped,
 )
@@ -102,21 +103,7 @@ _COUNT = click.IntRange(min=1)
     type=click.FloatRange(min=0, min_open=True),
     metavar="M",
 )
-@config_option(
-    "--engine",
-    key="training.engine",
-    help="ray trains on a cluster.",
-    type=click.Choice(["local", "ray"]),
-)
-@config_option(
-    "--address",
-    key="cluster.address",
-    help="Of the cluster; by default Ray starts here.",
-    metavar="HOST:PORT",
-)
-@config_option(
-    "--workers", key="cluster.workers", help="Processes of the cluster.", type=_COUNT, metavar="N"
-)
+@engine_options("ray counts and fits rows on a cluster.")
 @click.option(
     "--dry-run", is_flag=True, help="Read and count, report what training would take, and stop."
 )

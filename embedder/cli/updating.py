@@ -11,6 +11,7 @@ from embedder.cli.options import (
     JSON,
     PathName,
     config_option,
+    engine_options,
     file_list,
     given_overrides,
     grouped,
@@ -42,6 +43,7 @@ _MOST_MOVED = 10
     help="The field or column with the text; by default as in RUN.",
     metavar="NAME",
 )
+@engine_options("ray fits rows on a cluster.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run in the folder.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress bar and no tables.")
 @grouped("options", "refine", "overwrite", "quiet")
@@ -65,6 +67,7 @@ def update(
     from embedder.config_files import with_overrides
     from embedder.runs.run_folder import RunFolder
     from embedder.text.corpus import read_text
+    from embedder.training.train import open_row_map
     from embedder.training.update import UpdateOptions
     from embedder.training.update import update as run_update
 
@@ -73,11 +76,14 @@ def update(
     if output is None:
         raise click.UsageError(f"give the folder of the new run, such as --output {run}-updated.")
     files = [str(file) for file in text]
-    settings = with_overrides(RunFolder(run).read_config(), given_overrides(), str(run))
+    # The cluster that a run was trained on is not asked again, unless that is wanted.
+    overrides = ["training.engine=local", "cluster.address=null", *given_overrides()]
+    settings = with_overrides(RunFolder(run).read_config(), overrides, str(run))
     read = partial(read_text, settings.corpus.model_copy(update={"files": files}))
     wanted = UpdateOptions(output, files, settings.vocabulary.min_count, **options)
     try:
-        found = run_update(run, read, wanted)
+        with open_row_map(settings) as fit_rows:
+            found = run_update(run, read, wanted, fit_rows)
     except KeyboardInterrupt as stop:
         click.echo("Stopped; nothing new was saved.", err=True)
         raise SystemExit(exit_code_of(stop)) from None
@@ -121,6 +127,7 @@ def _summarise(run: Path, found: Any) -> None:
     metavar="RUN",
     help="Finish a run whose training or slices are not finished, or fit its slices again.",
 )
+@engine_options("ray counts and fits rows on a cluster.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress bars.")
 def slices(
     inputs: tuple[str, ...], output: Path | None, resume: Path | None, overwrite: bool, quiet: bool
@@ -140,6 +147,7 @@ def slices(
     from embedder.cli.training import settings_of
     from embedder.runs.run_folder import RunFolder
     from embedder.training.slices import fit_slices
+    from embedder.training.train import open_row_map
     from embedder.training.train import train as run_training
     from embedder.training.trainer import Interrupted
 
@@ -150,7 +158,8 @@ def slices(
     try:
         if resume is None or not RunFolder(run).model.exists():
             run_training(settings, overwrite, resume is not None, quiet)
-        names = fit_slices(run, settings, quiet)
+        with open_row_map(settings) as fit_rows:
+            names = fit_slices(run, settings, quiet, fit_rows)
     except (Interrupted, KeyboardInterrupt) as stop:
         where = f" at {stop}" if isinstance(stop, Interrupted) else ""
         saved = RunFolder(run).model.exists() or isinstance(stop, Interrupted)

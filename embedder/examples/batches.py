@@ -159,13 +159,24 @@ class CountedRows:
         C.
     constants : (V,) float64
         See `Rows`; by default 0.
+    totals : (V,) float64
+        Those of all words, if the counts are only of the first ones, as on a cluster.
     """
 
-    def __init__(self, counts: Cooccurrences, constants: Array | None = None) -> None:
+    def __init__(
+        self,
+        counts: Cooccurrences,
+        constants: Array | None = None,
+        totals: Array | None = None,
+    ) -> None:
         self.counts = counts
-        self.totals = counts.row_totals()
+        self.totals = counts.row_totals() if totals is None else totals
         self.cells = np.diff(counts.offsets)
         self.constants = np.zeros(len(self.cells)) if constants is None else constants
+
+    def rows(self, first: int, last: int) -> Cooccurrences:
+        """Return the counts of words first … last − 1."""
+        return self.counts.rows(first, last)
 
     def targets(self, rows: Array, scales: Array) -> "Targets":
         """See `Rows`."""

@@ -4,7 +4,7 @@ A slab is a range of rows that fits in memory. Its cells are computed into buffe
 of them, then written without gaps. Memory therefore depends on the size of a slab only.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +34,12 @@ class Cooccurrences(NamedTuple):
     columns: Array
     weights: Array
 
+    def rows(self, first: int, last: int) -> "Cooccurrences":
+        """Return rows first … last − 1 by themselves."""
+        own = slice(self.offsets[first], self.offsets[last])
+        offsets = self.offsets[first : last + 1] - self.offsets[first]
+        return Cooccurrences(offsets, self.columns[own], self.weights[own])
+
     def row_totals(self) -> Array:
         """Return n_w = Σ_c C[w, c], (V,) float64."""
         return np.array(
@@ -51,6 +57,15 @@ class Cooccurrences(NamedTuple):
             piece = slice(start, start + _CELLS_PER_SUM)
             totals += np.bincount(self.columns[piece], self.weights[piece], contexts)
         return totals
+
+
+def stack_rows(parts: Sequence[Cooccurrences]) -> Cooccurrences:
+    """Return the rows of several counts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    columns, weights = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+    return Cooccurrences(offsets_from_lengths(lengths), columns, weights)
 
 
 def cells_per_slab(memory_limit: int | None) -> int:
@@ -118,10 +133,10 @@ def write_rows(
             cells = close_gaps(rows.columns, rows.weights, own_room, rows.used)
             columns_file.write(rows.columns[:cells].data)
             weights_file.write(rows.weights[:cells].data)
-    return _map_cells(offsets_from_lengths(used), paths, dtype)
+    return map_cells(offsets_from_lengths(used), paths, dtype)
 
 
-def _map_cells(offsets: Array, paths: tuple[Path, Path], dtype: type) -> Cooccurrences:
+def map_cells(offsets: Array, paths: tuple[Path, Path], dtype: type) -> Cooccurrences:
     """Return the counts whose columns and weights are in two files, memory-mapped."""
     if offsets[-1] == 0:  # an empty file cannot be mapped
         return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, dtype))

@@ -14,7 +14,8 @@ Contexts are numbered: the V words of the vocabulary in any position; then the N
 before the centre word; then the same N after it.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,14 +32,39 @@ if TYPE_CHECKING:
     from embedder.kernels.counts import PositionIndex, RowBuffers
 
 
+_LARGEST_DIVISOR = 1 << 24
+"""For harmonic weights up to distance 18. Cells of 500 million neighbours are then still exact."""
+
+
+def distance_multiples(config: ExamplesConfig) -> tuple[Array, float]:
+    """Return the weights of neighbours as multiples of a fraction.
+
+    Sums of whole multiples do not depend on the order of their terms, so that a text counted in
+    pieces has the same counts to the bit.
+
+    Returns
+    -------
+    (window,) float64
+        Of distance 1 … window; whole numbers, except for harmonic weights in very wide windows.
+    float
+        What to divide by.
+    """
+    window = config.window
+    distance = np.arange(1, window + 1, dtype=np.float64)
+    if config.window_weights == "linear":
+        return window + 1 - distance, float(window)
+    if config.window_weights == "harmonic":
+        divisor = math.lcm(*range(1, window + 1))
+        if divisor > _LARGEST_DIVISOR:
+            return 1.0 / distance, 1.0
+        return divisor / distance, float(divisor)
+    return np.ones(window), 1.0
+
+
 def distance_weights(config: ExamplesConfig) -> Array:
     """Return the weight of a neighbour at distance 1 … window, (window,) float64."""
-    distance = np.arange(1, config.window + 1, dtype=np.float64)
-    if config.window_weights == "linear":
-        return (config.window + 1 - distance) / config.window
-    if config.window_weights == "harmonic":
-        return 1.0 / distance
-    return np.ones(config.window)
+    multiples, divisor = distance_multiples(config)
+    return multiples / divisor
 
 
 def context_words(vocabulary: int, config: ExamplesConfig) -> Array:
@@ -146,7 +172,7 @@ def count_sample(
     vocabulary: int,
     options: CountingOptions,
     path: Path,
-    dtype: type = np.float32,
+    as_multiples: bool = False,
 ) -> Cooccurrences:
     """Count the neighbours of every word in a sample of a corpus; there may be none.
 
@@ -160,14 +186,17 @@ def count_sample(
         How to count.
     path
         The path of the files for the cells, without their suffixes.
-    dtype
-        The dtype of the weights.
+    as_multiples
+        For a piece of a text: return the weights as float64, not yet divided (see
+        `distance_multiples`), so that `add_counts` can add them to those of other pieces.
     """
     from embedder.kernels.counts import ContextRules, count_rows, count_tokens
 
     examples = options.examples
     contexts = len(context_words(vocabulary, examples))
-    rules = ContextRules(vocabulary, contexts, examples.near, distance_weights(examples))
+    multiples, divisor = distance_multiples(examples)
+    divisor = 1.0 if as_multiples else divisor
+    rules = ContextRules(vocabulary, contexts, examples.near, multiples, divisor)
     tokens = np.zeros(vocabulary, np.int64)
     count_tokens(sample, tokens)
 
@@ -189,7 +218,51 @@ def count_sample(
         own = index.starts[first - indexed[0] : last + 1 - indexed[0]]
         count_rows(index._replace(starts=own), rules, rows)
 
-    return write_rows(room, slabs(), count, path, dtype)
+    return write_rows(room, slabs(), count, path, np.float64 if as_multiples else np.float32)
+
+
+def add_counts(
+    pieces: Sequence[Cooccurrences],
+    vocabulary: int,
+    options: CountingOptions,
+    path: Path,
+    as_multiples: bool = False,
+) -> Cooccurrences:
+    """Add the counts of the same words in several pieces of a text.
+
+    Parameters
+    ----------
+    pieces
+        From `count_sample` as multiples, or some rows of these.
+    vocabulary
+        V.
+    options
+        How they were counted.
+    path
+        The path of the files for the sums, without their suffixes.
+    as_multiples
+        Do not divide the sums yet.
+    """
+    from embedder.kernels.counts import add_rows
+
+    contexts = len(context_words(vocabulary, options.examples))
+    divisor = 1.0 if as_multiples else distance_multiples(options.examples)[1]
+    starts = np.stack([piece.offsets for piece in pieces])
+
+    def add(first: int, last: int, rows: "RowBuffers") -> None:
+        own = [piece.rows(first, last) for piece in pieces]
+        before = offsets_from_lengths(np.array([len(piece.columns) for piece in own]))
+        add_rows(
+            np.stack([piece.offsets for piece in own]) + before[:-1, None],
+            np.concatenate([piece.columns for piece in own]),
+            np.concatenate([piece.weights for piece in own]),
+            (contexts, divisor),
+            rows,
+        )
+
+    room = starts.sum(axis=0)
+    slabs = cut_rows(room, cells_per_slab(options.memory_limit))
+    return write_rows(room, slabs, add, path, np.float64 if as_multiples else np.float32)
 
 
 def _index_words(sample: Array, first: int, starts: Array) -> "PositionIndex":

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,6 +42,14 @@ from embedder.network.network import Network
 from embedder.network.parameters import Parameters, Start, initial_parameters
 from embedder.text.vocabulary import EncodedCorpus, Join, Vocabulary
 
+
+class RangedCounts(Protocol):
+    """The counts of all words, of which an engine fits ranges of rows."""
+
+    def rows(self, first: int, last: int) -> Any:
+        """Return the counts of words first … last − 1, or what leads the engine to them."""
+
+
 HeldOut = Callable[[Network], float]
 """Returns the cross-entropy of held-out text in nats per word."""
 
@@ -62,7 +70,7 @@ class Examples(NamedTuple):
     ``ngram``
         Returns the losses of an n-gram model, and of its mixture with the network.
     ``counted``
-        The rows of the counts trained on; None for windows, or on a cluster.
+        The counts trained on, of which ranges of rows are fitted; None for windows.
     ``columns``, ``totals (V,) float64``
         The columns of the counts, and n_w; None for windows.
     """
@@ -73,7 +81,7 @@ class Examples(NamedTuple):
     validation: HeldOut | None
     test: HeldOut | None = None
     ngram: Callable[[Network], dict[str, float]] | None = None
-    counted: CountedRows | None = None
+    counted: RangedCounts | None = None
     columns: Columns | None = None
     totals: Array | None = None
 
@@ -156,7 +164,7 @@ def _counted_examples(
     matrix = PmiOptions(folder, limit)
     start = SpectralStart(config, lambda: positive_pmi(counts, words, matrix))
     kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
-    columns, central = _choose_columns(config, words, start, kept, saved)
+    columns, central = choose_run_columns(config, words, start, kept, saved)
 
     def rows_of(counts: Cooccurrences, name: str) -> CountedRows:
         path = folder / name
@@ -173,7 +181,7 @@ def _counted_examples(
     return examples_of_counts(config, outputs, rows, start, held_out)._replace(counted=rows)
 
 
-def _choose_columns(
+def choose_run_columns(
     config: Config,
     words: Array,
     start: SpectralStart,

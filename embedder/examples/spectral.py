@@ -98,20 +98,22 @@ def positive_pmi(counts: Cooccurrences, words: Array, options: PmiOptions) -> Po
 
 
 def positive_pmi_cells(
-    counts: Cooccurrences, words: Array, totals: Array, options: PmiOptions
+    counts: Cooccurrences, words: Array, totals: Array, options: PmiOptions, row: int = 0
 ) -> Cooccurrences:
-    """Return the positive cells of the PMI matrix (V × V), or of some of its columns.
+    """Return the positive cells of the PMI matrix (V × V), or of some of its rows and columns.
 
     Parameters
     ----------
     counts
-        C, or some of its columns: all contexts of some words.
-    words : int64
-        The word of every context in `counts`, or −1 to leave it out.
+        C, or consecutive rows of it.
+    words : (C,) int64
+        The word of every context, or −1 to leave it out.
     totals : (V,) float64
         n_w of the whole C.
     options
         How to compute and store the cells.
+    row
+        The number of the first row in `counts`.
     """
     from embedder.kernels.counts import positive_pmi_rows
 
@@ -119,7 +121,7 @@ def positive_pmi_cells(
 
     def fill(first: int, last: int, rows: "RowBuffers") -> None:
         own = counts._replace(offsets=counts.offsets[first : last + 1])
-        positive_pmi_rows(tuple(own), words, shares, first, rows)
+        positive_pmi_rows(tuple(own), words, shares, row + first, rows)
 
     slabs = cut_rows(counts.offsets, cells_per_slab(options.memory_limit))
     with TemporaryDirectory(
@@ -153,19 +155,20 @@ class SpectralStart:
 
     def __init__(self, config: Config, make_pmi: Callable[[], PositivePmi]) -> None:
         self._rank = max(config.network.dimension, config.network.hidden)
-        self._make_pmi = make_pmi
+        self._make_pmi: Callable[[], PositivePmi] | None = make_pmi
         self._found: Factors | None = None
         self.rng = np.random.default_rng(config.training.seed)
 
     def factors(self) -> Factors:
         """Return the factors."""
         if self._found is None:
+            assert self._make_pmi is not None, "released"
             self._found = factorise(self._make_pmi(), self._rank, self.rng)
         return self._found
 
     def release(self) -> None:
-        """Release the memory of the factors."""
-        self._found = None
+        """Release the memory of the factors and of the counts."""
+        self._found = self._make_pmi = None
 
 
 def start_bytes(vocabulary: int, rank: int) -> int:

@@ -46,14 +46,16 @@ class ContextRules(NamedTuple):
         C: V, or V + 2 N if the N most frequent words have position-specific contexts.
     ``near``
         The maximum distance at which a neighbour counts as a position-specific context.
-    ``distance_weights (window,) float64``
-        The weight of a neighbour at distance 1, 2, …; windows do not cross sentence ends.
+    ``multiples (window,) float64``, ``divisor``
+        The weight of a neighbour at distance 1, 2, …, times the divisor; windows do not cross
+        sentence ends. Of whole numbers, sums are exact in any order (below 2⁵³).
     """
 
     vocabulary: int
     contexts: int
     near: int
-    distance_weights: Array
+    multiples: Array
+    divisor: float
 
 
 class RowBuffers(NamedTuple):
@@ -153,10 +155,10 @@ def index_positions(index, first):
 
 @njit(inline="always")
 def _add_neighbours(ids, position, rules, sums, touched):
-    """Add the weights of a position's neighbours to sums (C,), and mark these as touched."""
-    vocabulary, contexts, near, distance_weights = rules
+    """Add the multiples of a position's neighbours to sums (C,), and mark these as touched."""
+    vocabulary, contexts, near, multiples, _ = rules
     frequent = (contexts - vocabulary) // 2
-    for d in range(1, len(distance_weights) + 1):
+    for d in range(1, len(multiples) + 1):
         if position - d < 0:
             break
         neighbour = ids[position - d]
@@ -164,9 +166,9 @@ def _add_neighbours(ids, position, rules, sums, touched):
             break
         if d <= near and neighbour < frequent:
             neighbour += vocabulary
-        sums[neighbour] += distance_weights[d - 1]
+        sums[neighbour] += multiples[d - 1]
         touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
-    for d in range(1, len(distance_weights) + 1):
+    for d in range(1, len(multiples) + 1):
         if position + d >= len(ids):
             break
         neighbour = ids[position + d]
@@ -174,13 +176,13 @@ def _add_neighbours(ids, position, rules, sums, touched):
             break
         if d <= near and neighbour < frequent:
             neighbour += vocabulary + frequent
-        sums[neighbour] += distance_weights[d - 1]
+        sums[neighbour] += multiples[d - 1]
         touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
 
 
 @njit(inline="always")
-def _write_row(sums, touched, columns, weights, cell):
-    """Write the touched sums in order, starting at a cell, and clear both; return the end cell."""
+def _write_row(sums, touched, divisor, columns, weights, cell):
+    """Write the touched sums, divided, in order from a cell on; clear both; return the end cell."""
     for group in range(len(touched)):
         bits = touched[group]
         if bits == 0:
@@ -190,7 +192,7 @@ def _write_row(sums, touched, columns, weights, cell):
             if (bits >> np.uint64(bit)) & np.uint64(1):
                 context = group * 64 + bit
                 columns[cell] = context
-                weights[cell] = sums[context]
+                weights[cell] = sums[context] / divisor
                 sums[context] = 0.0
                 cell += 1
     return cell
@@ -213,9 +215,12 @@ def _count_parts(parts, index, rules, rows):
         if part < 0:
             break
         for word in range(part, len(used), _parts_of(used)):
+            used[word] = 0
+            if starts[word] == starts[word + 1]:
+                continue
             for k in range(starts[word], starts[word + 1]):
                 _add_neighbours(ids, np.int64(positions[k]), rules, sums, touched)
-            end = _write_row(sums, touched, columns, weights, room[word])
+            end = _write_row(sums, touched, rules.divisor, columns, weights, room[word])
             used[word] = end - room[word]
 
 
@@ -267,7 +272,7 @@ def _group_parts(parts, counts, groups, surprises, rows, constants):
                 sums[group] += weights[k]
                 touched[group >> 6] |= np.uint64(1) << np.uint64(group & 63)
                 constant += weights[k] * surprises[context]
-            end = _write_row(sums, touched, new_columns, new_weights, room[row])
+            end = _write_row(sums, touched, 1.0, new_columns, new_weights, room[row])
             used[row] = end - room[row]
             constants[row] = constant
 
@@ -292,6 +297,52 @@ def group_rows(
     """
     parts = _parts_of(rows.used)
     share(_group_parts, parts, counts, groups, surprises, rows, constants)
+
+
+@njit(nogil=True, cache=True)
+def _add_parts(parts, pieces, columns, weights, rules, rows):
+    width, divisor = rules
+    room, new_columns, new_weights, used = rows
+    sums = np.zeros(width, np.float64)
+    touched = np.zeros(width // 64 + 1, np.uint64)
+    while True:
+        part = take(parts)
+        if part < 0:
+            break
+        for row in range(part, len(used), _parts_of(used)):
+            used[row] = 0
+            if room[row] == room[row + 1]:
+                continue
+            for piece in range(len(pieces)):
+                for k in range(pieces[piece, row], pieces[piece, row + 1]):
+                    context = columns[k]
+                    sums[context] += weights[k]
+                    touched[context >> 6] |= np.uint64(1) << np.uint64(context & 63)
+            end = _write_row(sums, touched, divisor, new_columns, new_weights, room[row])
+            used[row] = end - room[row]
+
+
+def add_rows(
+    pieces: Array,
+    columns: Array,
+    weights: Array,
+    rules: tuple[int, float],
+    rows: RowBuffers,
+) -> None:
+    """Add the counts of the same rows in several pieces of a text, and divide the sums.
+
+    Parameters
+    ----------
+    pieces : (pieces, rows + 1) int64
+        Where each row of each piece starts among the cells, and where the last one ends.
+    columns : (cells,) int32, weights : (cells,) float64
+        The cells of all pieces.
+    rules
+        C, the number of contexts, and the divisor.
+    rows : RowBuffers
+        Receives the sums; each row has room for its cells in all pieces.
+    """
+    share(_add_parts, _parts_of(rows.used), pieces, columns, weights, rules, rows)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)

@@ -157,6 +157,40 @@ def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
     folder.remove_checkpoints(but=keep)
 
 
+def save_fitted(folder: RunFolder, word: int, rows: Array, fitted_to: str) -> None:
+    """Write rows of E, fitted from a word on, for a training that resumes.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    word
+        The first word.
+    rows : (n, D)
+    fitted_to
+        Identifies the layers that were frozen.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    _save(folder.fitted_from(word), {"E": rows}, {"word": word, "fitted_to": fitted_to})
+
+
+def load_fitted(folder: RunFolder, fitted_to: str) -> dict[int, Array]:
+    """Return the fitted rows, by their first word, that belong to some layers and are intact."""
+    found = {}
+    for path in folder.fitted():
+        try:
+            arrays, metadata = _load(path)
+        except RunError:  # they will be fitted again
+            continue
+        if metadata.get("fitted_to") == fitted_to:
+            found[int(metadata["word"])] = arrays["E"]
+    return found
+
+
 def divergence_advice(folder: RunFolder) -> str:
     """Return the end of an error message about training that diverged."""
     advice = "lower training.learning_rate, or set training.clip_gradients"

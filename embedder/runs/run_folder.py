@@ -8,6 +8,7 @@ metrics.jsonl                one line every few seconds, and one per pass
 model.safetensors            E, W1, b1, W2, b2 and metadata
 checkpoint-STEP.safetensors  the same and the optimizer's state, during training only: the most
                              recent few (training.checkpoints_kept)
+fitted-WORD.safetensors      rows of E that a cluster has fitted so far, from this word on
 best.safetensors             the model with the best validation loss so far, during training only
 slices/                      the slices of the text (see `embedder.runs.slice_folder`)
 
@@ -63,8 +64,23 @@ class RunFolder:
     def owns(self, file: Path) -> bool:
         """Return whether a file in the folder is one of a run's, or would be taken for it."""
         own = self.config, self.vocabulary, self.phrases, self.parts, self.metrics, self.model
-        is_own = file in (*own, self.best) or file.match("checkpoint-*.safetensors")
+        is_own = file in (*own, self.best) or any(
+            file.match(f"{kind}-*.safetensors") for kind in ("checkpoint", "fitted")
+        )
         return is_own and self.config.exists()
+
+    def fitted(self) -> list[Path]:
+        """Return the files of fitted rows, in the order of the words."""
+        return sorted(self.path.glob("fitted-*.safetensors"))
+
+    def fitted_from(self, word: int) -> Path:
+        """Return the path of the rows that were fitted from a word on."""
+        return self.path / f"fitted-{word:012d}.safetensors"
+
+    def remove_fitted(self) -> None:
+        """Remove the files of fitted rows."""
+        for file in self.fitted():
+            file.unlink(missing_ok=True)
 
     def checkpoints(self) -> list[Path]:
         """Return the existing checkpoints, newest first."""
@@ -154,6 +170,7 @@ class RunFolder:
         for file in (*old, self.vocabulary, self.config):
             file.unlink(missing_ok=True)
         self.remove_checkpoints()
+        self.remove_fitted()
         SliceFolder(self.path).remove()
         write_atomically(self.config, config.to_yaml().encode())
         vocabulary.save(self.vocabulary)

@@ -1,7 +1,6 @@
-"""The interface of engines, which train in this process or on a cluster.
+"""The interface of engines, which count a text and fit rows in this process or on a cluster.
 
-The loop in `embedder.training.trainer` is the same for both. An engine reads and counts the text,
-and distributes the rows of the output layer; the loop updates the rows that this process owns.
+The loop in `embedder.training.trainer` is the same for both, and trains in this process.
 """
 
 from pathlib import Path
@@ -9,24 +8,24 @@ from typing import Any, Protocol
 
 from embedder.arrays import Array
 from embedder.examples.prepare import Examples
-from embedder.network.losses import Loss
-from embedder.network.parameters import Parameters
 from embedder.text.phrases import Phrases
 from embedder.text.vocabulary import Vocabulary
+from embedder.training.row_fit import RowMap
 
 
 class WorkerLost(Exception):  # noqa: N818 - not a user's error
-    """A process or machine of a training was lost; its state must be recreated."""
+    """A machine was lost, and with it results that cannot be computed again by themselves."""
 
 
 class Engine(Protocol):
-    """The operations that the training loop requires."""
+    """The operations that a training requires."""
 
     threads: int
     """Number of threads that share the work of this process."""
-    processes: int
-    """Number of processes that share the output layer."""
-
+    fit_rows: RowMap
+    """Fits ranges of rows to the counts in `Examples.counted`."""
+    keeps_fitted: bool
+    """Whether the rows of each range are saved as soon as they are fitted."""
     phrases: Phrases
     """The phrases joined in the text; available after `read`."""
 
@@ -42,24 +41,8 @@ class Engine(Protocol):
             The column of each word in a run to resume, if words are grouped.
         """
 
-    def loss(self, parameters: Parameters, batch_size: int) -> Loss:
-        """Return the output layer's loss, for this process's rows of W2 and b2."""
-
-    def scatter_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """Send other processes their rows of the output layer; return this process's rows.
-
-        Parameters
-        ----------
-        arrays
-            By the names of `Parameters` and `Optimizer.state`; arrays of other layers are returned
-            whole.
-        """
-
-    def gather_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """Undo `scatter_rows`."""
-
     def recover(self, lost: WorkerLost, step: int) -> None:
-        """Recover from the loss of a worker, so that training can resume from a step."""
+        """Recover from the loss of a machine, so that training can resume from a step."""
 
     def statistics(self) -> dict[str, Any]:
         """Return this engine's entries for the model's metadata, if any."""

@@ -76,9 +76,7 @@ def describe_sizes(config: Config, vocabulary: int) -> str:
     )
 
 
-def estimate_needs(
-    config: Config, composition: Composition, tokens: int, threads: int, processes: int = 1
-) -> Needs:
+def estimate_needs(config: Config, composition: Composition, tokens: int, threads: int) -> Needs:
     """Return the memory and disk space that a run needs.
 
     Parameters
@@ -91,9 +89,6 @@ def estimate_needs(
         The number of tokens in the corpus.
     threads
         How many threads share the work.
-    processes
-        How many processes share the output layer. The estimate is for the first one, which holds
-        the whole layer while it writes a checkpoint.
     """
     from embedder.kernels.softmax import count_parts
 
@@ -113,7 +108,7 @@ def estimate_needs(
         config.loss.name, 2 * config.loss.samples
     )
     parts = count_parts(C) if config.loss.name == "softmax" else 1
-    batch = (-(-logits // processes) + 2 * length + (2 + 2 * threads + parts) * features) * B
+    batch = (logits + 2 * length + (2 + 2 * threads + parts) * features) * B
     held = min(tokens, config.examples.shuffle_tokens) if windows else 0
     # Tokens and their order; or fewer tokens at a time, but a pair for every neighbour.
     shuffled = (4 if network.input == "word" else 2) * held

@@ -9,6 +9,8 @@ distribution u = softmax(θ(0)), so all rows of E share a curvature,
 Böhning (1992).
 """
 
+import hashlib
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +76,25 @@ class FrozenLayers:
         self._parameters = parameters
         self._activation = kernel_constant(activation)
         self._origin = self._at_origin()
+
+    def without_rows(self) -> "FrozenLayers":
+        """Return a copy without E, to send to other processes."""
+        own = copy(self)
+        own._parameters = self._parameters._replace(E=self._parameters.E[:0])
+        return own
+
+    def writable(self) -> "FrozenLayers":
+        """Return a copy whose arrays are writable: kernels are compiled for such ones."""
+        own = copy(self)
+        own._parameters = Parameters(*map(np.array, self._parameters))
+        return own
+
+    def digest(self) -> str:
+        """Return the SHA-256 of W1, b1, W2 and b2."""
+        found = hashlib.sha256()
+        for array in self._parameters[1:]:
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
     @property
     def curvature(self) -> tuple[Array, Array]:

@@ -10,13 +10,12 @@ from embedder.config import Config
 from embedder.examples.cache import Cache
 from embedder.examples.prepare import Examples, prepare_examples
 from embedder.examples.sharing import SharedCorpus, share_corpus
-from embedder.network.losses import Loss, make_loss
-from embedder.network.parameters import Parameters
 from embedder.runs.progress import reading_bar
 from embedder.text.corpus import read_text
 from embedder.text.phrases import PhraseJoiner, Phrases
 from embedder.text.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
 from embedder.training.engine import WorkerLost
+from embedder.training.row_fit import fit_here
 
 TextReader = Callable[[Callable[[int], object]], Iterable[bytes]]
 
@@ -35,7 +34,8 @@ class LocalEngine:
         given a function to report progress to.
     """
 
-    processes = 1
+    fit_rows = staticmethod(fit_here)
+    keeps_fitted = False
 
     def __init__(
         self, config: Config, cache: Cache | None = None, text: TextReader | None = None
@@ -79,21 +79,8 @@ class LocalEngine:
             saved,
         )
 
-    def loss(self, parameters: Parameters, batch_size: int) -> Loss:
-        """See `Engine`."""
-        counts, seed = self._vocabulary.counts, self._config.training.seed
-        return make_loss(self._config.loss, counts, parameters, batch_size, seed)
-
-    def scatter_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """See `Engine`; this process owns all rows."""
-        return arrays
-
-    def gather_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """See `Engine`."""
-        return arrays
-
     def recover(self, lost: WorkerLost, step: int) -> None:
-        """See `Engine`; there are no workers to lose."""
+        """See `Engine`; there are no other machines to lose."""
         raise lost
 
     def statistics(self) -> dict[str, Any]:

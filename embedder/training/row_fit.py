@@ -13,21 +13,25 @@ near their minimum, and get a fixed number of steps. The other rows start at 0, 
 share their predictions, so that the first step needs no evaluation of J_w; they are fitted until
 they converge: until the next step promises to lower J_w by less than `TOLERANCE` nats per neighbour
 of the word, n_w in all. If the training started from given vectors, these are the other rows' x0,
-and where they start. With a prior from earlier text (`fit_with_prior`), rows start at x0.
+and where they start. With a prior from earlier text (`fits_with_prior`), rows start at x0.
+
+Words are fitted in ranges of consecutive ones. A range is a pure function of the frozen layers, of
+its counts, and of a `Fit`: a `RowMap` applies the function to many, in this process or, see
+`embedder.training.distributed`, on a cluster, with the same bits.
 """
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
 from embedder.config_automatic import closing_steps, joint_rows
-from embedder.examples.batches import CountedRows
-from embedder.network.parameters import Parameters
+from embedder.examples.cells import Cooccurrences
+from embedder.examples.prepare import RangedCounts
 from embedder.training.descent import Descent, Prior
-from embedder.training.frozen_layers import FrozenLayers, Targets
+from embedder.training.frozen_layers import FrozenLayers
 
 TOLERANCE = 3e-3
 """Nats per neighbour."""
@@ -36,7 +40,7 @@ _FINE_TOLERANCE = 1e-4
 _MAX_STEPS = 20
 _EXPECTED_EVALUATIONS = 2.6
 """For forecasts: how many evaluations a row takes to converge."""
-_ROWS_AT_ONCE = 1 << 12
+ROWS_AT_ONCE = 1 << 12
 
 
 def cost_in_passes(config: Config, vocabulary: int) -> float:
@@ -51,105 +55,144 @@ def cost_in_passes(config: Config, vocabulary: int) -> float:
     return evaluations / joint * 2 / 3
 
 
-class RowFit:
-    """Fits rows of E to the counts.
+class Fit(NamedTuple):
+    """How the rows of words first … first + n − 1 are fitted.
 
-    Parameters
-    ----------
-    config
-        The run: the activation, how many rows were trained jointly, the number of steps for these,
-        and λ.
-    parameters
-        E is changed in place by `fit`; the other layers are frozen.
-    rows
-        The rows of the counts, one per word, and their totals n_w.
+    ``first``
+    ``x (n, D)``
+        The rows of E as they are; words without a neighbour keep theirs.
+    ``prior``
+        Of these rows. If it has means, rows start there, otherwise at x.
+    ``steps``
+        The maximum number.
+    ``tolerance``
+        In nats per neighbour; −∞ takes all steps.
+    ``from_zero``
+        Start at 0 instead.
     """
 
-    def __init__(self, config: Config, parameters: Parameters, rows: CountedRows) -> None:
-        self._parameters = parameters
-        self._layers = FrozenLayers(config.network.activation, parameters)
-        self._rows = rows
-        self._joint = joint_rows(config, len(parameters.E))
-        self._steps = closing_steps(config)
-        self._prior = Prior(config.training.prior_strength)
-        self._starts_are_known = config.training.start is not None
+    first: int
+    x: Array
+    prior: Prior
+    steps: int = _MAX_STEPS
+    tolerance: float = TOLERANCE
+    from_zero: bool = False
 
-    def ranges(self, first: int) -> list[tuple[int, int]]:
-        """Return the ranges of words to fit one after the other, from a word on."""
-        V, joint = len(self._parameters.E), self._joint
-        starts = [*range(0, joint, _ROWS_AT_ONCE), *range(joint, V, _ROWS_AT_ONCE), V]
-        if self._steps == 0:
-            starts = [start for start in starts if start >= joint]
-        return [(a, b) for a, b in itertools.pairwise(starts) if a >= first]
+    @property
+    def last(self) -> int:
+        """The word after the last one."""
+        return self.first + len(self.x)
 
-    def fit(self, first: int, last: int) -> int:
-        """Fit the rows of words first … last − 1; words without a neighbour keep theirs.
 
-        Returns
-        -------
-        int
-            The number of evaluations of a row's loss.
+class RowMap(Protocol):
+    """Fits ranges of rows."""
+
+    def __call__(
+        self, layers: FrozenLayers, work: Iterable[tuple[Fit, Any]]
+    ) -> Iterator[tuple[int, Array]]:
+        """Yield the first word and the rows of each range, in any order.
+
+        Parameters
+        ----------
+        layers
+            The frozen layers.
+        work
+            What to fit, and to which counts; taken when it is needed.
         """
-        counted, totals, targets = _counted(self._layers, self._rows, first, last)
-        x = self._parameters.E[first:last][counted]
-        steps, tolerances = self._steps, np.full(len(counted), -np.inf)
-        prior, from_zero = self._prior, False
-        if first >= self._joint:
-            steps, tolerances = _MAX_STEPS, TOLERANCE * totals
-            from_zero = not self._starts_are_known
-            if from_zero:
-                x[:] = 0
-            else:
-                prior = prior._replace(means=x.astype(np.float64))
-        descent = Descent(x, totals, prior, self._layers.curvature)
-        if from_zero:
-            everywhere = np.arange(len(counted))
-            descent.accept(everywhere, *self._layers.evaluate_at_origin(targets))
-            descent.propose(everywhere)
-        evaluations = self._layers.minimise(descent, targets, steps, tolerances)
-        self._parameters.E[first + counted] = descent.best
-        return evaluations
 
 
-def fit_with_prior(
-    layers: FrozenLayers,
-    E: Array,
-    rows: CountedRows,
-    prior: Prior,
-    progress: Callable[[int], object] | None = None,
-) -> None:
-    """Fit rows to counts, starting at the prior's means; words without a neighbour keep theirs.
+def fit_here(
+    layers: FrozenLayers, work: Iterable[tuple[Fit, Cooccurrences]]
+) -> Iterator[tuple[int, Array]]:
+    """Fit ranges in this process, one after the other; a `RowMap`."""
+    for fit, counts in work:
+        yield fit.first, fit_rows(layers, fit, counts)[0]
+
+
+def fit_rows(layers: FrozenLayers, fit: Fit, counts: Cooccurrences) -> tuple[Array, int]:
+    """Fit one range.
 
     Parameters
     ----------
     layers
         The frozen layers.
-    E : (V, D)
-        Receives the rows.
-    rows
-        The counts of all words.
-    prior
-        Of all words, with means.
-    progress
-        Called with the number of words in each range that is fitted.
+    fit
+        The rows of n words, and how to fit them.
+    counts
+        Of these words.
+
+    Returns
+    -------
+    (n, D)
+        The rows.
+    int
+        The number of evaluations of a row's loss.
     """
-    for first in range(0, len(E), _ROWS_AT_ONCE):
-        last = min(len(E), first + _ROWS_AT_ONCE)
-        counted, totals, targets = _counted(layers, rows, first, last)
-        own = prior.of(first + counted)
-        assert own.means is not None
-        descent = Descent(own.means.astype(E.dtype), totals, own, layers.curvature)
-        layers.minimise(descent, targets, _MAX_STEPS, _FINE_TOLERANCE * totals)
-        E[first + counted] = descent.best
-        if progress is not None:
-            progress(last - first)
+    all_totals = counts.row_totals()
+    counted = np.flatnonzero(all_totals > 0)
+    totals, targets = all_totals[counted], layers.targets(counts, all_totals).of(counted)
+    prior = fit.prior.of(counted)
+    x = fit.x[counted] if prior.means is None else prior.means.astype(fit.x.dtype)
+    if fit.from_zero:
+        x[:] = 0
+    descent = Descent(x, totals, prior, layers.curvature)
+    if fit.from_zero:
+        everywhere = np.arange(len(counted))
+        descent.accept(everywhere, *layers.evaluate_at_origin(targets))
+        descent.propose(everywhere)
+    evaluations = layers.minimise(descent, targets, fit.steps, fit.tolerance * totals)
+    rows = fit.x.copy()
+    rows[counted] = descent.best
+    return rows, evaluations
 
 
-def _counted(
-    layers: FrozenLayers, rows: CountedRows, first: int, last: int
-) -> tuple[Array, Array, Targets]:
-    """Return which of words first … last − 1 have neighbours, and their totals and targets."""
-    totals = rows.totals[first:last]
-    counts = rows.counts._replace(offsets=rows.counts.offsets[first : last + 1])
-    counted = np.flatnonzero(totals > 0)
-    return counted, totals[counted], layers.targets(counts, totals).of(counted)
+def ranges_to_fit(config: Config, vocabulary: int) -> list[tuple[int, int]]:
+    """Return the ranges of words that a training fits, first and last + 1."""
+    joint = joint_rows(config, vocabulary)
+    ranges = _cut(joint, vocabulary)
+    return ranges if closing_steps(config) == 0 else [*_cut(0, joint), *ranges]
+
+
+def _cut(first: int, last: int) -> list[tuple[int, int]]:
+    return [(start, min(start + ROWS_AT_ONCE, last)) for start in range(first, last, ROWS_AT_ONCE)]
+
+
+def fit_of_range(config: Config, E: Array, first: int, last: int) -> Fit:
+    """Return how a training fits one of its ranges.
+
+    Parameters
+    ----------
+    config
+        The run: how many rows were trained jointly, the number of steps for these, and λ.
+    E : (V, D)
+    first, last
+        From `ranges_to_fit`.
+    """
+    x, prior = E[first:last], Prior(config.training.prior_strength)
+    if first < joint_rows(config, len(E)):
+        return Fit(first, x, prior, closing_steps(config), -np.inf)
+    if config.training.start is None:
+        return Fit(first, x, prior, from_zero=True)
+    return Fit(first, x, prior._replace(means=x.astype(np.float64)))
+
+
+def fits_with_prior(
+    E: Array, counts: RangedCounts, prior: Prior, first: int = 0
+) -> Iterator[tuple[Fit, Any]]:
+    """Yield the work of fitting rows that start at the means of their prior.
+
+    Parameters
+    ----------
+    E : (n, D)
+        The rows of words first … first + n − 1.
+    counts
+        Of all words.
+    prior
+        Of the n words, with means.
+    first
+        The first of the words.
+    """
+    for low, high in _cut(0, len(E)):
+        own = prior.of(np.arange(low, high))
+        fit = Fit(first + low, E[low:high], own, tolerance=_FINE_TOLERANCE)
+        yield fit, counts.rows(first + low, first + high)

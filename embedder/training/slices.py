@@ -37,7 +37,7 @@ from embedder.text.slices import TEXT_FIELD, split_by_field
 from embedder.text.vocabulary import Vocabulary, encode_text
 from embedder.training.descent import Prior
 from embedder.training.frozen_layers import FrozenLayers
-from embedder.training.row_fit import fit_with_prior
+from embedder.training.row_fit import RowMap, fit_here, fits_with_prior
 from embedder.training.update import examples_of, threshold_of, updatable_model
 from embedder.vectors.from_run import sum_matrices
 
@@ -69,6 +69,8 @@ class _Work(NamedTuple):
         Those that make its `sum` vectors; see `Kept`.
     ``folder``
         For temporary files.
+    ``fit_rows``
+        Fits ranges of rows.
     """
 
     run: Path
@@ -77,9 +79,12 @@ class _Work(NamedTuple):
     matrices: Array
     folder: Path
     quiet: bool
+    fit_rows: RowMap
 
 
-def fit_slices(run: Path, config: Config, quiet: bool = False) -> list[str]:
+def fit_slices(
+    run: Path, config: Config, quiet: bool = False, fit_rows: RowMap = fit_here
+) -> list[str]:
     """Fit the vectors of all slices, and test which words changed between them.
 
     Parameters
@@ -90,6 +95,8 @@ def fit_slices(run: Path, config: Config, quiet: bool = False) -> list[str]:
         `slices`, and how the text is read.
     quiet
         Show no progress bars.
+    fit_rows
+        Fits ranges of rows.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def fit_slices(run: Path, config: Config, quiet: bool = False) -> list[str]:
                 matrices = sum_matrices(
                     model.parameters, config.network.activation, model.columns.of_words
                 )
-            work = _Work(run, model, layers, matrices, Path(scratch), quiet)
+            work = _Work(run, model, layers, matrices, Path(scratch), quiet, fit_rows)
             return _fit_all(work, config)
     except OSError as error:
         raise RunError(describe_write_error(run, error)) from error
@@ -184,7 +191,9 @@ def _fit(work: _Work, config: Config, text: _Slice, means: Array) -> tuple[Array
     weights = np.full(V, config.slices.prior_weight)
     prior = Prior(config.training.prior_strength, means, weights)
     with progress_bar(work.quiet, total=V, desc="rows", unit=" words", leave=False) as bar:
-        fit_with_prior(work.layers, E, rows, prior, bar.update)
+        for word, fitted in work.fit_rows(work.layers, fits_with_prior(means, rows, prior)):
+            E[word : word + len(fitted)] = fitted
+            bar.update(len(fitted))
     return E, rows.totals
 
 

@@ -30,7 +30,7 @@ from embedder.training.forecast import (
     refuse_too_large,
 )
 from embedder.training.local import LocalEngine, TextReader
-from embedder.training.row_fit import cost_in_passes
+from embedder.training.row_fit import RowMap, cost_in_passes, fit_here
 from embedder.training.signals import StopSignals, stop_signals
 from embedder.training.start import require_start
 from embedder.training.tracking import Listener, trackers
@@ -71,6 +71,24 @@ def open_engine(
         engine.close()
 
 
+@contextmanager
+def open_row_map(config: Config) -> Iterator[RowMap]:
+    """Open what fits ranges of rows outside of a training: the engine that a configuration selects.
+
+    Raises
+    ------
+    RunError
+        If there is no cluster at its address.
+    """
+    if config.training.engine == "local":
+        yield fit_here
+        return
+    from embedder.training.distributed.row_map import open_cluster_map
+
+    with open_cluster_map(config) as fit_rows:
+        yield fit_rows
+
+
 class Result(NamedTuple):
     """The result of a finished training: the run folder, and the seconds of each stage."""
 
@@ -101,7 +119,7 @@ class _Trained(NamedTuple):
 
 
 class _Training(NamedTuple):
-    """A training that resumes from the last checkpoint when workers are lost.
+    """A training that resumes from the last checkpoint when machines are lost.
 
     ``seconds``
         Receives the time of each stage.
@@ -128,10 +146,10 @@ class _Training(NamedTuple):
                 _check_same_corpus(folder, text.vocabulary)
             else:
                 begin = partial(folder.begin, self.config, text.vocabulary, parts, engine.phrases)
-            trainer, parameters = self._train(text, saved, listeners, begin)
+            trainer = self._train(text, saved, listeners, begin)
             own = {"seconds": self.seconds, "tokens": text.tokens}
             metadata = trainer.metadata() | engine.statistics() | own
-        return _Trained(parameters, metadata, trainer.kept)
+        return _Trained(trainer.network.parameters, metadata, trainer.kept)
 
     def _train(
         self,
@@ -139,8 +157,8 @@ class _Training(NamedTuple):
         saved: SavedState | None,
         listeners: Sequence[Listener],
         begin: Callable[[], None] | None,
-    ) -> tuple[Trainer, Parameters]:
-        """Train; return the trainer, and the parameters gathered from all workers.
+    ) -> Trainer:
+        """Train, again from the newest checkpoint if a machine is lost; return the trainer.
 
         `begin` is called once there is something to train: a run that is replaced stays until then.
         """
@@ -154,9 +172,9 @@ class _Training(NamedTuple):
                     begin = None
                 with trackers(self.config, folder.path, trainer.number) as tracking:
                     trainer.run(folder, self.quiet, [*tracking, *listeners], self.signals)
-                return trainer, trainer.gathered_parameters()
+                return trainer
             except WorkerLost as lost:
-                with self.signals.at_once():  # waiting for other workers takes minutes
+                with self.signals.at_once():
                     saved = _newest_checkpoint(folder) if folder.checkpoints() else None
                     engine.recover(lost, saved.metadata["step"] if saved else 0)
 
@@ -219,6 +237,7 @@ def train(
             trained = training.run(saved, listeners)
         save_model_with_fallback(folder.model, *trained)
         folder.remove_checkpoints()
+        folder.remove_fitted()
         folder.best.unlink(missing_ok=True)
         if signals.received is not None:
             raise Interrupted("the end", signals.received, finished=True)
@@ -245,7 +264,7 @@ def rehearse(config: Config, quiet: bool = False) -> str:
     ):
         text = _read(config, engine, load_word_parts(config), Path(work), quiet)
         examples = engine.examples()
-        contexts = count_contexts(config, len(text.vocabulary)) // engine.processes
+        contexts = count_contexts(config, len(text.vocabulary))
         words = f"{len(text.vocabulary):,} words, {text.tokens:,} tokens"
         V = len(text.vocabulary)
         to_go = passes(config, V) + cost_in_passes(config, V)
@@ -254,18 +273,23 @@ def rehearse(config: Config, quiet: bool = False) -> str:
 
 @contextmanager
 def _as_run_errors(folder: RunFolder) -> Iterator[None]:
-    """Raise lost workers and I/O errors as `RunError`, and release the folder."""
+    """Raise lost machines and I/O errors as `RunError`, and release the folder."""
     try:
         yield
     except WorkerLost as lost:
         raise RunError(
-            f"{folder.path}: the workers were lost ({lost}); once the cluster is running again, "
-            f"resume with: embedder train --resume {folder.path}"
+            f"{folder.path}: {lost}; once the cluster is running again, {_how_to_continue(folder)}"
         ) from None
     except OSError as error:
         raise RunError(describe_write_error(folder.path, error)) from error
     finally:
         folder.release()
+
+
+def _how_to_continue(folder: RunFolder) -> str:
+    if folder.checkpoints():
+        return f"resume with: embedder train --resume {folder.path}"
+    return "train again: there is no checkpoint yet."
 
 
 def _open(folder: RunFolder, overwrite: bool, resume: bool) -> SavedState | None:
@@ -290,7 +314,7 @@ def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: b
     """Read the corpus, and reject a network that does not fit in memory."""
     vocabulary, tokens = engine.read(work, quiet)
     composition = compose_words(config, vocabulary, parts)
-    needs = estimate_needs(config, composition, tokens, engine.threads, engine.processes)
+    needs = estimate_needs(config, composition, tokens, engine.threads)
     refuse_too_large(needs, config.training.memory_limit)
     if not quiet:
         say(describe_sizes(config, len(vocabulary)))

@@ -15,15 +15,17 @@ from embedder.errors import CorpusError, RunError
 from embedder.examples.batches import Batch
 from embedder.examples.prepare import Examples
 from embedder.network.composition import Composition
+from embedder.network.losses import make_loss
 from embedder.network.network import Network
 from embedder.network.optimizer import Optimizer, rate_at
-from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import (
     Kept,
     SavedState,
     divergence_advice,
+    load_fitted,
     load_parameters,
     save_checkpoint,
+    save_fitted,
     save_model,
 )
 from embedder.runs.progress import progress_bar, say
@@ -31,8 +33,9 @@ from embedder.runs.run_folder import RunFolder
 from embedder.text.vocabulary import Vocabulary
 from embedder.training.duration import describe_time
 from embedder.training.engine import Engine
+from embedder.training.frozen_layers import FrozenLayers
 from embedder.training.metrics import Metrics
-from embedder.training.row_fit import RowFit, cost_in_passes
+from embedder.training.row_fit import cost_in_passes, fit_of_range, ranges_to_fit
 from embedder.training.signals import StopSignals
 from embedder.training.start import start_from_vectors
 from embedder.training.tracking import Listener
@@ -88,7 +91,7 @@ class Trainer:
     examples
         The training examples.
     engine
-        Holds the output layer.
+        Fits rows.
     seconds
         Receives the time of each stage.
     composition
@@ -143,17 +146,14 @@ class Trainer:
                 parameters = start_from_vectors(config, parameters, vocabulary, composition)
             if config.network.tied:
                 parameters = parameters._replace(W2=parameters.E)
-            arrays = parameters._asdict() | (saved.optimizer if saved else {})
-            arrays = engine.scatter_rows(arrays)
-            parameters = Parameters(*(arrays[name] for name in Parameters._fields))
-        loss = engine.loss(parameters, batch)
+        loss = make_loss(config.loss, vocabulary.counts, parameters, batch, training.seed)
         self.network = Network(config.network, parameters, batch, loss, training.seed, composition)
         # Only rows that are trained jointly need moments.
         E = parameters.E
         joint = parameters._replace(E=E[: joint_rows(config, len(E))])
         self.optimizer = Optimizer(joint, training, config.examples.source)
         if saved:
-            self._restore(saved._replace(optimizer=arrays))
+            self._restore(saved)
 
     def metadata(self) -> dict[str, Any]:
         """Return the metadata to save with the arrays."""
@@ -186,16 +186,9 @@ class Trainer:
         return (before + trained * (1 + reserved)) / (60 * limit)
 
     def state(self) -> SavedState:
-        """Return everything that a resumed training needs; local arrays are not copied."""
-        arrays = self._engine.gather_rows(
-            self.network.parameters._asdict() | self.optimizer.state()
-        )
-        parameters = Parameters(*(arrays.pop(name) for name in Parameters._fields))
-        return SavedState(parameters, arrays, self.metadata(), self.kept)
-
-    def gathered_parameters(self) -> Parameters:
-        """Return the parameters, including rows of the output layer from other processes."""
-        return Parameters(**self._engine.gather_rows(self.network.parameters._asdict()))
+        """Return everything that a resumed training needs; arrays are not copied."""
+        parameters = self.network.parameters
+        return SavedState(parameters, self.optimizer.state(), self.metadata(), self.kept)
 
     def _restore(self, saved: SavedState) -> None:
         E, W1, *_ = saved.parameters
@@ -350,9 +343,9 @@ class Trainer:
         if self._validated_at != self.number:
             self._validate(folder)
         if folder.best.exists():
-            best = self._engine.scatter_rows(load_parameters(folder.best)._asdict())
-            for name, array in self.network.parameters._asdict().items():
-                array[...] = best[name]
+            best = load_parameters(folder.best)
+            for array, saved in zip(self.network.parameters, best, strict=True):
+                array[...] = saved
             self._held_out["validation_loss"] = self._best.loss
 
     def _cost_of_fit(self) -> float:
@@ -360,24 +353,41 @@ class Trainer:
 
     def _fit_rows(self, folder: RunFolder, quiet: bool) -> None:
         """Fit the rows of E with the other layers frozen, if configured."""
-        rows = self._examples.counted
-        if rows is None or self._fitted is None or not self._config.fits_rows:
+        counted = self._examples.counted
+        if counted is None or self._fitted is None or not self._config.fits_rows:
             return
-        network = self.network
-        fit = RowFit(self._config, network.parameters, rows)
-        ranges = fit.ranges(self._fitted)
+        E, V = self.network.parameters.E, self._composition.words
+        ranges = [own for own in ranges_to_fit(self._config, V) if own[0] >= self._fitted]
         if not ranges:
             return
-        words = ranges[-1][1]
-        bar = progress_bar(quiet, total=words, initial=ranges[0][0], desc="rows", unit=" words")
-        with bar:
-            for first, last in ranges:
-                self._checkpoint(folder)
-                fit.fit(first, last)
-                self._fitted = last
-                bar.update(last - first)
+        layers = FrozenLayers(self._config.network.activation, self.network.parameters)
+        digest, keeps = layers.digest(), self._engine.keeps_fitted
+        found = load_fitted(folder, digest)
+        for first, rows in found.items():
+            E[first : first + len(rows)] = rows
+        ranges = [own for own in ranges if own[0] not in found]
+        if keeps and not found:  # the layers to which the saved rows will belong
+            save_checkpoint(folder, self.state(), self._config.training.checkpoints_kept)
+        left = sum(last - first for first, last in ranges)
+        work = (
+            (fit_of_range(self._config, E, first, last), counted.rows(first, last))
+            for first, last in ranges
+        )
+        with progress_bar(quiet, total=V, initial=V - left, desc="rows", unit=" words") as bar:
+            self._checkpoint(folder, is_saved=keeps)
+            for first, rows in self._engine.fit_rows(layers, work):
+                if keeps:
+                    save_fitted(folder, first, rows, digest)
+                else:
+                    self._fitted = first + len(rows)
+                E[first : first + len(rows)] = rows
+                bar.update(len(rows))
+                left -= len(rows)
+                if left:
+                    self._checkpoint(folder, is_saved=keeps)
+        self._fitted = V
         if self._examples.validation is not None:
-            self._held_out["validation_loss"] = self._examples.validation(network)
+            self._held_out["validation_loss"] = self._examples.validation(self.network)
 
     def _finish(self, folder: RunFolder) -> None:
         """Test on held-out text."""
@@ -412,15 +422,17 @@ class Trainer:
         if loss < self._best.loss:
             self._best = _Best(loss, 0)
             if self._config.validation.patience:
-                save_model(folder.best, self.gathered_parameters(), self.metadata(), self.kept)
+                save_model(folder.best, self.network.parameters, self.metadata(), self.kept)
         else:
             self._best = _Best(self._best.loss, self._best.validations_since + 1)
         return loss
 
-    def _checkpoint(self, folder: RunFolder, end_of_pass: bool = False) -> None:
-        """Save the state if it is due, or if a signal asks to stop here."""
+    def _checkpoint(
+        self, folder: RunFolder, end_of_pass: bool = False, is_saved: bool = False
+    ) -> None:
+        """Save the state if it is due, or if a signal asks to stop here, unless it is saved."""
         number = self._signals.received
-        if number is not None or self._checkpoint_is_due(end_of_pass):
+        if not is_saved and (number is not None or self._checkpoint_is_due(end_of_pass)):
             save_checkpoint(folder, self.state(), self._config.training.checkpoints_kept)
             self._saved_at = time.perf_counter()
         if number is not None:

@@ -45,7 +45,7 @@ from embedder.text.vocabulary import (
 from embedder.training.descent import Prior
 from embedder.training.frozen_layers import FrozenLayers
 from embedder.training.local import TextReader
-from embedder.training.row_fit import fit_with_prior
+from embedder.training.row_fit import RowMap, fit_here, fits_with_prior
 from embedder.vectors.from_run import sum_matrices
 
 
@@ -168,7 +168,9 @@ def updatable_model(run: Path, refine: bool = False) -> Model:
     return model
 
 
-def update(run: Path, read: TextReader, options: UpdateOptions) -> Update:
+def update(
+    run: Path, read: TextReader, options: UpdateOptions, fit_rows: RowMap = fit_here
+) -> Update:
     """Write a run with the words of another, and with those of more text.
 
     Parameters
@@ -180,6 +182,8 @@ def update(run: Path, read: TextReader, options: UpdateOptions) -> Update:
         to report progress to.
     options
         How.
+    fit_rows
+        Fits ranges of rows.
 
     Raises
     ------
@@ -203,7 +207,7 @@ def update(run: Path, read: TextReader, options: UpdateOptions) -> Update:
             tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=output) as work,
         ):
             text = _count(model, read, options, Path(work))
-            updated, left_out = _fit(model, text, options)
+            updated, left_out = _fit(model, text, options, fit_rows)
         seconds = time.perf_counter() - started
         updated.metadata["updates"] = [
             *model.metadata.get("updates", []),
@@ -260,7 +264,9 @@ def examples_of(model: Model) -> ExamplesConfig:
     return model.config.examples.model_copy(update=changed)
 
 
-def _fit(model: Model, text: _Text, options: UpdateOptions) -> tuple[Model, list[str]]:
+def _fit(
+    model: Model, text: _Text, options: UpdateOptions, fit_rows: RowMap
+) -> tuple[Model, list[str]]:
     """Return the run with the new text's rows, and the new words that have no neighbour in it."""
     config, (E, *layers) = model.config, model.parameters
     V, V_new = len(model.vocabulary), len(text.vocabulary)
@@ -269,13 +275,14 @@ def _fit(model: Model, text: _Text, options: UpdateOptions) -> tuple[Model, list
     if model.kept.totals is not None:
         totals[:V] = model.kept.totals
     first = 0 if options.refine else V
-    counts = text.rows.counts
-    rows = CountedRows(counts._replace(offsets=counts.offsets[first:]))
     prior = Prior(config.training.prior_strength, fitted[first:].copy(), totals[first:].copy())
     with progress_bar(options.quiet, total=V_new - first, desc="rows", unit=" words") as bar:
         network = FrozenLayers(config.network.activation, model.parameters)
-        fit_with_prior(network, fitted[first:], rows, prior, bar.update)
-    totals[first:] += rows.totals
+        work = fits_with_prior(fitted[first:], text.rows, prior, first)
+        for word, rows in fit_rows(network, work):
+            fitted[word : word + len(rows)] = rows
+            bar.update(len(rows))
+    totals[first:] += text.rows.totals[first:]
     placed = np.flatnonzero((np.arange(V_new) < V) | (text.rows.totals > 0))
     words = text.vocabulary.words
     counts_of_all = text.vocabulary.counts.copy()

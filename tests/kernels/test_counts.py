@@ -7,6 +7,7 @@ from embedder.kernels.counts import (
     ContextRules,
     PositionIndex,
     RowBuffers,
+    add_rows,
     close_gaps,
     count_rows,
     count_tokens,
@@ -18,7 +19,8 @@ from embedder.kernels.counts import (
 )
 from embedder.kernels.threads import kernel_threads
 
-WEIGHTS = np.array([1.0, 0.7, 0.1])
+MULTIPLES, DIVISOR = np.array([10.0, 7.0, 1.0]), 10.0
+WEIGHTS = MULTIPLES / DIVISOR
 
 
 def random_sentences(rng, V, sentences=25, longest=12):
@@ -149,7 +151,7 @@ NEAR = [(0, 0), (1, 1), (2, 40), (9, 1000)]  # distance, contexts
 def test_rows_of_counts_agree_with_plain_windows(rng, V, near, near_contexts, threads):
     sentences = random_sentences(rng, V)
     expected = naive.cooccurrences(sentences, V, WEIGHTS, near, near_contexts)
-    rules = ContextRules(V, expected.shape[1], near, WEIGHTS)
+    rules = ContextRules(V, expected.shape[1], near, MULTIPLES, DIVISOR)
     found, rows = count(stream(sentences), range(V), rules, threads)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert rows.used.tolist() == (expected > 0).sum(1).tolist()
@@ -158,7 +160,7 @@ def test_rows_of_counts_agree_with_plain_windows(rng, V, near, near_contexts, th
 def test_rows_of_some_words_are_theirs_among_all(rng):
     sentences = random_sentences(rng, 40)
     expected = naive.cooccurrences(sentences, 40, WEIGHTS, 1, 9)
-    rules = ContextRules(40, 58, 1, WEIGHTS)
+    rules = ContextRules(40, 58, 1, MULTIPLES, DIVISOR)
     for words in (range(0, 1), range(11, 31), range(39, 40), range(5, 5)):
         found, _ = count(stream(sentences), words, rules, 2)
         np.testing.assert_allclose(found, expected[words.start : words.stop], rtol=1e-12)
@@ -167,13 +169,14 @@ def test_rows_of_some_words_are_theirs_among_all(rng):
 def test_windows_end_with_the_text_also_without_a_sentence_end(rng):
     ids = rng.integers(0, 4, 30).astype(np.int32)
     for text in (ids, ids[:1], ids[:0]):
-        found, _ = count(text, range(4), ContextRules(4, 4, 0, WEIGHTS), 2)
+        found, _ = count(text, range(4), ContextRules(4, 4, 0, MULTIPLES, DIVISOR), 2)
         np.testing.assert_allclose(found, naive.cooccurrences([text], 4, WEIGHTS), rtol=1e-12)
 
 
 def test_counts_have_the_same_bits_for_any_number_of_threads(rng):
     ids = stream(random_sentences(rng, 50, 300))
-    runs = [count(ids, range(50), ContextRules(50, 70, 2, WEIGHTS), n)[1] for n in (1, 2, 7)]
+    rules = ContextRules(50, 70, 2, MULTIPLES, DIVISOR)
+    runs = [count(ids, range(50), rules, n)[1] for n in (1, 2, 7)]
     for rows in runs[1:]:
         for one, other in zip(runs[0], rows, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -216,6 +219,45 @@ def dense_rows(rows, width):
         assert len(set(rows.columns[own])) == n
         out[row, rows.columns[own]] = rows.weights[own]
     return out
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("divisor", [1.0, 10.0])
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+@pytest.mark.parametrize("shape", [(1, 1), (9, 63), (30, 64), (40, 130)])
+def test_rows_of_pieces_are_added_up(rng, shape, pieces, divisor, threads):
+    found = [random_counts(rng, *shape, density=0.2) for _ in range(pieces)]
+    dense = np.array([np.round(9 * own) for own, _ in found])
+    offsets = np.array([own[0] for _, own in found])
+    columns, weights = (np.concatenate([own[i] for _, own in found]) for i in (1, 2))
+    room = offsets.sum(axis=0)
+    starts = offsets + offsets_from_lengths(offsets[:, -1])[:-1, None]
+    rows = RowBuffers(
+        room, np.full(room[-1], -9, np.int32), np.full(room[-1], np.nan), np.full(shape[0], -9)
+    )
+    with kernel_threads(threads):
+        add_rows(starts, columns, np.round(9 * weights), (shape[1], divisor), rows)
+    np.testing.assert_array_equal(dense_rows(rows, shape[1]), naive.add(dense) / divisor)
+    assert rows.used.tolist() == [len(np.flatnonzero(own.any(0))) for own in dense_cells(found)]
+    for row, n in enumerate(rows.used):
+        assert (np.diff(rows.columns[room[row] :][:n]) > 0).all()
+
+
+def dense_cells(found):
+    """For each row, which cells it has in each piece."""
+    return np.array([own > 0 for own, _ in found]).swapaxes(0, 1)
+
+
+@pytest.mark.parametrize("cuts", [[], [200], [31, 77, 350]])
+def test_counts_of_pieces_of_a_text_have_the_bits_of_the_whole(rng, cuts):
+    ids = rng.integers(0, 30, 500).astype(np.int32)
+    ids[[30, 76, 199, 349, 499]] = -1
+    rules = ContextRules(30, 40, 1, MULTIPLES, DIVISOR)
+    expected, _ = count(ids, range(30), rules, 1)
+    dense = [
+        count(piece, range(30), rules._replace(divisor=1.0), 1)[0] for piece in np.split(ids, cuts)
+    ]
+    np.testing.assert_array_equal(naive.add(dense) / DIVISOR, expected)
 
 
 PARTS = [(0.0, 1.0), (0.2, 0.7)]  # all rows, or some

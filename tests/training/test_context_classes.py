@@ -185,9 +185,6 @@ def test_classes_where_they_have_no_effect_are_refused(key):
 
     with pytest.raises(ConfigError, match=rf"examples\.{key}: has no effect"):
         make(examples={"source": "windows", key: 5})
-    with pytest.raises(ConfigError, match=rf"examples\.{key}: expected training\.engine local"):
-        make(examples={key: 5}, training={"engine": "ray"})
-    assert count_contexts(make(training={"engine": "ray"}), 50_000) == 70_000
     assert count_contexts(make(examples={"source": "windows"}), 50_000) == 50_000
 
 

@@ -20,7 +20,15 @@ from embedder.runs.run_folder import RunFolder
 from embedder.training import row_fit
 from embedder.training.descent import Prior
 from embedder.training.frozen_layers import FrozenLayers
-from embedder.training.row_fit import TOLERANCE, RowFit, cost_in_passes, fit_with_prior
+from embedder.training.row_fit import (
+    TOLERANCE,
+    cost_in_passes,
+    fit_here,
+    fit_of_range,
+    fit_rows,
+    fits_with_prior,
+    ranges_to_fit,
+)
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
 
@@ -53,10 +61,11 @@ def config_of(network=None, **training):
 def fit(parameters, counts, steps, prior=20.0, threads=1, joint=V, **network):
     found = parameters._replace(E=parameters.E.copy())
     config = config_of(network, closing_steps=steps, prior_strength=prior, joint_rows=joint)
+    layers = FrozenLayers(config.network.activation, found)
     with kernel_threads(threads):
-        rows = RowFit(config, found, CountedRows(counts))
-        for first, last in rows.ranges(0):
-            rows.fit(first, last)
+        for first, last in ranges_to_fit(config, len(found.E)):
+            own = fit_of_range(config, found.E, first, last)
+            found.E[first:last] = fit_rows(layers, own, counts.rows(first, last))[0]
     return found.E
 
 
@@ -136,15 +145,15 @@ def test_rows_that_were_not_trained_jointly_converge(rng, counts):
     assert ((end - best) / totals).max() < 5 * TOLERANCE
 
 
-def test_a_converged_row_is_evaluated_no_more(rng, counts, monkeypatch):
+def test_a_converged_row_is_evaluated_no_more(rng, counts):
     parameters = parameters_of(rng)
     config = config_of(closing_steps=0, joint_rows=1)
     evaluations = []
     for tolerance in (np.inf, 3e-3, 1e-4):
-        monkeypatch.setattr(row_fit, "TOLERANCE", tolerance)
         with kernel_threads(1):
-            rows = RowFit(config, parameters, CountedRows(counts[0]))
-            evaluations.append(rows.fit(1, V))
+            layers = FrozenLayers("sigmoid", parameters)
+            own = fit_of_range(config, parameters.E, 1, V)._replace(tolerance=tolerance)
+            evaluations.append(fit_rows(layers, own, counts[0].rows(1, V))[1])
     assert evaluations[0] == V - 2  # the start needs none, and the last word has no neighbour
     assert evaluations[0] < evaluations[1] < evaluations[2] < 20 * V
 
@@ -154,7 +163,6 @@ def test_with_a_prior_many_steps_find_the_minimum_that_scipy_finds(
     rng, counts, activation, monkeypatch
 ):
     monkeypatch.setattr(row_fit, "_FINE_TOLERANCE", 1e-9)
-    monkeypatch.setattr(row_fit, "_MAX_STEPS", 300)
     parameters = parameters_of(rng, dtype=np.float64)
     parameters.W2[:] *= 0.3
     cells, dense = counts
@@ -164,7 +172,9 @@ def test_with_a_prior_many_steps_find_the_minimum_that_scipy_finds(
     values, vectors = layers.curvature
     P = vectors @ np.diag(values) @ vectors.T
     E = np.zeros((V, D))
-    fit_with_prior(layers, E, CountedRows(cells), Prior(2.0, means, weights))
+    work = fits_with_prior(E, CountedRows(cells), Prior(2.0, means, weights))
+    for first, rows in fit_here(layers, ((own._replace(steps=300), part) for own, part in work)):
+        E[first : first + len(rows)] = rows
 
     def total(flat):
         x = flat.reshape(V, D)
@@ -220,7 +230,7 @@ def test_rows_of_rare_words_are_fitted_after_the_passes(make_toy_config, monkeyp
     train(fitted, quiet=True)
     unfitted = make_toy_config("unfitted", **options)
     with monkeypatch.context() as patch:
-        patch.setattr(RowFit, "fit", lambda self, first, last: 0)
+        patch.setattr(row_fit, "fit_rows", lambda layers, own, counts: (own.x, 0))
         train(unfitted, quiet=True)
     part, start = loaded(fitted), loaded(unfitted)
     assert (part.parameters.E[150:] != start.parameters.E[150:]).any(axis=1).all()
@@ -229,20 +239,20 @@ def test_rows_of_rare_words_are_fitted_after_the_passes(make_toy_config, monkeyp
 
 @pytest.mark.parametrize("training", [CLOSING, TAIL])
 def test_an_interrupted_fit_resumes_bit_identically(make_toy_config, monkeypatch, training):
-    monkeypatch.setattr(row_fit, "_ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(row_fit, "ROWS_AT_ONCE", 16)
     whole = make_toy_config("whole", training=training)
     train(whole, quiet=True)
     config = make_toy_config("stopped", training=training)
-    original, calls = RowFit.fit, []
+    original, calls = row_fit.fit_rows, []
 
-    def interrupt(self, first, last):
-        calls.append(first)
+    def interrupt(layers, own, counts):
+        calls.append(own.first)
         if len(calls) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, first, last)
+        return original(layers, own, counts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(RowFit, "fit", interrupt)
+        patch.setattr(row_fit, "fit_rows", interrupt)
         with pytest.raises(Interrupted, match="fit of rows, word"):
             train(config, quiet=True)
         assert len(calls) == 3
@@ -261,17 +271,14 @@ def test_an_interrupted_fit_resumes_bit_identically(make_toy_config, monkeypatch
     [
         {"examples": {"source": "windows"}},
         {"subwords": {"max_n": 5}},
-        {"training": {"engine": "ray"}},
     ],
 )
 def test_a_fit_that_is_impossible_is_refused_and_automatically_left_out(
     make_toy_config, sections, key
 ):
-    own = sections.get("training", {})
-    others = {name: section for name, section in sections.items() if name != "training"}
     with pytest.raises(ConfigError, match=rf"training\.{key}: expected"):
-        make_toy_config(training=own | {key: 1}, **others)
-    config = make_toy_config(training=own, **others)
+        make_toy_config(training={key: 1}, **sections)
+    config = make_toy_config(**sections)
     assert closing_steps(config) == 0
     assert joint_rows(config, 100_000) == 100_000
     assert cost_in_passes(config, 100_000) == 0

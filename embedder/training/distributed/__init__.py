@@ -1,1 +1,1 @@
-"""Training on a cluster: Ray places processes and tasks, gloo exchanges the data of each step."""
+"""Training on a cluster: Ray counts the text and fits rows, and one process does the rest."""

@@ -1,40 +1,33 @@
-"""Ray: joining or starting a cluster, its tasks, and one process per slice of the output layer.
+"""Ray: joining or starting a cluster, and running functions as its tasks.
 
-This module wraps the functions and classes of `embedder.training.distributed.counting` and
-`embedder.training.distributed.output` as Ray tasks and actors.
+A task that is lost with its machine is repeated, and so are the tasks whose results it needs: Ray
+remembers how every object was made. Objects that do not fit into memory are spilled to disk.
 """
 
+import hashlib
 import logging
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, OutOfDiskError, RayError, RayTaskError
 from ray.util import get_node_ip_address
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from embedder.arrays import Array
-from embedder.config import Config
 from embedder.config_sections import ClusterConfig
 from embedder.errors import EmbedderError, RunError
-from embedder.examples.batches import CountedRows
-from embedder.examples.cells import Cooccurrences
-from embedder.examples.spectral import PmiOptions, multiplication, positive_pmi_cells
-from embedder.training.distributed import counting
-from embedder.training.distributed.exchange import Exchange
-from embedder.training.distributed.output import TRAINING, Slice
-from embedder.training.distributed.slices import OwnCounts, OwnTargets, OwnWords
+from embedder.storage import describe_write_error
 from embedder.training.engine import WorkerLost
+from embedder.version import __version__
 
-PATIENCE = 300.0
-"""Seconds that process 0 waits for another process in a step; others wait for it indefinitely."""
-_NO_TIMEOUT = 1e6
-_SECONDS_TO_JOIN = 120.0
 _SECONDS_TO_CONNECT = 10.0
+_SECONDS_BETWEEN_LOOKS = 10.0
+_NOT_IMPORTED = "failed to import on the worker"
+"""In what Ray says of a task whose function a machine does not have."""
 Reference = Any
 
 
@@ -44,80 +37,176 @@ class Cluster:
     Parameters
     ----------
     config
-        The address, and the number of workers.
-    threads
-        CPUs per worker; 0 for as many as are available.
+        The address, and how long to wait for machines.
+    cpus
+        CPUs to use if Ray is started on this machine.
 
     Raises
     ------
     RunError
-        If there is no cluster at the address, or it has too few CPUs.
+        If there is no cluster at the address.
     """
 
-    def __init__(self, config: ClusterConfig, threads: int) -> None:
+    def __init__(self, config: ClusterConfig, cpus: int) -> None:
         self._joined_before = ray.is_initialized()
-        if not self._joined_before:
-            if config.address is not None:
-                _check_reachable(config.address)
-            try:
-                ray.init(
-                    address=config.address or "local",
-                    include_dashboard=False if config.address is None else None,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise RunError(
-                    f"cluster.address {config.address}: no Ray cluster can be joined there "
-                    f"({str(error).splitlines()[0]}); start one with `ray start --head`, or omit "
-                    "the address."
-                ) from None
-            except OSError as error:
-                raise RunError(
-                    f"Ray cannot start ({str(error).splitlines()[0]}); it requires a writable "
-                    "folder for temporary files with a short path: set RAY_TMPDIR."
-                ) from None
-        self.address = get_node_ip_address()
-        self._node = ray.get_runtime_context().get_node_id()
-        sizes = self._cpus().values()
-        self.workers = config.workers or len(sizes)
-        workers_per_node = -(-self.workers // len(sizes))
-        self.threads = threads or max(1, int(min(sizes)) // workers_per_node)
-        if self._room() < self.workers:
-            found = self._room()
-            self.close()
-            raise RunError(
-                f"cluster.workers: {self.workers} workers of {self.threads} CPUs each exceed the "
-                f"cluster's capacity of {found}; lower cluster.workers or training.threads."
+        self._patience = 60 * config.wait_minutes
+        self._alone_since: float | None = None
+        if self._joined_before:
+            return
+        if config.address is not None:
+            _check_reachable(config.address)
+        try:
+            ray.init(
+                address=config.address or "local",
+                num_cpus=None if config.address else cpus,
+                include_dashboard=None if config.address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
             )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"cluster.address {config.address}: no Ray cluster can be joined there "
+                f"({_first_line(error)}); start one with `ray start --head`, or omit the address."
+            ) from None
+        except OSError as error:
+            raise RunError(
+                f"Ray cannot start ({_first_line(error)}); it requires a writable folder for "
+                "temporary files with a short path: set RAY_TMPDIR."
+            ) from None
 
-    def _cpus(self) -> dict[str, float]:
-        """Return the CPUs of each live node that has any, and of this node in any case."""
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        sizes = {node["NodeID"]: float(node["Resources"].get("CPU", 0)) for node in nodes}
-        return {node: size for node, size in sizes.items() if size >= 1 or node == self._node}
+    def cpus(self) -> int:
+        """Return the number of CPUs of all machines that are alive."""
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return int(sum(own.get("CPU", 0) for own in alive))
 
-    def _room(self) -> int:
-        """Return the number of workers that the live nodes have CPUs for, this process included."""
-        rooms = {node: int(size // self.threads) for node, size in self._cpus().items()}
-        return sum(rooms.values()) + (rooms.get(self._node, 0) == 0)
+    def machines(self) -> int:
+        """Return the number of machines that are alive and have CPUs."""
+        return sum(node["Alive"] and node["Resources"].get("CPU", 0) >= 1 for node in ray.nodes())
 
-    def place(self, config: Config, workers: int) -> "Placement":
-        """Start the processes of all workers except this one; see `Placement`."""
-        seat = self._node if self._cpus().get(self._node, 0) >= self.threads else None
-        return Placement(config, workers, self.threads, seat, lambda: self._room() >= workers)
+    def run(self, function: Callable[..., Any], *arguments: Any, returns: int = 1) -> Any:
+        """Run a function as a task on one CPU.
 
-    def wait_for_room(self, minutes: float) -> int:
-        """Wait until all workers have room, or for a time limit; return how many have room."""
-        ends = time.monotonic() + 60 * minutes
-        while self._room() < self.workers and time.monotonic() < ends:
-            time.sleep(1.0)
-        return max(1, min(self.workers, self._room()))
+        Parameters
+        ----------
+        function
+            Of the package, pure.
+        arguments
+            References among them stand for their values.
+        returns
+            The number of values that it returns.
+
+        Returns
+        -------
+        Reference, or list of Reference
+            To each value.
+        """
+        return _task.options(num_returns=returns).remote(fingerprint(), function, *arguments)
+
+    def put(self, value: Any) -> Reference:
+        """Put a value into the object store, from where every machine can fetch it."""
+        return ray.put(value)
+
+    def fetch(self, reference: Reference) -> Any:
+        """Return the value of a reference.
+
+        Raises
+        ------
+        EmbedderError
+            If its task raised it, or a disk is full.
+        WorkerLost
+            If the value is lost and cannot be recomputed, or no machine is left.
+        """
+        while True:
+            try:
+                return ray.get(reference, timeout=_SECONDS_BETWEEN_LOOKS)
+            except GetTimeoutError:
+                self._require_machines()
+            except RayError as error:
+                raise _translated(error) from None
+
+    def as_completed(self, references: list[Reference]) -> Iterator[Reference]:
+        """Yield references as their tasks end or fail."""
+        waiting = list(references)
+        while waiting:
+            ready, waiting = ray.wait(waiting, timeout=_SECONDS_BETWEEN_LOOKS, fetch_local=False)
+            yield from ready
+            if not ready:
+                self._require_machines()
+
+    def _require_machines(self) -> None:
+        """Raise if no machine has had CPUs for too long."""
+        if self.cpus() > 0:
+            self._alone_since = None
+            return
+        now = time.monotonic()
+        self._alone_since = self._alone_since or now
+        if now - self._alone_since > self._patience:
+            raise WorkerLost("The cluster has no machine with CPUs left")
 
     def close(self) -> None:
         """Leave the cluster, and stop it if this process started it."""
         if not self._joined_before:
             ray.shutdown()
+
+
+@cache
+def fingerprint() -> str:
+    """Return the version of this program, and a digest of its source."""
+    package, found = Path(__file__).parents[2], hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        found.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return f"{__version__} ({found.hexdigest()[:8]})"
+
+
+def run_checked(wanted: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a function on one thread, if this is the leader's version of the program.
+
+    Raises
+    ------
+    RunError
+        For another version, or a file that cannot be written, such as on a full disk.
+    """
+    from embedder.kernels.threads import kernel_threads
+
+    if fingerprint() != wanted:
+        raise RunError(
+            f"{get_node_ip_address()}: this machine of the cluster has embedder {fingerprint()}, "
+            f"but the leader has {wanted}; install the same version on all machines."
+        )
+    try:
+        with kernel_threads(1):
+            return function(*arguments)
+    except OSError as error:
+        path = Path(error.filename or tempfile.gettempdir())
+        problem = describe_write_error(path, error, "set TMPDIR to another folder there")
+        raise RunError(f"{get_node_ip_address()}, a machine of the cluster: {problem}") from None
+
+
+_task = ray.remote(num_cpus=1, max_retries=-1)(run_checked)
+
+
+def _translated(error: RayError) -> Exception:
+    """Return what a task raised, or `WorkerLost`."""
+    cause: BaseException = error
+    while isinstance(cause, RayTaskError):  # a task may have fetched from a failed task
+        if not isinstance(cause.cause, BaseException):
+            return cause
+        cause = cause.cause
+    if isinstance(cause, OutOfDiskError):
+        return RunError(
+            "A machine of the cluster has no disk space left for spilled objects; free some, or "
+            "start Ray with --object-spilling-directory elsewhere."
+        )
+    if isinstance(cause, (EmbedderError, MemoryError, WorkerLost)):
+        return cause
+    if isinstance(cause, ImportError | AttributeError) or _NOT_IMPORTED in str(cause):
+        return RunError(
+            f"A machine of the cluster lacks what the leader has ({_first_line(cause)}); install "
+            f"the same version on all machines, here embedder {fingerprint()}."
+        )
+    if isinstance(cause, RayError):
+        return WorkerLost(f"A machine of the cluster was lost ({_first_line(cause)})")
+    return error
 
 
 def _check_reachable(address: str) -> None:
@@ -139,215 +228,5 @@ def _check_reachable(address: str) -> None:
         ) from None
 
 
-def task(function: Callable[..., Any], returns: int = 1) -> Any:
-    """Return a function as a Ray task that is retried whenever machines are lost."""
-    return ray.remote(num_cpus=1, num_returns=returns, max_retries=-1)(function)
-
-
-def put(value: Any) -> Reference:
-    """Put a value into Ray's object store, from where every process can fetch it."""
-    return ray.put(value)
-
-
-def fetch(reference: Reference) -> Any:
-    """Return the value of a reference, or the values of a list of references.
-
-    Raises
-    ------
-    EmbedderError
-        If the task raised it.
-    WorkerLost
-        If the value is lost and cannot be recomputed.
-    """
-    try:
-        return ray.get(reference)
-    except RayTaskError as error:
-        cause: BaseException = error
-        while isinstance(cause, RayTaskError):  # a task may have fetched from a failed task
-            cause = cause.cause
-        if isinstance(cause, (EmbedderError, MemoryError)):
-            raise cause from None
-        if isinstance(cause, (WorkerLost, RayError)):
-            raise WorkerLost(_first_line(cause)) from None
-        raise
-    except RayError as error:
-        raise WorkerLost(_first_line(error)) from None
-
-
-def finished(references: list[Reference], seconds: float) -> list[Reference]:
-    """Wait up to a time limit for tasks; return the references of those that ended or failed."""
-    if not references:
-        return []
-    return list(ray.wait(references, num_returns=len(references), timeout=seconds)[0])
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def add_up_range(references: list[Reference]) -> counting.Piece:
-    """Sum one range's pieces, as a task; see `counting.add_shards`."""
-    return counting.add_shards(fetch, references)
-
-
-class Worker:
-    """The slice of the output layer in one process: an actor, or an object in process 0.
-
-    Parameters
-    ----------
-    config
-        The run.
-    threads
-        How many threads share the work of the process.
-    """
-
-    def __init__(self, config: Config, threads: int) -> None:
-        self._config = config
-        self._threads = threads
-        self._folder = tempfile.TemporaryDirectory(prefix="embedder-")
-        self._counts: list[Cooccurrences] = []
-
-    def address(self) -> str:
-        """Return this machine's address."""
-        return str(get_node_ip_address())
-
-    def close(self) -> None:
-        """Remove the files of the counts."""
-        self._counts.clear()
-        self._folder.cleanup()
-
-    def load(
-        self, vocabulary: int, columns: list[int], references: list[Reference]
-    ) -> tuple[Array, Array, Array]:
-        """Load ranges of the counts and concatenate their columns.
-
-        Returns
-        -------
-        (V,), (V,), (C_p,)
-            Row totals, cells per row, and column totals of these ranges.
-        """
-        path = Path(self._folder.name) / str(len(self._counts))
-        counts = counting.concatenate_columns(vocabulary, columns, fetch, references, path)
-        self._counts.append(counts)
-        rows = CountedRows(counts)
-        return rows.totals, rows.cells, counts.column_totals(sum(columns))
-
-    def make_slice(
-        self,
-        contexts: Array,
-        words: tuple[int, int],
-        batch_size: int,
-        features: int,
-    ) -> Slice:
-        """Return the slice for some contexts, those of words first … last − 1."""
-        targets: list[OwnTargets] = [OwnCounts(counts) for counts in self._counts]
-        own = targets or [OwnWords(*words)]
-        return Slice(self._config, contexts, own, batch_size, features)
-
-    def prepare_multiplication(self, own: Slice, context_words: Array, totals: Array) -> None:
-        """Compute a slice's columns of the positive PMI matrix."""
-        counts = self._counts[TRAINING]
-        options = PmiOptions(Path(self._folder.name))
-        cells = positive_pmi_cells(counts, context_words, totals, options)
-        own.multiply = multiplication(cells)
-        own.vocabulary = len(totals)
-
-    def serve(
-        self,
-        place: tuple[int, int, str, int],
-        contexts: Array,
-        words: tuple[int, int],
-        shape: tuple[int, int],
-        pmi: tuple[Array, Array] | None,
-    ) -> None:
-        """Join the other processes and execute the orders of process 0 until it sends `Order.END`.
-
-        Parameters
-        ----------
-        place
-            Rank, size, and host and port of process 0.
-        contexts, words
-            As for `make_slice`.
-        shape
-            The largest B, and the width of the output layer's input.
-        pmi
-            For a spectral start: the word of each context, and the row totals of all counts.
-        """
-        from embedder.kernels.threads import kernel_threads
-
-        with kernel_threads(self._threads):
-            own = self.make_slice(contexts, words, *shape)
-            if pmi is not None:
-                self.prepare_multiplication(own, *pmi)
-            exchange = Exchange(*place, self.address(), _NO_TIMEOUT)
-            try:
-                own.serve(exchange)
-            finally:
-                exchange.close()
-
-
-class Placement:
-    """The processes of all slices except the first, which belongs to this process.
-
-    Parameters
-    ----------
-    config
-        The run.
-    workers
-        The number of workers, this process included.
-    threads
-        CPUs per worker.
-    seat
-        The node on which to reserve CPUs for this process; None if the node has too few.
-    has_room
-        Returns whether the cluster still has room for all workers.
-
-    Raises
-    ------
-    WorkerLost
-        If the processes do not start in time, or a machine is lost meanwhile.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        workers: int,
-        threads: int,
-        seat: str | None,
-        has_room: Callable[[], bool],
-    ) -> None:
-        self._seats: list[Any] = []
-        if seat is not None:
-            here = NodeAffinitySchedulingStrategy(seat, soft=False)
-            self._seats.append(_actor(_Seat, threads, here).remote())
-        worker = _actor(Worker, threads, "SPREAD")
-        self.actors: list[Any] = [worker.remote(config, threads) for _ in range(workers - 1)]
-        try:
-            started = [actor.address.remote() for actor in [*self._seats, *self.actors]]
-            ends = time.monotonic() + _SECONDS_TO_JOIN
-            while len(ray.wait(started, num_returns=len(started), timeout=1.0)[0]) < len(started):
-                if time.monotonic() > ends or not has_room():
-                    raise WorkerLost("the workers could not be placed")
-            fetch(started)
-        except WorkerLost:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Stop the processes and release their CPUs."""
-        for actor in [*self._seats, *self.actors]:
-            try:
-                ray.kill(actor)
-            except RayActorError:  # already dead
-                continue
-
-
-def _actor(kind: type, cpus: int, where: Any) -> Any:
-    return ray.remote(num_cpus=cpus, max_restarts=0, scheduling_strategy=where)(kind)
-
-
-class _Seat:
-    """Reserves the CPUs on which process 0 runs, so that Ray schedules nothing else on them."""
-
-    def address(self) -> str:
-        return str(get_node_ip_address())

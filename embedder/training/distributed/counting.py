@@ -1,52 +1,71 @@
-"""Counting as a map over shards of the text and a reduction by ranges of contexts, as Ray tasks.
+"""Counting as a map over shards of the text and a reduction by ranges of words.
 
-    read_shard    shard of the text       → its words with counts, and the tokens as word numbers
-    merge_words   words of several shards → their union, with summed counts
-    number_shard  shard, vocabulary       → ids
-    count_shard   ids                     → one piece of the counts per range of contexts
-    add_shards    pieces of a range       → the counts of the range
+    read_shard      shard of the text      → its words with counts, its tokens as word numbers
+    merge_words     words of some shards   → their union, with summed counts
+    encode_shard    tokens, vocabulary     → ids
+    count_shard     ids                    → the counts of each range of words in the shard
+    add_shards      a range in some shards → its counts in all of them, and n_w
+    weigh_range     counts of a range      → its positive PMI
+    multiply_range  PMI of a range, matrix → their product
+    group_range     counts of a range      → its counts with one column per class, and their sums
 
-Tasks are pure functions: when Ray repeats one because a machine was lost, its result replaces the
-lost object, and nothing is counted twice. Objects that exceed Ray's object store go to disk (object
-spilling). Sums are in double precision, so that the cuts between shards hardly affect the result.
+All are pure functions of plain arguments, so that repeating one, because a machine was lost, yields
+the same result, and any engine can run them. Counts are added as whole multiples of a fraction (see
+`embedder.examples.cooccurrence.distance_multiples`): the sums are exact, and have the same bits as
+those of one process, however the text is cut.
 """
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array, offsets_from_lengths
+from embedder.arrays import Array, cut_evenly, offsets_from_lengths
 from embedder.config import Config
-from embedder.examples.cells import Cooccurrences
-from embedder.examples.cooccurrence import CountingOptions, count_sample, token_sample
-from embedder.kernels import pieces as kernels
-from embedder.kernels.counts import sample_tokens
-from embedder.kernels.threads import kernel_threads
+from embedder.examples.cells import Cooccurrences, map_cells
+from embedder.examples.columns import Columns, group_counts
+from embedder.examples.cooccurrence import (
+    CountingOptions,
+    TokenSample,
+    add_counts,
+    context_words,
+    count_sample,
+)
+from embedder.examples.spectral import PmiOptions, multiplication, positive_pmi_cells
 from embedder.text.corpus import read_text
+from embedder.text.merging import ids_among
 from embedder.text.phrases import Phrases
 from embedder.text.sources import Shard
-from embedder.text.vocabulary import Vocabulary, WordCounts, count_words, ids_in, renumber_file
-from embedder.training.distributed.slices import contexts_of_ranges
+from embedder.text.vocabulary import WordCounts, count_words, renumber_file
 
-WORDS_MERGED = 16
-"""Number of shards whose words one task merges."""
+_MEMORY = 1 << 28
+"""Bytes of cells that a task holds while it computes them; the rest is on disk."""
 
 
-class Piece(NamedTuple):
-    """A range of columns of the counts; see `embedder.kernels.pieces`.
+def cut_words(kept: Array, config: Config, ranges: int) -> Array:
+    """Cut the vocabulary into ranges of words with about as many cells each, at most.
 
-    ``rows (r,) int32``, ``ends (r,) int64``
-    ``columns (cells,) int32``
-        Numbered within the range.
-    ``weights (cells,) float64``
+    Parameters
+    ----------
+    kept : (V,)
+        How often each word is expected in the sampled text.
+    config
+        The run.
+    ranges
+        How many; there are no more than words.
+
+    Returns
+    -------
+    (ranges + 1,) int64
+        Where the ranges start, and V.
     """
-
-    rows: Array
-    ends: Array
-    columns: Array
-    weights: Array
+    contexts = len(context_words(len(kept), config.examples))
+    cells = np.minimum(kept * 2 * config.examples.window, contexts)
+    return cut_evenly(1 + cells, min(ranges, len(kept)))
 
 
 def read_shard(config: Config, phrases: Phrases, shard: Shard) -> tuple[WordCounts, Array, int]:
@@ -61,166 +80,177 @@ def read_shard(config: Config, phrases: Phrases, shard: Shard) -> tuple[WordCoun
     shard
         The shard.
     """
-    size = 0
-
-    def add(count: int) -> None:
-        nonlocal size
-        size += count
-
-    with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
-        path = Path(folder) / "numbers.int32"
-        words = count_words(read_text(config.corpus, add, [shard]), path, phrases.join_file)
-        return words, np.fromfile(path, np.int32), size
+    sizes: list[int] = []
+    with _scratch() as folder:
+        path = folder / "numbers.int32"
+        words = count_words(
+            read_text(config.corpus, sizes.append, [shard]), path, phrases.join_file
+        )
+        return words, np.fromfile(path, np.int32), sum(sizes)
 
 
-def merge_words(*parts: WordCounts) -> WordCounts:
-    """Return the words of several shards with their summed counts."""
-    total: dict[str, int] = {}
-    for part in parts:
-        for word, count in zip(part.words(), part.counts.tolist(), strict=True):
-            total[word] = total.get(word, 0) + count
-    encoded = [word.encode() for word in total]
-    starts = offsets_from_lengths(np.fromiter(map(len, encoded), np.int64, len(encoded)))
-    letters = np.frombuffer(b"".join(encoded), np.uint8)
-    return WordCounts(letters, starts, np.fromiter(total.values(), np.int64, len(total)))
-
-
-def number_shard(
-    config: Config, vocabulary: Vocabulary, words: WordCounts, numbers: Array
+def encode_shard(
+    known: WordCounts, unknown: int, words: WordCounts, numbers: Array
 ) -> tuple[Array, tuple[int, int]]:
-    """Return a shard as ids of the vocabulary, and its numbers of ids and sentences."""
-    with tempfile.TemporaryDirectory(prefix="embedder-") as folder:
-        path = Path(folder) / "ids.int32"
+    """Return a shard as ids of the vocabulary, and its numbers of ids and sentences.
+
+    Parameters
+    ----------
+    known
+        The vocabulary (see `embedder.text.merging.words_of`).
+    unknown
+        The id of all other words, or −1 to drop them.
+    words, numbers
+        From `read_shard`.
+    """
+    with _scratch() as folder:
+        path = folder / "ids.int32"
         numbers.tofile(path)
-        new_ids = ids_in(vocabulary, words, config.vocabulary.unknown)
-        ids = np.array(renumber_file(path, new_ids))
+        ids = np.array(renumber_file(path, ids_among(known, words, unknown)))
     return ids, (len(ids), int((ids < 0).sum()))
 
 
 def count_shard(
-    config: Config,
-    vocabulary: Vocabulary,
-    cuts: Array,
-    threads: int,
-    validation: bool,
-    ids: Array,
-    before: tuple[int, int],
-) -> list[Piece]:
-    """Count a shard's neighbours; return one piece per range of contexts.
+    config: Config, wanted: TokenSample, cuts: Array, ids: Array, before: tuple[int, int]
+) -> list[Cooccurrences]:
+    """Count a shard's neighbours; return the counts of each range of words, as multiples.
+
+    Parameters
+    ----------
+    config
+        The run.
+    wanted
+        Which tokens to count.
+    cuts : (ranges + 1,) int64
+        Where the ranges start; see `cut_words`.
+    ids : (n,) int32
+        The shard.
+    before
+        The numbers of ids and sentences before the shard.
+    """
+    from embedder.kernels.counts import sample_tokens
+
+    with _scratch() as folder:
+        sample = np.empty(len(ids), np.int32)
+        sample = sample[: sample_tokens(ids, *wanted, sample, *before)]
+        V = len(wanted.keep)
+        counts = count_sample(sample, V, _options(config), folder / "cells", as_multiples=True)
+        return [counts.rows(first, last) for first, last in pairwise(cuts.tolist())]
+
+
+def add_shards(
+    config: Config, vocabulary: int, are_all: bool, *pieces: Cooccurrences
+) -> tuple[Cooccurrences, tuple[Array, int]]:
+    """Add a range's counts in several shards.
 
     Parameters
     ----------
     config
         The run.
     vocabulary
-        V words.
-    cuts : (ranges + 1,) int64
-        Where the ranges start; see `embedder.training.distributed.slices.cut_words`.
-    threads
-        Number of threads for this task.
-    validation
-        Count the held-out sentences instead of the rest.
-    ids : (n,) int32
-        The shard.
-    before
-        The numbers of ids and sentences before the shard.
-    """
-    V = len(vocabulary)
-    wanted = token_sample(config, vocabulary, validation)
-    with tempfile.TemporaryDirectory(prefix="embedder-") as folder, kernel_threads(threads):
-        sample = np.empty(len(ids), np.int32)
-        sample = sample[: sample_tokens(ids, *wanted, sample, *before)]
-        options = CountingOptions(config.examples, config.training.memory_limit)
-        counts = count_sample(sample, V, options, Path(folder) / "cells", np.float64)
-        return _cut(counts, contexts_of_ranges(cuts, V, config.examples))
-
-
-def _cut(counts: Cooccurrences, contexts: list[Array]) -> list[Piece]:
-    """Cut counts into one piece per range, given the contexts of each range."""
-    ranges = len(contexts)
-    range_of, own_of = np.empty((2, sum(map(len, contexts))), np.int32)
-    for number, own in enumerate(contexts):
-        range_of[own] = number
-        own_of[own] = np.arange(len(own))
-    cells, filled = np.zeros(ranges, np.int64), np.zeros(ranges, np.int64)
-    kernels.count_cells_per_range(counts.offsets, counts.columns, range_of, cells, filled)
-    starts, row_starts = offsets_from_lengths(cells), offsets_from_lengths(filled)
-    whole = Piece(
-        np.empty(row_starts[-1], np.int32),
-        np.empty(row_starts[-1], np.int64),
-        np.empty(starts[-1], np.int32),
-        np.empty(starts[-1], np.float64),
-    )
-    kernels.cut_columns(tuple(counts), range_of, own_of, tuple(whole), row_starts, starts)
-    found = []
-    for number in range(ranges):
-        rows = slice(row_starts[number], row_starts[number + 1])
-        cut = slice(starts[number], starts[number + 1])
-        found.append(Piece(*(a[rows] for a in whole[:2]), *(a[cut] for a in whole[2:])))
-    return found
-
-
-def add_shards(fetch: Any, references: list[Any]) -> Piece:
-    """Sum one range's pieces, fetched one after the other.
-
-    Sums of similar size are added to each other, as in a merge sort, so that memory for about twice
-    the range's counts suffices for any number of shards.
-
-    Parameters
-    ----------
-    fetch
-        Returns the value of a reference.
-    references
-        References to pieces.
-    """
-    stack: list[tuple[int, Piece]] = []
-    for reference in references:
-        height, piece = 0, fetch(reference)
-        while stack and stack[-1][0] == height:
-            piece = _add(stack.pop()[1], piece)
-            height += 1
-        stack.append((height, piece))
-    total = stack.pop()[1]
-    while stack:
-        total = _add(stack.pop()[1], total)
-    return Piece(*total)
-
-
-def _add(one: Piece, other: Piece) -> Piece:
-    both = Piece(*(np.empty(len(a) + len(b), a.dtype) for a, b in zip(one, other, strict=True)))
-    filled, cells = kernels.add_pieces(tuple(one), tuple(other), *both)
-    return Piece(both.rows[:filled], both.ends[:filled], both.columns[:cells], both.weights[:cells])
-
-
-def concatenate_columns(
-    vocabulary: int, columns: list[int], fetch: Any, references: list[Any], path: Path
-) -> Cooccurrences:
-    """Concatenate the columns of ranges of contexts, in memory-mapped files.
-
-    Parameters
-    ----------
-    vocabulary
         V.
+    are_all
+        Whether the pieces cover all text. Otherwise, the sums are multiples again.
+    pieces
+        Some or all of those of one range.
+
+    Returns
+    -------
+    Cooccurrences
+    (n,) float64, int
+        n_w of the range's words, if the pieces cover all text, and the number of cells.
+    """
+    with _scratch() as folder:
+        options = _options(config)
+        sums = add_counts(pieces, vocabulary, options, folder / "sums", as_multiples=not are_all)
+    totals = sums.row_totals() if are_all else np.empty(0)
+    return sums, (totals, len(sums.columns))
+
+
+def weigh_range(words: Array, totals: Array, first: int, counts: Cooccurrences) -> Cooccurrences:
+    """Return the positive PMI of a range; see `embedder.examples.spectral.positive_pmi_cells`.
+
+    Parameters
+    ----------
+    words : (C,) int64
+        The word of every context, or −1 to leave it out.
+    totals : (V,) float64
+        n_w of all words.
+    first
+        The first word of the range.
+    counts
+        Of the range.
+    """
+    with _scratch() as folder:
+        return positive_pmi_cells(counts, words, totals, PmiOptions(folder, _MEMORY), first)
+
+
+def multiply_range(cells: Cooccurrences, dense: Array, first: int, last: int) -> Array:
+    """Return the product of rows first … last − 1 of a range with a dense matrix."""
+    return multiplication(cells.rows(first, last))(np.array(dense))
+
+
+class RangeSums(NamedTuple):
+    """Sums over the counts of a range.
+
+    ``totals (n,) float64``
+        n_w.
+    ``constants (n,) float64``
+        See `embedder.examples.columns.group_counts`.
+    ``column_totals (C,) float64``
+    """
+
+    totals: Array
+    constants: Array
+    column_totals: Array
+
+
+def group_range(
+    columns: Columns, kept: Array, counts: Cooccurrences
+) -> tuple[Cooccurrences | None, RangeSums]:
+    """Sum a range's cells by column; return them, None if they stay as they are, and their sums.
+
+    Parameters
+    ----------
     columns
-        The number of contexts in each range.
-    fetch, references
-        As for `add_shards`; one reference per range.
+        The columns of all contexts.
+    kept : (V,)
+        How often each word is expected in the sampled text.
+    counts
+        Of the range.
+    """
+    with _scratch() as folder:
+        grouped, constants = group_counts(counts, columns, kept, folder / "grouped", _MEMORY)
+    sums = RangeSums(grouped.row_totals(), constants, grouped.column_totals(columns.total))
+    return (grouped if columns.are_grouped else None), sums
+
+
+def gather_rows(parts: Iterator[Cooccurrences], path: Path) -> Cooccurrences:
+    """Write consecutive rows to disk, one part after the other; return them, memory-mapped.
+
+    Parameters
+    ----------
+    parts
+        The rows.
     path
         The path of the files, without their suffixes.
     """
-    lengths = np.zeros(vocabulary, np.int64)
-    for reference in references:
-        piece = fetch(reference)
-        kernels.add_row_lengths(piece.rows, piece.ends, lengths)
-    offsets = offsets_from_lengths(lengths)
-    if offsets[-1] == 0:
-        return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, np.float32))
-    cells = int(offsets[-1])
-    numbers = np.memmap(path.with_suffix(".columns"), np.int32, "w+", shape=cells)
-    weights = np.memmap(path.with_suffix(".weights"), np.float32, "w+", shape=cells)
-    next_cells, first = offsets[:-1].copy(), 0
-    for reference, width in zip(references, columns, strict=True):
-        piece = tuple(fetch(reference))
-        kernels.place_columns(piece, first, next_cells, np.asarray(numbers), np.asarray(weights))
-        first += width
-    return Cooccurrences(offsets, np.asarray(numbers), np.asarray(weights))
+    lengths, files = [], (path.with_suffix(".columns"), path.with_suffix(".weights"))
+    with files[0].open("wb") as columns, files[1].open("wb") as weights:
+        for part in parts:
+            lengths.append(np.diff(part.offsets))
+            columns.write(np.ascontiguousarray(part.columns).data)
+            weights.write(np.ascontiguousarray(part.weights).data)
+    return map_cells(offsets_from_lengths(np.concatenate(lengths)), files, np.float32)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Make a folder for what a task does not hold in memory; mapped files outlive it."""
+    with tempfile.TemporaryDirectory(prefix="embedder-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _options(config: Config) -> CountingOptions:
+    limit = config.training.memory_limit
+    return CountingOptions(config.examples, _MEMORY if limit is None else min(limit, _MEMORY))

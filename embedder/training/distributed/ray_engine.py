@@ -1,8 +1,8 @@
-"""The engine that spreads counting and the output layer over a Ray cluster.
+"""The engine that counts a text and fits rows on a Ray cluster.
 
-This process leads: it holds the embedding table, the hidden layer and the first slice of the output
-layer, and writes the run folder. When it trains on counts, it reads no text itself. Other processes
-own the other slices. See docs/distributed.md.
+This process leads: it chooses the vocabulary and the columns, trains the joint rows, and writes the
+run folder. It reads no text, and holds no counts but those of the joint rows and of held-out text.
+See docs/distributed.md.
 """
 
 from pathlib import Path
@@ -12,38 +12,26 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
+from embedder.config_automatic import joint_rows
 from embedder.errors import CorpusError
-from embedder.examples.columns import count_near, one_column_per_word
-from embedder.examples.cooccurrence import context_words, no_pairs_error
-from embedder.examples.prepare import (
-    Examples,
-    Outputs,
-    examples_of_counts,
-    prepare_examples,
-)
-from embedder.examples.spectral import PositivePmi, SpectralStart
-from embedder.network.losses import Loss
-from embedder.network.parameters import Parameters
+from embedder.examples.batches import CountedRows
+from embedder.examples.columns import Columns
+from embedder.examples.cooccurrence import context_words, no_pairs_error, token_sample
+from embedder.examples.prepare import Examples, Outputs, choose_run_columns, examples_of_counts
+from embedder.examples.spectral import FREQUENT, PositivePmi, SpectralStart
 from embedder.runs.progress import reading_bar, say
 from embedder.text.listing import find_shards
+from embedder.text.merging import merge_words, words_of
 from embedder.text.phrases import PhraseJoiner, Phrases
-from embedder.text.vocabulary import EncodedCorpus, Vocabulary, choose_vocabulary
+from embedder.text.vocabulary import Vocabulary, choose_vocabulary
 from embedder.training.distributed import counting
-from embedder.training.distributed.cluster import (
-    Cluster,
-    Reference,
-    add_up_range,
-    fetch,
-    put,
-    task,
-)
-from embedder.training.distributed.group import Group, share_ranges
-from embedder.training.distributed.output import HELD_OUT, TRAINING, SlicedSoftmax
-from embedder.training.distributed.slices import SlicedRows, cut_words
+from embedder.training.distributed.cluster import Cluster, Reference
+from embedder.training.distributed.row_map import ClusterRowMap, SpreadCounts
 from embedder.training.engine import WorkerLost
+from embedder.training.row_fit import RowMap
 
-_RANGES_PER_WORKER = 8
-"""More than one, so that ranges can be redistributed when workers are lost."""
+_SHARDS_PER_SUM = 16
+_RANGES_PER_CPU = 4
 _BYTES_PER_RANGE = 1 << 30
 _BYTES_PER_CELL = 12
 _MAX_RANGES = 1024
@@ -53,37 +41,27 @@ _LOSSES_WITHOUT_PROGRESS = 10
 class _Text(NamedTuple):
     """The text after reading, spread over the cluster.
 
-    ``work``
-        A folder for temporary files.
     ``vocabulary``, ``tokens``
-    ``settings``, ``vocabulary_reference``
-        The configuration and the vocabulary, for tasks.
+    ``kept (V,)``
+        How often each word is expected in the sampled text.
     ``ids``
-        The ids of each shard.
+        References to the ids of each shard.
     ``before``
         The numbers of ids and sentences before each shard.
     """
 
-    work: Path
     vocabulary: Vocabulary
     tokens: int
-    settings: Reference
-    vocabulary_reference: Reference
+    kept: Array
     ids: list[Reference]
     before: list[tuple[int, int]]
 
 
-class _Counts(NamedTuple):
-    """The counts, by ranges of words.
+class _Grouped(NamedTuple):
+    """Counts with one column per class, and their sums."""
 
-    ``cuts (ranges + 1,) int64``
-        Where the ranges start.
-    ``sums``
-        The counts of each range: for the training text, and for the held-out text if there is any.
-    """
-
-    cuts: Array
-    sums: list[list[Reference]]
+    counts: SpreadCounts
+    sums: counting.RangeSums
 
 
 class RayEngine:
@@ -97,60 +75,63 @@ class RayEngine:
     Raises
     ------
     RunError
-        If there is no cluster, or it has too few CPUs.
+        If there is no cluster.
     """
 
+    keeps_fitted = True
+
     def __init__(self, config: Config) -> None:
+        from embedder.kernels.threads import available_threads
+
         self._config = config
-        self._cluster = Cluster(config.cluster, config.training.threads)
-        self.threads = self._cluster.threads
-        self.processes = self._cluster.workers
+        self.threads = config.training.threads or available_threads()
+        self._cluster = Cluster(config.cluster, self.threads)
+        self._settings = self._cluster.put(config)
+        self.fit_rows: RowMap = ClusterRowMap(self._cluster)
         self.phrases = Phrases()
+        self._reading = Path(), True
         self._text: _Text | None = None
-        self._counts: _Counts | None = None
-        self._group: Group | None = None
-        self._softmax: SlicedSoftmax | None = None
-        self._losses = self._step = 0
+        self._losses = self._step = self._cells = 0
 
     def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
         """See `Engine`."""
-        config = self._config
+        config, cluster = self._config, self._cluster
+        self._reading = work, quiet
         self.phrases = PhraseJoiner(config.corpus).phrases
-        phrases, settings = put(self.phrases), put(config)
-        read = task(counting.read_shard, 3)
-        corpus, size = config.corpus, config.cluster.shard_size
-        shards = find_shards(corpus.files, size, corpus.unreadable)
-        parts = [read.remote(settings, phrases, shard) for shard in shards]
-        self._await_reading([size for _, _, size in parts], quiet)
-        merge = task(counting.merge_words)
-        words = [part[0] for part in parts]
+        phrases = cluster.put(self.phrases)
+        corpus = config.corpus
+        shards = find_shards(corpus.files, config.cluster.shard_size, corpus.unreadable)
+        read = [
+            cluster.run(counting.read_shard, self._settings, phrases, shard, returns=3)
+            for shard in shards
+        ]
+        self._await_reading([size for _, _, size in read], quiet)
+        words = [own for own, _, _ in read]
         while len(words) > 1:
-            several = range(0, len(words), counting.WORDS_MERGED)
-            words = [merge.remote(*words[i : i + counting.WORDS_MERGED]) for i in several]
-        merged = fetch(words[0])
-        vocabulary = choose_vocabulary(merged, config.vocabulary)
-        reference = put(vocabulary)
-        number = task(counting.number_shard, 2)
-        numbered = [
-            number.remote(settings, reference, own_words, numbers)
-            for own_words, numbers, _ in parts
+            several = range(0, len(words), _SHARDS_PER_SUM)
+            words = [cluster.run(merge_words, *words[i : i + _SHARDS_PER_SUM]) for i in several]
+        merged = cluster.fetch(words[0])
+        vocabulary, tokens = choose_vocabulary(merged, config.vocabulary), int(merged.counts.sum())
+        unknown = config.vocabulary.unknown
+        others = -1 if unknown is None else vocabulary.ids[unknown]
+        known = cluster.put(words_of(vocabulary))
+        encoded = [
+            cluster.run(counting.encode_shard, known, others, own, numbers, returns=2)
+            for own, numbers, _ in read
         ]
-        sizes = np.array(fetch([size for _, size in numbered]))
-        before = [
-            (ids, sentences) for ids, sentences in (np.cumsum(sizes, axis=0) - sizes).tolist()
-        ]
-        tokens = int(merged.counts.sum())
-        ids = [own for own, _ in numbered]
-        self._text = _Text(work, vocabulary, tokens, settings, reference, ids, before)
+        sizes = np.array([cluster.fetch(size) for _, size in encoded])
+        before = [(ids, ends) for ids, ends in (np.cumsum(sizes, axis=0) - sizes).tolist()]
+        kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
+        self._text = _Text(vocabulary, tokens, kept, [ids for ids, _ in encoded], before)
         return vocabulary, tokens
 
     def _await_reading(self, sizes: list[Reference], quiet: bool) -> None:
         """Wait until all text has been read, and show the progress."""
-        length, limit = 0, self._config.corpus.limit
+        limit = self._config.corpus.limit
         with reading_bar(quiet) as bar:
-            for size in sizes:
-                length += fetch(size)
-                bar.update(length - bar.n)
+            for size in self._cluster.as_completed(sizes):
+                bar.update(self._cluster.fetch(size))
+            length = bar.n
         if limit is not None and length > limit:
             raise CorpusError(
                 f"The uncompressed text exceeds corpus.limit ({limit:,} bytes); raise the limit or "
@@ -159,141 +140,130 @@ class RayEngine:
 
     def examples(self, saved: Array | None = None) -> Examples:
         """See `Engine`."""
-        assert self._text is not None, "call read first"
+        if self._text is None:
+            self.read(*self._reading)
+        assert self._text is not None
         config, text = self._config, self._text
-        counted = config.examples.source == "cooccurrence"
-        V = len(text.vocabulary)
-        if counted and self._counts is None:
-            self._counts = self._count(text)
-        if self._counts is None:
-            cuts = cut_words(V, config.examples, self.processes)
-        else:
-            cuts = self._counts.cuts
-        self.processes = min(self.processes, len(cuts) - 1)
-        ownership = share_ranges(cuts, V, config, self.processes)
-        self._group = Group(config, self._cluster, ownership)
-        if self._counts is None:
-            return self._window_examples(text, self._group)
-        return self._counted_examples(text, self._counts, self._group)
+        V, words = len(text.vocabulary), context_words(len(text.vocabulary), config.examples)
+        counts, totals = self.count(text, validation=False)
+        start = SpectralStart(config, lambda: self._positive_pmi(counts, words, totals))
+        columns, central = choose_run_columns(config, words, start, text.kept, saved)
+        grouped = self.group(counts, columns, text.kept)
+        if saved is not None:
+            start.release()  # of the counts, too
+        rows = self._rows_here(grouped, joint_rows(config, V), "joint")
+        held_out = None
+        if config.validation.fraction > 0:
+            counts_held_out, _ = self.count(text, validation=True)
+            own = self.group(counts_held_out, columns, text.kept)
+            held_out = self._rows_here(own, V, "validation")
+        outputs = Outputs(columns, central, grouped.sums.column_totals)
+        examples = examples_of_counts(config, outputs, rows, start, held_out)
+        return examples._replace(counted=grouped.counts)
 
-    def _count(self, text: _Text) -> _Counts:
-        config = self._config
+    def count(self, text: _Text, validation: bool) -> tuple[SpreadCounts, Array]:
+        """Count the text; return the counts and n_w."""
+        config, cluster, V = self._config, self._cluster, len(text.vocabulary)
         bytes_counted = 2 * config.examples.window * text.tokens * _BYTES_PER_CELL
-        wanted = max(
-            _RANGES_PER_WORKER * self.processes, min(_MAX_RANGES, bytes_counted // _BYTES_PER_RANGE)
+        least = _RANGES_PER_CPU * cluster.cpus()
+        cuts = counting.cut_words(
+            text.kept, config, max(least, min(_MAX_RANGES, bytes_counted // _BYTES_PER_RANGE))
         )
-        cuts = cut_words(len(text.vocabulary), config.examples, wanted)
-        ranges = len(cuts) - 1
-        count = task(counting.count_shard, ranges)
-        add = task(add_up_range)
-        cuts_reference = put(cuts)
-        sums = []
-        for validation in (False, True)[: 1 + (config.validation.fraction > 0)]:
-            common = text.settings, text.vocabulary_reference, cuts_reference, 1, validation
-            pieces = []
-            for ids, before in zip(text.ids, text.before, strict=True):
-                found = count.remote(*common, ids, before)
-                pieces.append(found if ranges > 1 else [found])
-            totals = [add.remote([part[number] for part in pieces]) for number in range(ranges)]
-            for reference in totals:
-                fetch(reference)
-            sums.append(totals)
-        return _Counts(cuts, sums)
+        wanted = cluster.put(token_sample(config, text.vocabulary, validation))
+        cuts_there, ranges = cluster.put(cuts), len(cuts) - 1
+        shards = []
+        for ids, before in zip(text.ids, text.before, strict=True):
+            arguments = self._settings, wanted, cuts_there, ids, before
+            found = cluster.run(counting.count_shard, *arguments, returns=ranges)
+            shards.append(found if ranges > 1 else [found])
+        sums = [self._add(V, [shard[number] for shard in shards]) for number in range(ranges)]
+        del shards  # the pieces of a range can go once it is summed
+        figures = [cluster.fetch(own) for _, own in sums]
+        totals = np.concatenate([own for own, _ in figures])
+        if not validation:
+            self._cells = sum(cells for _, cells in figures)
+        if totals.sum() == 0:
+            keep = text.vocabulary.keep_probabilities(config.vocabulary.subsample)
+            raise no_pairs_error(keep, validation)
+        return SpreadCounts(cuts, [counts for counts, _ in sums]), totals
 
-    def _counted_examples(self, text: _Text, counts: _Counts, group: Group) -> Examples:
-        config, V = self._config, len(text.vocabulary)
-        loaded = []
-        for which, sums in enumerate(counts.sums):
-            totals, cells, column_totals = group.load(V, sums)
-            if cells.sum() == 0:
-                keep = text.vocabulary.keep_probabilities(config.vocabulary.subsample)
-                raise no_pairs_error(keep, which == HELD_OUT)
-            loaded.append((SlicedRows(which, totals, cells), column_totals))
-        rows, context_totals = loaded[TRAINING]
-        batch_size = min(config.training.batch_size, int((rows.totals > 0).sum()))
-        spectral = config.network.initialisation == "spectral"
-        words = context_words(V, config.examples)
-        group.connect(batch_size, (words, rows.totals) if spectral else None)
-        held_out = loaded[HELD_OUT][0] if len(loaded) > 1 else None
-        columns = one_column_per_word(V, count_near(config, V))
-        start = SpectralStart(config, lambda: PositivePmi(V, group.multiply))
-        outputs = Outputs(columns, words, context_totals)
-        return examples_of_counts(config, outputs, rows, start, held_out)
+    def _add(self, vocabulary: int, pieces: list[Reference]) -> tuple[Reference, Reference]:
+        """Add the pieces of a range, a few at a time; return its counts and their sums."""
 
-    def _window_examples(self, text: _Text, group: Group) -> Examples:
-        path = text.work / "ids.int32"
-        if not path.exists():
-            with path.open("wb") as file:
-                for ids in text.ids:
-                    file.write(fetch(ids).data)
-        corpus = EncodedCorpus(np.memmap(path, np.int32, "r+"), text.tokens)
-        examples = prepare_examples(
-            self._config, text.vocabulary, corpus, text.work, join=self.phrases.join_file
-        )
-        group.connect(examples.stream.batch_size)
-        return examples
+        def add(are_all: bool, some: list[Reference]) -> tuple[Reference, Reference]:
+            arguments = self._settings, vocabulary, are_all, *some
+            counts, totals = self._cluster.run(counting.add_shards, *arguments, returns=2)
+            return counts, totals
 
-    def _running(self) -> Group:
-        assert self._group is not None, "call examples first"
-        return self._group
+        while len(pieces) > _SHARDS_PER_SUM:
+            several = range(0, len(pieces), _SHARDS_PER_SUM)
+            pieces = [add(False, pieces[i : i + _SHARDS_PER_SUM])[0] for i in several]
+        return add(True, pieces)
 
-    def loss(self, parameters: Parameters, batch_size: int) -> Loss:
-        """See `Engine`."""
-        self._softmax = SlicedSoftmax(*self._running().connection, parameters.W2, parameters.b2)
-        return self._softmax
+    def _positive_pmi(self, counts: SpreadCounts, words: Array, totals: Array) -> PositivePmi:
+        """Return the positive PMI as products that the cluster computes."""
+        cluster, V = self._cluster, len(totals)
+        R = min(V, FREQUENT)
+        words_there, totals_there = cluster.put(np.where(words < R, words, -1)), cluster.put(totals)
+        cells = [
+            cluster.run(counting.weigh_range, words_there, totals_there, first, own)
+            for first, _, own in counts.spans()
+        ]
+        weighed = counts._replace(ranges=cells)
 
-    def scatter_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """See `Engine`."""
-        return self._running().scatter(arrays)
+        def multiply(dense: Array, low: int, high: int) -> Array:
+            there, parts = cluster.put(dense), []
+            for first, last, own in weighed.spans():
+                if first < high and last > low:
+                    rows = max(first, low) - first, min(last, high) - first
+                    parts.append(cluster.run(counting.multiply_range, own, there, *rows))
+            return np.concatenate([cluster.fetch(part) for part in parts])
 
-    def gather_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """See `Engine`."""
-        return self._running().gather(arrays)
+        others = (lambda dense: multiply(dense, R, V)) if R < V else None
+        return PositivePmi(R, lambda dense: multiply(dense, 0, R), others)
+
+    def group(self, counts: SpreadCounts, columns: Columns, kept: Array) -> _Grouped:
+        """Sum the cells of all ranges by column."""
+        cluster = self._cluster
+        columns_there, kept_there = cluster.put(columns), cluster.put(kept)
+        found = [
+            cluster.run(counting.group_range, columns_there, kept_there, own, returns=2)
+            for own in counts.ranges
+        ]
+        sums = [cluster.fetch(own) for _, own in found]
+        totals, constants = (np.concatenate([own[i] for own in sums]) for i in range(2))
+        column_totals = np.sum([own.column_totals for own in sums], axis=0)
+        if columns.are_grouped:
+            counts = counts._replace(ranges=[own for own, _ in found])
+        return _Grouped(counts, counting.RangeSums(totals, constants, column_totals))
+
+    def _rows_here(self, grouped: _Grouped, rows: int, name: str) -> CountedRows:
+        """Fetch the counts of the first words."""
+        parts, _, last = grouped.counts.rows(0, rows)
+        path = self._reading[0] / name
+        counts = counting.gather_rows(map(self._cluster.fetch, parts), path).rows(0, last)
+        return CountedRows(counts, grouped.sums.constants, grouped.sums.totals)
 
     def recover(self, lost: WorkerLost, step: int) -> None:
-        """See `Engine`; wait for replacements, then continue with the workers that there are.
+        """See `Engine`; read and count again.
 
         Raises
         ------
         WorkerLost
-            If workers are lost repeatedly without a new checkpoint in between.
+            If this happens repeatedly without a new checkpoint in between.
         """
-        if self._group is not None:
-            self._group.raise_program_errors()
         self._losses = 1 if step > self._step else self._losses + 1
         self._step = max(self._step, step)
-        if self._losses > _LOSSES_WITHOUT_PROGRESS:
+        if self._losses > _LOSSES_WITHOUT_PROGRESS or self._cluster.cpus() == 0:
             raise lost
-        say(f"A worker was lost ({lost}); resuming from the last checkpoint.")
-        self._leave()
-        self.processes = self._cluster.wait_for_room(self._config.cluster.wait_minutes)
-        if self.processes < self._cluster.workers:
-            say(f"{self.processes} of {self._cluster.workers} workers are left.")
-
-    def _leave(self) -> None:
-        if self._group is not None:
-            self._group.close()
-            self._group = None
+        say(f"{lost}; counting again.")
+        self._text = None
 
     def statistics(self) -> dict[str, Any]:
         """See `Engine`."""
-        if self._softmax is None:
-            return {}
-        steps = max(1, self._softmax.steps)
-        return {
-            "workers": self.processes,
-            "threads_per_worker": self.threads,
-            "exchanged_bytes_per_step": self._softmax.bytes / steps,
-            "exchange_seconds_per_step": self._softmax.seconds / steps,
-        }
+        machines, cpus = self._cluster.machines(), self._cluster.cpus()
+        return {"machines": machines, "cpus": cpus, "cells": self._cells}
 
     def close(self) -> None:
-        """Stop the other processes, and Ray if this process started it."""
-        try:
-            if self._group is not None:
-                self._group.end()
-        except WorkerLost:
-            pass
-        finally:
-            self._leave()
-            self._cluster.close()
+        """Leave the cluster, and stop it if this process started it."""
+        self._cluster.close()
