@@ -3,8 +3,10 @@
 The positions of every word are listed once (a counting sort). Each row of counts is then computed
 by visiting one word's positions and summing its neighbours in a dense array with one number per
 context; a bit per context marks the entries in use, and reading the bits in order yields the row's
-columns in order. This needs neither a sort of the pairs nor a hash table. Rows are independent, so
-that threads can share them, and complete, so that they can be written to disk at once.
+columns in order. A second level of bits marks which of the first are set, so that rows of rare
+words do not take longer in a larger vocabulary. This needs neither a sort of the pairs nor a hash
+table. Rows are independent, so that threads can share them, and complete, so that they can be
+written to disk at once.
 """
 
 from typing import NamedTuple
@@ -154,8 +156,24 @@ def index_positions(index, first):
 
 
 @njit(inline="always")
-def _add_neighbours(ids, position, rules, sums, touched):
-    """Add the multiples of a position's neighbours to sums (C,), and mark these as touched."""
+def _new_marks(contexts):
+    """Return a bit per context, and one for each 64 of these, all 0."""
+    groups = contexts // 64 + 1
+    return np.zeros(groups, np.uint64), np.zeros(groups // 64 + 1, np.uint64)
+
+
+@njit(inline="always")
+def _mark(marks, context):
+    touched, groups = marks
+    group = context >> 6
+    if touched[group] == 0:
+        groups[group >> 6] |= np.uint64(1) << np.uint64(group & 63)
+    touched[group] |= np.uint64(1) << np.uint64(context & 63)
+
+
+@njit(inline="always")
+def _add_neighbours(ids, position, rules, sums, marks):
+    """Add the multiples of a position's neighbours to sums (C,), and mark these."""
     vocabulary, contexts, near, multiples, _ = rules
     frequent = (contexts - vocabulary) // 2
     for d in range(1, len(multiples) + 1):
@@ -167,7 +185,7 @@ def _add_neighbours(ids, position, rules, sums, touched):
         if d <= near and neighbour < frequent:
             neighbour += vocabulary
         sums[neighbour] += multiples[d - 1]
-        touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
+        _mark(marks, neighbour)
     for d in range(1, len(multiples) + 1):
         if position + d >= len(ids):
             break
@@ -177,24 +195,33 @@ def _add_neighbours(ids, position, rules, sums, touched):
         if d <= near and neighbour < frequent:
             neighbour += vocabulary + frequent
         sums[neighbour] += multiples[d - 1]
-        touched[neighbour >> 6] |= np.uint64(1) << np.uint64(neighbour & 63)
+        _mark(marks, neighbour)
 
 
 @njit(inline="always")
-def _write_row(sums, touched, divisor, columns, weights, cell):
-    """Write the touched sums, divided, in order from a cell on; clear both; return the end cell."""
-    for group in range(len(touched)):
-        bits = touched[group]
-        if bits == 0:
-            continue
-        touched[group] = 0
-        for bit in range(64):
-            if (bits >> np.uint64(bit)) & np.uint64(1):
-                context = group * 64 + bit
-                columns[cell] = context
-                weights[cell] = sums[context] / divisor
-                sums[context] = 0.0
-                cell += 1
+def _write_row(sums, marks, divisor, columns, weights, cell):
+    """Write the marked sums, divided, in order from a cell on; clear both; return the end cell."""
+    touched, groups = marks
+    one = np.uint64(1)
+    for k in range(len(groups)):
+        left = groups[k]
+        groups[k] = 0
+        group = 64 * k
+        while left:
+            if left & one:
+                bits = touched[group]
+                touched[group] = 0
+                context = 64 * group
+                while bits:
+                    if bits & one:
+                        columns[cell] = context
+                        weights[cell] = sums[context] / divisor
+                        sums[context] = 0.0
+                        cell += 1
+                    bits >>= one
+                    context += 1
+            left >>= one
+            group += 1
     return cell
 
 
@@ -209,7 +236,7 @@ def _count_parts(parts, index, rules, rows):
     ids, starts, positions = index
     room, columns, weights, used = rows
     sums = np.zeros(rules.contexts, np.float64)
-    touched = np.zeros(rules.contexts // 64 + 1, np.uint64)
+    marks = _new_marks(rules.contexts)
     while True:
         part = take(parts)
         if part < 0:
@@ -219,8 +246,8 @@ def _count_parts(parts, index, rules, rows):
             if starts[word] == starts[word + 1]:
                 continue
             for k in range(starts[word], starts[word + 1]):
-                _add_neighbours(ids, np.int64(positions[k]), rules, sums, touched)
-            end = _write_row(sums, touched, rules.divisor, columns, weights, room[word])
+                _add_neighbours(ids, np.int64(positions[k]), rules, sums, marks)
+            end = _write_row(sums, marks, rules.divisor, columns, weights, room[word])
             used[word] = end - room[word]
 
 
@@ -257,7 +284,7 @@ def _group_parts(parts, counts, groups, surprises, rows, constants):
     room, new_columns, new_weights, used = rows
     width = groups.max() + 1
     sums = np.zeros(width, np.float64)
-    touched = np.zeros(width // 64 + 1, np.uint64)
+    marks = _new_marks(width)
     while True:
         part = take(parts)
         if part < 0:
@@ -270,9 +297,9 @@ def _group_parts(parts, counts, groups, surprises, rows, constants):
                 if group < 0:
                     continue
                 sums[group] += weights[k]
-                touched[group >> 6] |= np.uint64(1) << np.uint64(group & 63)
+                _mark(marks, group)
                 constant += weights[k] * surprises[context]
-            end = _write_row(sums, touched, 1.0, new_columns, new_weights, room[row])
+            end = _write_row(sums, marks, 1.0, new_columns, new_weights, room[row])
             used[row] = end - room[row]
             constants[row] = constant
 
@@ -304,7 +331,7 @@ def _add_parts(parts, pieces, columns, weights, rules, rows):
     width, divisor = rules
     room, new_columns, new_weights, used = rows
     sums = np.zeros(width, np.float64)
-    touched = np.zeros(width // 64 + 1, np.uint64)
+    marks = _new_marks(width)
     while True:
         part = take(parts)
         if part < 0:
@@ -317,8 +344,8 @@ def _add_parts(parts, pieces, columns, weights, rules, rows):
                 for k in range(pieces[piece, row], pieces[piece, row + 1]):
                     context = columns[k]
                     sums[context] += weights[k]
-                    touched[context >> 6] |= np.uint64(1) << np.uint64(context & 63)
-            end = _write_row(sums, touched, divisor, new_columns, new_weights, room[row])
+                    _mark(marks, context)
+            end = _write_row(sums, marks, divisor, new_columns, new_weights, room[row])
             used[row] = end - room[row]
 
 

@@ -166,6 +166,18 @@ def test_rows_of_some_words_are_theirs_among_all(rng):
         np.testing.assert_allclose(found, expected[words.start : words.stop], rtol=1e-12)
 
 
+def test_rows_are_in_order_in_a_large_vocabulary(rng):
+    words = np.array([0, 63, 64, 4095, 4096, 8191, 9999])  # 64² are marked at a time
+    sentences = random_sentences(rng, len(words), 60)
+    expected = naive.cooccurrences(sentences, len(words), WEIGHTS)
+    ids = stream([words[sentence].tolist() for sentence in sentences])
+    for number, word in enumerate(words):
+        rules = ContextRules(10_000, 10_000, 0, MULTIPLES, DIVISOR)
+        found, _ = count(ids, range(word, word + 1), rules, 1)
+        np.testing.assert_array_equal(np.flatnonzero(found), words[expected[number] > 0])
+        np.testing.assert_allclose(found[0, words], expected[number], rtol=1e-12)
+
+
 def test_windows_end_with_the_text_also_without_a_sentence_end(rng):
     ids = rng.integers(0, 4, 30).astype(np.int32)
     for text in (ids, ids[:1], ids[:0]):

@@ -8,7 +8,7 @@ class Machines:
         from ray.cluster_utils import Cluster
 
         # Ray should detect within seconds that a node is lost.
-        checks = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+        checks = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
         head = {"num_cpus": 1, "_system_config": checks}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address = self._cluster.address
