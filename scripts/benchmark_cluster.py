@@ -135,7 +135,8 @@ def _timed_calls(seconds: dict[str, float], where: Any, name: str, stage: str) -
             return found
         return _timed_items(found, started, add)
 
-    with patch.object(where, name, call):
+    is_static = isinstance(vars(where).get(name), staticmethod)
+    with patch.object(where, name, staticmethod(call) if is_static else call):
         yield
 
 
@@ -201,6 +202,7 @@ def measure(given: argparse.Namespace) -> None:
             stack.callback(nodes.shutdown)
             for _ in range(1, given.nodes):
                 nodes.add_node(num_cpus=given.threads)
+            nodes.connect()  # so that the processes of the first run serve the second
             engine, cluster = "ray", {"address": nodes.address}
         tree = {
             "corpus": {"files": [given.text], "tokenizer": "whitespace"},

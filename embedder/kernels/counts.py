@@ -9,10 +9,11 @@ table. Rows are independent, so that threads can share them, and complete, so th
 written to disk at once.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 from embedder.arrays import Array
 from embedder.kernels.parts import take
@@ -75,6 +76,18 @@ class RowBuffers(NamedTuple):
     columns: Array
     weights: Array
     used: Array
+
+
+def _lowest_bit(typing_context, bits):
+    """Return the number of the lowest bit that is set in a uint64 other than 0."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.int64(types.uint64), generate
+
+
+lowest_bit: Any = intrinsic(_lowest_bit)
 
 
 @njit(inline="always")
@@ -206,22 +219,18 @@ def _write_row(sums, marks, divisor, columns, weights, cell):
     for k in range(len(groups)):
         left = groups[k]
         groups[k] = 0
-        group = 64 * k
         while left:
-            if left & one:
-                bits = touched[group]
-                touched[group] = 0
-                context = 64 * group
-                while bits:
-                    if bits & one:
-                        columns[cell] = context
-                        weights[cell] = sums[context] / divisor
-                        sums[context] = 0.0
-                        cell += 1
-                    bits >>= one
-                    context += 1
-            left >>= one
-            group += 1
+            group = 64 * k + lowest_bit(left)
+            left &= left - one
+            bits = touched[group]
+            touched[group] = 0
+            while bits:
+                context = 64 * group + lowest_bit(bits)
+                bits &= bits - one
+                columns[cell] = context
+                weights[cell] = sums[context] / divisor
+                sums[context] = 0.0
+                cell += 1
     return cell
 
 

@@ -40,7 +40,7 @@ _FINE_TOLERANCE = 1e-4
 _MAX_STEPS = 20
 _EXPECTED_EVALUATIONS = 2.6
 """For forecasts: how many evaluations a row takes to converge."""
-ROWS_AT_ONCE = 1 << 12
+ROWS_AT_ONCE = 1 << 11
 
 
 def cost_in_passes(config: Config, vocabulary: int) -> float:

@@ -1,6 +1,7 @@
 import naive
 import numpy as np
 import pytest
+from numba import njit
 
 from embedder.arrays import offsets_from_lengths
 from embedder.kernels.counts import (
@@ -13,6 +14,7 @@ from embedder.kernels.counts import (
     count_tokens,
     group_rows,
     index_positions,
+    lowest_bit,
     positive_pmi_rows,
     sample_tokens,
     uniform,
@@ -107,6 +109,16 @@ def test_tokens_are_counted_and_added_to_the_counts(rng):
     count_tokens(ids[:0], counts)
     count_tokens(ids, counts)
     assert counts.tolist() == [2 * n for n in naive.count_ids(ids, 6)]
+
+
+@njit
+def lowest(bits):
+    return lowest_bit(bits)
+
+
+def test_the_lowest_bit_is_found():
+    for bits in (1, 2, 3, 12, 1 << 31, 1 << 63, (1 << 64) - 1, 0b1011 << 60 & (1 << 64) - 1):
+        assert lowest(np.uint64(bits)) == (bits & -bits).bit_length() - 1
 
 
 def index_of(ids, words, dtype=np.int32):

@@ -26,6 +26,7 @@ import numpy as np
 
 from embedder.arrays import Array, cut_evenly, offsets_from_lengths
 from embedder.config import Config
+from embedder.config_sections import CorpusConfig
 from embedder.examples.cells import Cooccurrences, map_cells
 from embedder.examples.columns import Columns, group_counts
 from embedder.examples.cooccurrence import (
@@ -37,6 +38,7 @@ from embedder.examples.cooccurrence import (
 )
 from embedder.examples.spectral import PmiOptions, multiplication, positive_pmi_cells
 from embedder.text.corpus import read_text
+from embedder.text.listing import find_shards
 from embedder.text.merging import ids_among
 from embedder.text.phrases import Phrases
 from embedder.text.sources import Shard
@@ -66,6 +68,24 @@ def cut_words(kept: Array, config: Config, ranges: int) -> Array:
     contexts = len(context_words(len(kept), config.examples))
     cells = np.minimum(kept * 2 * config.examples.window, contexts)
     return cut_evenly(1 + cells, min(ranges, len(kept)))
+
+
+def find_even_shards(corpus: CorpusConfig, size: int, cpus: int) -> list[Shard]:
+    """Return the shards of a text, as many for each CPU where files can be cut so.
+
+    Parameters
+    ----------
+    corpus
+        The text.
+    size
+        The maximum size of a shard in bytes.
+    cpus
+        The number of CPUs.
+    """
+    shards = find_shards(corpus.files, size, corpus.unreadable)
+    length = sum(shard.end - shard.start for shard in shards if shard.end is not None)
+    even = -(-length // (cpus * -(-length // (cpus * size)))) if length else size
+    return find_shards(corpus.files, even, corpus.unreadable)
 
 
 def read_shard(config: Config, phrases: Phrases, shard: Shard) -> tuple[WordCounts, Array, int]:

@@ -20,12 +20,12 @@ from embedder.examples.cooccurrence import context_words, no_pairs_error, token_
 from embedder.examples.prepare import Examples, Outputs, choose_run_columns, examples_of_counts
 from embedder.examples.spectral import FREQUENT, PositivePmi, SpectralStart
 from embedder.runs.progress import reading_bar, say
-from embedder.text.listing import find_shards
 from embedder.text.merging import merge_words, words_of
 from embedder.text.phrases import PhraseJoiner, Phrases
 from embedder.text.vocabulary import Vocabulary, choose_vocabulary
 from embedder.training.distributed import counting
 from embedder.training.distributed.cluster import Cluster, Reference
+from embedder.training.distributed.counting import find_even_shards
 from embedder.training.distributed.row_map import ClusterRowMap, SpreadCounts
 from embedder.training.engine import WorkerLost
 from embedder.training.row_fit import RowMap
@@ -100,7 +100,7 @@ class RayEngine:
         self.phrases = PhraseJoiner(config.corpus).phrases
         phrases = cluster.put(self.phrases)
         corpus = config.corpus
-        shards = find_shards(corpus.files, config.cluster.shard_size, corpus.unreadable)
+        shards = find_even_shards(corpus, config.cluster.shard_size, cluster.cpus())
         read = [
             cluster.run(counting.read_shard, self._settings, phrases, shard, returns=3)
             for shard in shards

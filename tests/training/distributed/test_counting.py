@@ -130,6 +130,19 @@ def test_ranges_are_weighed_multiplied_and_grouped_as_the_whole_is(make, tmp_pat
     np.testing.assert_array_equal(column_totals, grouped.column_totals(columns.total))
 
 
+@pytest.mark.parametrize(
+    ("size", "cpus", "shards"), [(1000, 1, 1), (1000, 4, 4), (300, 2, 4), (100, 3, 12), (7, 1, 129)]
+)
+def test_shards_are_as_many_for_each_cpu(write, size, cpus, shards):
+    path = write("lines.txt", "one two\n" * 112 + "three\n")
+    corpus = make_config({"corpus": {"files": [str(path)]}}, "test").corpus
+    found = counting.find_even_shards(corpus, size, cpus)
+    assert len(found) == shards
+    assert max(shard.end - shard.start for shard in found) <= size
+    nothing = corpus.model_copy(update={"files": [str(write("empty.txt", ""))]})
+    assert len(counting.find_even_shards(nothing, size, cpus)) == 1
+
+
 def test_frequent_words_are_in_shorter_ranges(make):
     kept = np.r_[[1e5] * 10, [1.0] * 990]
     cuts = counting.cut_words(kept, make(near=0), 6)
