@@ -150,6 +150,10 @@ class VocabularyConfig(Section):
     """A symbol, such as <unk>, that replaces all other words; by default they are dropped."""
 
 
+_WIDE = 3
+"""Width of the wide window, in windows."""
+
+
 class ExamplesConfig(Section):
     """How the tokens become training examples."""
 
@@ -161,6 +165,12 @@ class ExamplesConfig(Section):
     window_weights: Literal["linear", "uniform", "harmonic"] = "linear"
     """Weight of a neighbour at distance d in counts: (window − d + 1)/window, 1, or 1/d. Also used
     for a spectral start."""
+    wide_window: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Count neighbours up to this distance as well, with wide_weight times the linear weight that
+    they have in a window of this width; 0 for none. `auto`: three times the window. For linear
+    window_weights and source cooccurrence."""
+    wide_weight: Annotated[float, Field(ge=0.01, le=1.0)] = 0.3
+    """Weight of the wide window; rounded to hundredths."""
     near: Annotated[int, Field(ge=0)] = 2
     """Up to this distance, neighbours to the left and to the right are position-specific contexts
     with outputs of their own. For source cooccurrence."""
@@ -181,6 +191,27 @@ class ExamplesConfig(Section):
     """Let windows extend across the ends of sentences."""
     shuffle_tokens: Positive = 1 << 20
     """Number of tokens held in memory and shuffled together; they come from all over the corpus."""
+
+    @model_validator(mode="after")
+    def _check_wide_window(self) -> "ExamplesConfig":
+        if self.wide_window != "auto" and self.wide_window > 0 and self.wide == 0:
+            raise ValueError(
+                "wide_window: needs source cooccurrence and linear window_weights; expected 0 or "
+                "auto"
+            )
+        return self
+
+    @property
+    def wide(self) -> int:
+        """The width of the wide window in words; 0 without one."""
+        if self.source != "cooccurrence" or self.window_weights != "linear":
+            return 0
+        return _WIDE * self.window if self.wide_window == "auto" else self.wide_window
+
+    @property
+    def reach(self) -> int:
+        """The distance of the farthest neighbours that are counted."""
+        return max(self.window, self.wide)
 
 
 class NetworkConfig(Section):

@@ -44,15 +44,21 @@ def distance_multiples(config: ExamplesConfig) -> tuple[Array, float]:
 
     Returns
     -------
-    (window,) float64
-        Of distance 1 … window; whole numbers, except for harmonic weights in very wide windows.
+    (reach,) float64
+        Of distance 1 … reach; whole numbers, except for harmonic weights in very wide windows.
     float
         What to divide by.
     """
     window = config.window
-    distance = np.arange(1, window + 1, dtype=np.float64)
+    distance = np.arange(1, config.reach + 1, dtype=np.float64)
     if config.window_weights == "linear":
-        return window + 1 - distance, float(window)
+        if not config.wide:
+            return window + 1 - distance, float(window)
+        hundredths = max(1, round(100 * config.wide_weight))
+        divisor = math.lcm(window, 100 * config.wide // math.gcd(hundredths, 100 * config.wide))
+        narrow = divisor // window * np.maximum(0, window + 1 - distance)
+        wide = divisor * hundredths // (100 * config.wide) * (config.wide + 1 - distance)
+        return narrow + np.maximum(0, wide), float(divisor)
     if config.window_weights == "harmonic":
         divisor = math.lcm(*range(1, window + 1))
         if divisor > _LARGEST_DIVISOR:
@@ -62,7 +68,7 @@ def distance_multiples(config: ExamplesConfig) -> tuple[Array, float]:
 
 
 def distance_weights(config: ExamplesConfig) -> Array:
-    """Return the weight of a neighbour at distance 1 … window, (window,) float64."""
+    """Return the weight of a neighbour at distance 1 … reach, (reach,) float64."""
     multiples, divisor = distance_multiples(config)
     return multiples / divisor
 
@@ -201,7 +207,7 @@ def count_sample(
     count_tokens(sample, tokens)
 
     # A row has at most as many cells as there are contexts, and as neighbours were counted.
-    room = offsets_from_lengths(np.minimum(tokens * (2 * examples.window), contexts))
+    room = offsets_from_lengths(np.minimum(tokens * (2 * examples.reach), contexts))
     starts = offsets_from_lengths(tokens)
     indexed = 0, 0
     index = _index_words(sample, 0, starts[:1])

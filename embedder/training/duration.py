@@ -80,7 +80,7 @@ def estimate_durations(
     rank = max(network.dimension, network.hidden)
     unit = step / (C * B * (6 * network.hidden + _EXP))
     classes, grouped = context_classes(config, V), V - own_contexts(config, V)
-    work = _NEIGHBOUR * 2 * config.examples.window * kept.sum() + _CELL * cells
+    work = _NEIGHBOUR * 2 * config.examples.reach * kept.sum() + _CELL * cells
     if classes or network.initialisation == "spectral":
         work += _CELL_PER_DIMENSION * rank * cells
         work += _CLASS * compared_words(grouped, classes) * classes * rank
@@ -101,7 +101,7 @@ def expected_cells(kept: Array, config: Config) -> float:
     config
         The window, and which words have position-specific contexts.
     """
-    window, near = config.examples.window, count_near(config, len(kept))
+    window, near = config.examples.reach, count_near(config, len(kept))
     distance = min(config.examples.near, window) if near else 0
     apart = np.arange(len(kept)) < near
     groups = 2 * np.round(_GROUPS_PER_OCTAVE * np.log2(kept)).astype(np.int64) + apart

@@ -116,7 +116,7 @@ def estimate_needs(config: Config, composition: Composition, tokens: int, thread
     grouped = context_classes(config, vocabulary) > 0
     counted = not windows or spectral
     contexts = vocabulary + 2 * count_near(config, vocabulary)
-    cells = min(2 * config.examples.window * tokens, vocabulary * contexts) if counted else 0
+    cells = min(2 * config.examples.reach * tokens, vocabulary * contexts) if counted else 0
     positions = 4 * tokens if counted else 0
     slab = BYTES_PER_CELL * min(CELLS_PER_SLAB, cells)
     if training.memory_limit is not None:

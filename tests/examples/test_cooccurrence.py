@@ -13,6 +13,7 @@ from embedder.examples.cooccurrence import (
     TokenSample,
     context_words,
     count_cooccurrences,
+    distance_multiples,
     distance_weights,
     no_pairs_error,
 )
@@ -75,12 +76,31 @@ def test_a_text_that_subsampling_left_nothing_of_may_keep_all(sampled):
 
 
 def test_distance_weights():
-    def weights(shape):
-        return distance_weights(ExamplesConfig(window=4, window_weights=shape)).tolist()
+    def weights(shape, **options):
+        return distance_weights(ExamplesConfig(window=4, window_weights=shape, **options)).tolist()
 
-    assert weights("linear") == [1.0, 0.75, 0.5, 0.25]
+    assert weights("linear", wide_window=0) == [1.0, 0.75, 0.5, 0.25]
     assert weights("uniform") == [1.0] * 4
     assert weights("harmonic") == [1.0, 1 / 2, 1 / 3, 1 / 4]
+
+
+@pytest.mark.parametrize(("window", "wide", "weight"), [(5, "auto", 0.3), (7, 9, 0.37), (6, 4, 1)])
+def test_a_wide_window_adds_a_share_of_its_own_linear_weights(window, wide, weight):
+    config = ExamplesConfig(window=window, wide_window=wide, wide_weight=weight)
+    width = 3 * window if wide == "auto" else wide
+    distance = np.arange(1, max(window, width) + 1)
+    expected = np.maximum(0, 1 - (distance - 1) / window)
+    expected += weight * np.maximum(0, 1 - (distance - 1) / width)
+    np.testing.assert_allclose(distance_weights(config), expected, rtol=1e-12)
+    multiples, _ = distance_multiples(config)
+    np.testing.assert_array_equal(multiples, np.round(multiples))
+
+
+def test_wide_windows_need_counts_with_linear_weights():
+    for options in ({"window_weights": "harmonic"}, {"source": "windows"}):
+        assert ExamplesConfig(**options).reach == 5
+        with pytest.raises(ValueError, match=r"wide_window.*expected 0 or auto"):
+            ExamplesConfig(**options, wide_window=20)
 
 
 def long_text(rng):
@@ -118,7 +138,7 @@ def test_dropping_depends_on_the_seed_and_not_on_threads(tmp_path, rng):
 def test_words_are_dropped_at_their_rate_and_windows_span_the_gaps(tmp_path):
     sentence = [[0, 1, 2] * 4000]
     keep = np.array([1.0, 0.25, 1.0, 1.0, 1.0, 1.0])
-    found = dense(count(sentence, tmp_path, keep, window=1, near=0))
+    found = dense(count(sentence, tmp_path, keep, window=1, wide_window=0, near=0))
     # A 1 remains between 0 and 2 with probability 1/4; otherwise 0 has a 2 on both sides.
     assert found[0, 1] / 4000 == pytest.approx(0.25, abs=0.03)
     assert found[0, 2] / 4000 == pytest.approx(1.75, abs=0.03)

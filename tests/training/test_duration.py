@@ -34,7 +34,7 @@ def test_a_run_reports_its_expected_duration(make_toy_config, capsys):
 def test_the_number_of_cells_of_independent_words_is_expected(make_toy_config, near, near_contexts):
     config = make_toy_config(examples={"near": near, "near_contexts": near_contexts})
     kept = 3e4 / np.arange(1, 201)
-    window, n = config.examples.window, min(200, near_contexts if near else 0)
+    window, n = config.examples.reach, min(200, near_contexts if near else 0)
     rates = np.outer(kept, kept) / kept.sum()
     apart = np.arange(200) < n
     distance = min(near, window)

@@ -66,7 +66,7 @@ def cut_words(kept: Array, config: Config, ranges: int) -> Array:
         Where the ranges start, and V.
     """
     contexts = len(context_words(len(kept), config.examples))
-    cells = np.minimum(kept * 2 * config.examples.window, contexts)
+    cells = np.minimum(kept * 2 * config.examples.reach, contexts)
     return cut_evenly(1 + cells, min(ranges, len(kept)))
 
 

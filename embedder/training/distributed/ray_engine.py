@@ -164,7 +164,7 @@ class RayEngine:
     def count(self, text: _Text, validation: bool) -> tuple[SpreadCounts, Array]:
         """Count the text; return the counts and n_w."""
         config, cluster, V = self._config, self._cluster, len(text.vocabulary)
-        bytes_counted = 2 * config.examples.window * text.tokens * _BYTES_PER_CELL
+        bytes_counted = 2 * config.examples.reach * text.tokens * _BYTES_PER_CELL
         least = _RANGES_PER_CPU * cluster.cpus()
         cuts = counting.cut_words(
             text.kept, config, max(least, min(_MAX_RANGES, bytes_counted // _BYTES_PER_RANGE))
