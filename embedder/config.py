@@ -13,6 +13,7 @@ from embedder.config_sections import (
     LossConfig,
     NetworkConfig,
     PathName,
+    ReplicatesConfig,
     Section,
     SlicesConfig,
     SubwordsConfig,
@@ -62,6 +63,7 @@ class Config(Section):
     cluster: ClusterConfig = ClusterConfig()
     validation: ValidationConfig = ValidationConfig()
     slices: SlicesConfig = SlicesConfig()
+    replicates: ReplicatesConfig = ReplicatesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     output: PathName = "runs/embedder"
@@ -186,6 +188,15 @@ class Config(Section):
                 "corpus.phrases.passes: phrases are learned on one machine; write them with "
                 "`embedder phrases CONFIG training.engine=local --out FILE`, and set "
                 "corpus.phrases.file"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _replicates_can_be_trained(self) -> "Config":
+        if self.replicates.wanted and self.training.engine != "local":
+            raise ValueError(
+                "replicates: expected training.engine local, since a cluster does not draw samples "
+                "of the text"
             )
         return self
 

@@ -452,6 +452,25 @@ class SlicesConfig(Section):
         return files
 
 
+class ReplicatesConfig(Section):
+    """Repeated trainings after the run's own, which show what of its vectors is stable."""
+
+    bootstrap: Annotated[int, Field(ge=0, le=9999)] = 0
+    """Number of trainings on bootstrap samples of the text: blocks of it, drawn with replacement.
+    The neighbours of a word then have intervals (Antoniak and Mimno 2018)."""
+    seeds: Annotated[int, Field(ge=0, le=9999)] = 0
+    """Number of trainings on the same text with other seeds, which show what chance alone does."""
+    block: Positive | Literal["sentence"] = 1000
+    """Words per block, which ends with a sentence where possible; or `sentence` to draw every
+    sentence by itself, which is every line or, where texts are records or objects, every text
+    without line breaks."""
+
+    @property
+    def wanted(self) -> int:
+        """The number of trainings besides the run's own."""
+        return self.bootstrap + self.seeds
+
+
 class EvaluationConfig(Section):
     """What `embedder train` shows when it ends."""
 

@@ -114,6 +114,9 @@ def info(model: Path, kind: Any, source_format: str | None) -> None:
         from embedder.runs.checkpoint import load_model
 
         rows += tables.description_of_run(load_model(model))
+        replicates = tables.replicates_of_run(model)
+        if replicates:
+            rows.append(("replicates", f"{replicates}; `embedder stability` compares them"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         click.echo(f"{name:<{width}}  {value}")

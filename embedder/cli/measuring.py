@@ -1,4 +1,4 @@
-"""Commands that evaluate models: eval, compare, report."""
+"""Commands that evaluate models: eval, compare, stability, report."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import click
 
 from embedder.cli.options import (
     ANALOGIES,
+    COUNT,
     DTYPE,
     FROM,
     JSON,
@@ -166,6 +167,47 @@ def compare(
         write_json(out, {"first": str(models[0]), "second": figures})
 
 
+@main.command()
+@click.argument("models", nargs=-1, required=True, type=PathName())
+@COUNT
+@FROM
+@JSON
+def stability(
+    models: tuple[Path, ...], count: int, source_format: str | None, out: Path | None
+) -> None:
+    """Say how stable neighbourhoods are, by the frequency of words.
+
+    MODELS are one run with replicates (see `embedder train --bootstrap`), or two or more runs or
+    files of vectors, such as trainings with other seeds. The table has the share of a word's ten
+    nearest words that two of them have in common, on average over pairs and words.
+
+    For example:
+
+        embedder stability runs/quickstart
+        embedder stability gensim-1.bin gensim-2.bin gensim-3.bin --json gensim.json
+    """
+    from embedder.evaluation.stability import stability_of_models, stability_of_run
+    from embedder.reporting import tables
+
+    if len(models) == 1:
+        bands = stability_of_run(models[0], count)
+    else:
+        formats = [None if model.is_dir() else source_format for model in models]
+        loaded = [
+            read_vectors(model, source_format=name)
+            for model, name in zip(models, formats, strict=True)
+        ]
+        bands = stability_of_models(loaded, count)
+    click.echo(f"Shared of the {count} nearest words, by how often a word occurs:\n")
+    click.echo(tables.table(*tables.stability_rows(bands)))
+    if out is not None:
+        rows = [
+            own._asdict() | {"agreements": {k: v._asdict() for k, v in own.agreements.items()}}
+            for own in bands
+        ]
+        write_json(out, {"neighbors": count, "bands": rows})
+
+
 def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
     from embedder.evaluation.perplexity import evaluate_perplexity
     from embedder.kernels.compiler import compiling
@@ -238,7 +280,8 @@ def report(
 
     MODELS are one or two runs or files of vectors. The page has a map of words, search,
     neighbours, analogies, clusters, evaluation and training curves; of a run with slices, also the
-    words that changed; of two models, also the words that they see differently. It is a single file
+    words that changed; of one with replicates, how stable neighbours are; of two models, also the
+    words that they see differently. It is a single file
     that needs no network; its map and charts are also written as PNG and SVG. By default, the
     evaluation uses the files that the first run's configuration names. Needs: pip install
     'exact-embedder[report]'.

@@ -20,7 +20,7 @@ from embedder.version import __version__
 _TOPICS = {
     "Train": ("train", "update", "slices", "init", "config", "run", "phrases"),
     "Explore": ("neighbors", "analogy", "changes", "info", "report"),
-    "Measure": ("eval", "compare", "check-gradients"),
+    "Measure": ("eval", "compare", "stability", "check-gradients"),
     "Convert": ("export", "convert", "align", "index"),
     "Manage": ("cache",),
 }

@@ -104,6 +104,20 @@ _COUNT = click.IntRange(min=1)
     metavar="M",
 )
 @engine_options("ray counts and fits rows on a cluster.")
+@config_option(
+    "--bootstrap",
+    key="replicates.bootstrap",
+    help="Then train on K bootstrap samples of the text: intervals for neighbours.",
+    type=click.IntRange(min=0, max=9999),
+    metavar="K",
+)
+@config_option(
+    "--seeds",
+    key="replicates.seeds",
+    help="Then train with K other seeds, to tell chance in training from that in the text.",
+    type=click.IntRange(min=0, max=9999),
+    metavar="K",
+)
 @click.option(
     "--dry-run", is_flag=True, help="Read and count, report what training would take, and stop."
 )
@@ -127,6 +141,7 @@ def train(
         embedder train reviews.csv --text-field body vocabulary.subsample=1e-4
         embedder train quickstart.yaml training.passes=5
         embedder train --resume runs/my
+        embedder train --resume runs/my --bootstrap 40
     """
     settings = settings_of(
         inputs, None if output is None else str(output), resume, mode["overwrite"]
@@ -214,6 +229,9 @@ def _summarise(run: Path) -> None:
             # The model is saved; a missing evaluation file is no reason to fail.
             click.echo(f"Not evaluated: {error}\n", err=True)
     click.echo(tables.next_steps(run, words))
+    replicates = tables.replicates_of_run(run)
+    if replicates:
+        click.echo(f"\nReplicates: {replicates}.")
 
 
 @main.command("run")

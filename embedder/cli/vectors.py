@@ -55,7 +55,9 @@ def neighbors(
 ) -> None:
     """Print the words nearest to each WORD, by cosine similarity.
 
-    MODEL is a run or a file of vectors.
+    MODEL is a run or a file of vectors. If a run has replicates (see `embedder train --bootstrap`),
+    each similarity has its 95 % interval, and the share of the replicates in which the word is as
+    near.
 
     For example:
 
@@ -67,6 +69,8 @@ def neighbors(
         raise click.UsageError("--in searches exactly; omit --index.")
     if search["csls"] and "other" not in search:
         raise click.UsageError("--csls compares two models; give the other one: --in OTHER.")
+    if not ({"other", "index"} & set(search)) and _print_intervals(model, words, kind, count):
+        return
     loaded = read_vectors(model, kind, (), source_format)
     if "other" in search:
         from embedder.vectors.alignment import neighbors_across
@@ -84,6 +88,30 @@ def neighbors(
             click.echo(f"{word}:")
         _report_composed_words(loaded, [word])
         _print_neighbors(near)
+
+
+def _print_intervals(model: Path, words: tuple[str, ...], kind: Any, count: int) -> bool:
+    """Print neighbours with intervals, and return whether the model has what that takes.
+
+    It takes replicates with these vectors, and words of the vocabulary.
+    """
+    from embedder.runs.replicate_folder import ReplicateFolder
+
+    if not ReplicateFolder(model).replicates():
+        return False
+    from embedder.reporting import tables
+    from embedder.vectors.replicates import Replicates
+
+    replicates = Replicates(model)
+    if kind not in (None, replicates.vectors_kind) or any(
+        replicates.vectors.is_composed(word) for word in words
+    ):
+        return False
+    for word, found in zip(words, replicates.neighbors_of(words, count), strict=True):
+        if len(words) > 1:
+            click.echo(f"{word}:")
+        click.echo(tables.estimate_table(found, replicates, count))
+    return True
 
 
 @main.command("index")

@@ -41,6 +41,7 @@ from embedder.experiments.results import (
     plot_results,
 )
 from embedder.runs.checkpoint import load_model
+from embedder.runs.replicate_folder import missing_replicates
 from embedder.runs.run_folder import RunFolder
 from embedder.storage import write_atomically
 from embedder.text.sources import path_of
@@ -307,8 +308,9 @@ def _complete(run: Run, quiet: bool, cache: Cache, listeners: Sequence[Listener]
             f"{folder.path}: contains a run with another configuration; choose another `output`, "
             "or remove the folder."
         )
-    if not folder.model.exists():
-        resume = bool(folder.checkpoints())
+    finished = folder.model.exists()
+    if not finished or missing_replicates(run.config, folder.path):
+        resume = finished or bool(folder.checkpoints())
         result = train(
             run.config,
             overwrite=folder.config.exists() and not resume,

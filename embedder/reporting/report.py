@@ -16,6 +16,7 @@ from embedder.reporting.explorer import WordMap, explorer_data, make_map, words_
 from embedder.reporting.page import Page, PageChart, PageSection, render
 from embedder.reporting.picture import map_svg
 from embedder.reporting.projection import Projection, check_installed
+from embedder.reporting.stability import stability_sections
 from embedder.reporting.subject import Subject, read_subjects
 from embedder.reporting.tables import difference_rows, example_words
 from embedder.storage import is_stream, write_atomically
@@ -148,6 +149,7 @@ def _assemble(subjects: list[Subject], options: ReportOptions) -> tuple[Page, Pi
         *_training(subjects, charts),
         *_vocabulary(subjects, charts),
         _neighbors(subjects, examples),
+        *stability_sections(subjects, examples),
         *_descriptions(subjects),
     ]
     maps: list[WordMap] = []

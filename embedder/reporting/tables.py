@@ -11,9 +11,12 @@ from embedder.evaluation.bootstrap import Difference
 from embedder.evaluation.changes import Change
 from embedder.evaluation.perplexity import Perplexity
 from embedder.evaluation.similarity import SimilarityResult
+from embedder.evaluation.stability import Band
 from embedder.evaluation.suite import Results
 from embedder.runs.checkpoint import Model
+from embedder.runs.replicate_folder import KINDS, ReplicateFolder
 from embedder.text.phrases import Phrases
+from embedder.vectors.replicates import LEVEL, Estimate, Replicates
 from embedder.vectors.word_vectors import WordVectors
 
 _WORDS_SHOWN = 5
@@ -75,6 +78,49 @@ def description_of_run(model: Model) -> list[tuple[str, str]]:
         if name in metadata:
             rows.append((name.replace("_", " "), f"{metadata[name]:.4f} nats per word"))
     return rows
+
+
+def replicates_of_run(run: Path) -> str:
+    """Return what replicates a run has, as text; empty for none."""
+    folder = ReplicateFolder(run)
+    samples, seeds = (len(folder.replicates(kind)) for kind in KINDS)
+    kinds = (
+        f"{samples} bootstrap sample{'s' * (samples > 1)} of the text" * (samples > 0),
+        f"{seeds} other seed{'s' * (seeds > 1)}" * (seeds > 0),
+    )
+    return " and ".join(filter(None, kinds))
+
+
+def interval_text(estimate: Estimate) -> str:
+    """Return the interval of a cosine; a dash if there is none."""
+    return "–" if math.isnan(estimate.low) else f"{estimate.low:.2f} to {estimate.high:.2f}"
+
+
+def estimate_table(found: Sequence[Estimate], replicates: Replicates, count: int) -> str:
+    """Return a row per neighbour: its similarity, the interval, and how often it is so near."""
+    number = f"{len(replicates)} {'samples' if replicates.kind == 'bootstrap' else 'seeds'}"
+    rows = [
+        (
+            own.word,
+            f"{own.similarity:.4f}",
+            interval_text(own),
+            f"{own.share:.0%}",
+        )
+        for own in found
+    ]
+    header = ("word", "similarity", f"{LEVEL:.0%} of {number}", f"in the top {count}")
+    return table(header, rows)
+
+
+def stability_rows(bands: Sequence[Band]) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """Return a header, and one row per band of frequency: the share of neighbours in common."""
+    names = list(bands[0].agreements)
+    rows: list[Sequence[str]] = []
+    for band in bands:
+        shared = [band.agreements[name].shared for name in names]
+        shares = ["–" if math.isnan(own) else f"{own:.1%}" for own in shared]
+        rows.append((band.label, f"{band.words:,}", *shares))
+    return ("count", "words", *names), rows
 
 
 def result_tables(results: Results, tops: Sequence[int] = (1,)) -> str:

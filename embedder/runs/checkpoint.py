@@ -1,11 +1,9 @@
-"""Models and checkpoints: tensors with metadata and a checksum of the whole content.
+"""Models and checkpoints (see `embedder.runs.tensor_file`).
 
 The metadata include a checksum of the vocabulary, so a damaged file raises an error and never
 yields wrong vectors.
 """
 
-import hashlib
-import json
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,14 +18,12 @@ from embedder.examples.columns import Columns
 from embedder.network.composition import Composition, compose_words
 from embedder.network.parameters import Parameters
 from embedder.runs.run_folder import RunFolder
-from embedder.storage import save_tensors
+from embedder.runs.tensor_file import load_arrays, save_arrays
 from embedder.text.phrases import Phrases
 from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts
-from embedder.version import __version__
 
 _FORMAT = "embedder-1"
-_DIGEST = "sha256"
 
 
 class Kept(NamedTuple):
@@ -95,7 +91,7 @@ def save_model(
     path: Path, parameters: Parameters, metadata: dict[str, Any], kept: Kept = _NOTHING
 ) -> None:
     """Write the parameters, metadata (JSON values) and what is kept to `path` atomically."""
-    _save(path, _arrays(parameters, kept), metadata)
+    save_arrays(path, _arrays(parameters, kept), metadata, _FORMAT)
 
 
 def _arrays(parameters: Parameters, kept: Kept) -> dict[str, Array]:
@@ -153,7 +149,7 @@ def save_checkpoint(folder: RunFolder, state: SavedState, keep: int) -> None:
         )
     arrays = _arrays(state.parameters, state.kept)
     arrays |= {f"optimizer.{name}": array for name, array in state.optimizer.items()}
-    _save(folder.checkpoint(state.metadata["step"]), arrays, state.metadata)
+    save_arrays(folder.checkpoint(state.metadata["step"]), arrays, state.metadata, _FORMAT)
     folder.remove_checkpoints(but=keep)
 
 
@@ -232,7 +228,10 @@ def load_checkpoint(folder: RunFolder) -> tuple[SavedState, list[str]]:
     if errors:
         raise RunError(errors[0])
     if folder.model.exists():
-        raise RunError(f"{folder.path}: this run is finished; there is nothing to resume.")
+        raise RunError(
+            f"{folder.path}: this run is finished; there is nothing to resume, unless --bootstrap "
+            "or --seeds ask for replicates."
+        )
     raise RunError(
         f"{folder.path}: no checkpoint to resume from; train again with: "
         f"embedder train {folder.config} --output {folder.path} --overwrite"
@@ -297,47 +296,8 @@ def _kept(arrays: dict[str, Array]) -> Kept:
     return Kept(**{name: arrays.get(name) for name in Kept._fields})
 
 
-def _save(path: Path, arrays: dict[str, Array], metadata: dict[str, Any]) -> None:
-    texts = {key: json.dumps(value) for key, value in metadata.items()}
-    texts |= {"format": _FORMAT, "version": __version__}
-    save_tensors(path, arrays, texts | {_DIGEST: _digest(arrays, texts)})
-
-
-def _digest(arrays: dict[str, Array], texts: dict[str, str]) -> str:
-    """Return the SHA-256 of a file's content."""
-    found = hashlib.sha256(json.dumps(sorted(texts.items())).encode())
-    for name, array in sorted(arrays.items()):
-        found.update(json.dumps([name, array.dtype.str, array.shape]).encode())
-        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
-
-
 def _load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        path.open("rb").close()  # the library says of any file it cannot open that there is none
-        with safe_open(path, "np") as file:
-            texts = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such file.") from None
-    except PermissionError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror}).") from None
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{path}: truncated or damaged ({error}); train again, or restore a copy."
-        ) from None
-    digest = texts.pop(_DIGEST, None)
-    if texts.get("format") != _FORMAT:
-        raise RunError(f"{path}: not an embedder model; expected format {_FORMAT}.")
-    if digest is not None and digest != _digest(arrays, texts):
-        raise RunError(f"{path}: damaged (wrong checksum); train again, or restore a copy.")
-    plain = {"format", "version"}
-    try:
-        return arrays, {key: json.loads(text) for key, text in texts.items() if key not in plain}
-    except ValueError:  # the checksum's key itself is damaged, so there was nothing to compare
-        raise RunError(f"{path}: damaged metadata; train again, or restore a copy.") from None
+    return load_arrays(path, _FORMAT, "an embedder model")
 
 
 def _parameters(path: Path, arrays: dict[str, Array]) -> Parameters:

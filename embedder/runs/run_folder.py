@@ -11,6 +11,7 @@ checkpoint-STEP.safetensors  the same and the optimizer's state, during training
 fitted-WORD.safetensors      rows of E that a cluster has fitted so far, from this word on
 best.safetensors             the model with the best validation loss so far, during training only
 slices/                      the slices of the text (see `embedder.runs.slice_folder`)
+replicates/                  vectors of repeated trainings (see `embedder.runs.replicate_folder`)
 
 Every file is written under a temporary name, synced and renamed, so it is always either complete or
 absent. The safetensors files include a SHA-256 of their content and one of the vocabulary, so a
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 from embedder.config import Config
 from embedder.config_files import load_config
 from embedder.errors import RunError
+from embedder.runs.replicate_folder import ReplicateFolder
 from embedder.runs.slice_folder import SliceFolder
 from embedder.storage import is_temporary, is_there, write_atomically
 from embedder.text.phrases import Phrases
@@ -172,6 +174,7 @@ class RunFolder:
         self.remove_checkpoints()
         self.remove_fitted()
         SliceFolder(self.path).remove()
+        ReplicateFolder(self.path).remove()
         write_atomically(self.config, config.to_yaml().encode())
         vocabulary.save(self.vocabulary)
         if parts:

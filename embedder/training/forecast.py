@@ -1,7 +1,10 @@
 """Estimates of the memory that a run will need, before it starts."""
 
+import shutil
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import psutil
 
 from embedder.config import Config
@@ -12,6 +15,7 @@ from embedder.examples.columns import count_near
 from embedder.examples.spectral import start_bytes
 from embedder.examples.windows import vectors_per_input
 from embedder.network.composition import Composition
+from embedder.runs.replicate_folder import DTYPE, missing_replicates
 
 _FLOAT = 4
 _MOMENTS = {"adam": 2, "adagrad": 1, "sgd": 0}
@@ -160,6 +164,45 @@ def refuse_too_large(needs: Needs, memory_limit: int | None) -> None:
         raise RunError(
             f"Counting needs {_size(needs.counting)} of memory, but {available}; set "
             "training.memory_limit to count through the disk."
+        )
+
+
+def _bytes_of_replicate(config: Config, vocabulary: int) -> int:
+    network = config.network
+    length = network.dimension if network.vectors == "input" else network.hidden
+    return np.dtype(DTYPE).itemsize * vocabulary * length
+
+
+def describe_replicates(config: Config, vocabulary: int) -> str:
+    """Return one line for users on the replicates that a run will have."""
+    wanted = config.replicates
+    size = wanted.wanted * _bytes_of_replicate(config, vocabulary)
+    kinds = (
+        f"{wanted.bootstrap:,} on bootstrap samples" * (wanted.bootstrap > 0),
+        f"{wanted.seeds:,} with other seeds" * (wanted.seeds > 0),
+    )
+    return (
+        f"replicates: {' and '.join(filter(None, kinds))}, each a training as long as the run's "
+        f"own, one after another; their vectors take {_size(size)} on disk"
+    )
+
+
+def refuse_full_disk(config: Config, vocabulary: int, run: Path) -> None:
+    """Reject more replicates than the disk has room for.
+
+    Raises
+    ------
+    RunError
+        With the sizes.
+    """
+    missing = len(missing_replicates(config, run))
+    needed = missing * _bytes_of_replicate(config, vocabulary)
+    free = shutil.disk_usage(run).free
+    if needed > free:
+        raise RunError(
+            f"{run}: the vectors of {missing:,} replicates need {_size(needed)}, but the disk has "
+            f"{_size(free)} free; lower replicates.bootstrap or replicates.seeds, or free some "
+            "space."
         )
 
 

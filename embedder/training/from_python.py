@@ -36,6 +36,7 @@ _ADVICE = (
         r"embedder.train(…, output='\1', overwrite=True)",
     ),
     ("--output", "output"),
+    ("--bootstrap or --seeds", "bootstrap or seeds"),
     ("--overwrite", "overwrite=True"),
     ("without --refine", "without refine=True"),
 )
@@ -92,6 +93,8 @@ def trained_run(
         output = Path(config.output)
     if wanted.resume and output is None:
         raise RunError("resume=True needs the folder of the run to resume: output=….")
+    if config.replicates.wanted and output is None:
+        raise RunError("bootstrap and seeds need a folder for the replicates: output=….")
     with tempfile.TemporaryDirectory(prefix="embedder-") as scratch:
         folder = output or Path(scratch) / "run"
         config = config.model_copy(update={"output": str(folder)})

@@ -1,5 +1,6 @@
 """The engine that trains in this process."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from embedder.text.vocabulary import EncodedCorpus, Vocabulary, encode_corpus
 from embedder.training.engine import WorkerLost
 from embedder.training.row_fit import fit_here
 
+_EXAMPLES = "examples"
 TextReader = Callable[[Callable[[int], object]], Iterable[bytes]]
 
 
@@ -45,6 +47,7 @@ class LocalEngine:
         self._config = config
         self._cache = cache
         self._text = text
+        self.corpus: EncodedCorpus | None = None  # once it is read
         self.threads = config.training.threads or available_threads()
         self.phrases = Phrases()
 
@@ -64,20 +67,27 @@ class LocalEngine:
             if self._cache is not None:
                 self._shared = share_corpus(self._cache, config, encode)
             found = self._shared.read() if self._shared is not None else encode(work)
-        self._vocabulary, self._corpus, self.phrases = found
-        return self._vocabulary, self._corpus.tokens
+        self._vocabulary, self.corpus, self.phrases = found
+        return self._vocabulary, self.corpus.tokens
 
     def examples(self, saved: Array | None = None) -> Examples:
         """See `Engine`."""
+        assert self.corpus is not None
+        folder = self._work / _EXAMPLES
+        folder.mkdir(exist_ok=True)
         return prepare_examples(
             self._config,
             self._vocabulary,
-            self._corpus,
-            self._work,
+            self.corpus,
+            folder,
             self._shared,
             self.phrases.join_file,
             saved,
         )
+
+    def discard_examples(self) -> None:
+        """Remove the files of the examples, which take most of the disk."""
+        shutil.rmtree(self._work / _EXAMPLES, ignore_errors=True)
 
     def recover(self, lost: WorkerLost, step: int) -> None:
         """See `Engine`; there are no other machines to lose."""
@@ -86,3 +96,38 @@ class LocalEngine:
     def statistics(self) -> dict[str, Any]:
         """See `Engine`."""
         return {}
+
+
+class EncodedTextEngine(LocalEngine):
+    """One process that trains on text which is encoded already.
+
+    Parameters
+    ----------
+    config
+        The run.
+    vocabulary
+        The words of the ids.
+    phrases
+        Those that were joined in the text.
+    encode
+        Returns the text, given a folder for its file.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        vocabulary: Vocabulary,
+        phrases: Phrases,
+        encode: Callable[[Path], EncodedCorpus],
+    ) -> None:
+        super().__init__(config)
+        self._vocabulary = vocabulary
+        self.phrases = phrases
+        self._encode = encode
+
+    def read(self, work: Path, quiet: bool) -> tuple[Vocabulary, int]:
+        """See `Engine`."""
+        self._work = work
+        self._shared = None
+        self.corpus = self._encode(work)
+        return self._vocabulary, self.corpus.tokens

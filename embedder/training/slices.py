@@ -22,7 +22,7 @@ import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
-from embedder.config_sections import CorpusConfig, SlicesConfig
+from embedder.config_sections import CorpusConfig, ReplicatesConfig, SlicesConfig
 from embedder.errors import RunError, VocabularyError
 from embedder.examples.batches import CountedRows
 from embedder.examples.columns import group_counts
@@ -212,6 +212,7 @@ def _save(work: _Work, config: Config, path: Path, text: _Slice, E: Array, total
             "examples": examples_of(model),
             "network": network.model_copy(update={"vectors": kind}),
             "slices": SlicesConfig(),
+            "replicates": ReplicatesConfig(),
             "output": str(SliceFolder(work.run).run_of(path.name)),
         }
     )

@@ -1,40 +1,31 @@
 """The whole training: from a configuration to a run folder with a trained model."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from embedder.config import Config
 from embedder.config_automatic import passes
 from embedder.errors import RunError
 from embedder.examples.cache import Cache
-from embedder.network.composition import Composition, compose_words
-from embedder.network.parameters import Parameters
-from embedder.runs.checkpoint import Kept, SavedState, load_checkpoint, save_model_with_fallback
+from embedder.runs.checkpoint import SavedState, save_model_with_fallback
 from embedder.runs.progress import say
-from embedder.runs.run_folder import WORK_PREFIX, RunFolder
+from embedder.runs.run_folder import RunFolder
 from embedder.storage import describe_write_error
-from embedder.text.vocabulary import Vocabulary
-from embedder.text.word_parts import WordParts, load_word_parts
-from embedder.training.duration import describe_time, estimate_durations
+from embedder.text.word_parts import load_word_parts
+from embedder.training.duration import describe_time
 from embedder.training.engine import Engine, WorkerLost
-from embedder.training.forecast import (
-    count_contexts,
-    describe_sizes,
-    estimate_needs,
-    refuse_too_large,
-)
+from embedder.training.forecast import count_contexts
 from embedder.training.local import LocalEngine, TextReader
+from embedder.training.replicates import Replicates, require_same_settings
 from embedder.training.row_fit import RowMap, cost_in_passes, fit_here
-from embedder.training.signals import StopSignals, stop_signals
+from embedder.training.signals import stop_signals
+from embedder.training.stages import Training, newest_checkpoint, read_text, work_folder
 from embedder.training.start import require_start
-from embedder.training.tracking import Listener, trackers
-from embedder.training.trainer import Interrupted, Trainer, timed
+from embedder.training.tracking import Listener
+from embedder.training.trainer import Interrupted
 
 
 @contextmanager
@@ -96,97 +87,6 @@ class Result(NamedTuple):
     seconds: dict[str, float]
 
 
-class _Text(NamedTuple):
-    """The vocabulary and the size of the text that was read.
-
-    ``tokens``
-        The number of tokens.
-    ``composition``
-        Which rows of E make up each word's vector.
-    """
-
-    vocabulary: Vocabulary
-    tokens: int
-    composition: Composition
-
-
-class _Trained(NamedTuple):
-    """What `save_model` takes."""
-
-    parameters: Parameters
-    metadata: dict[str, Any]
-    kept: Kept
-
-
-class _Training(NamedTuple):
-    """A training that resumes from the last checkpoint when machines are lost.
-
-    ``seconds``
-        Receives the time of each stage.
-    ``signals``
-        Stop it.
-    """
-
-    config: Config
-    folder: RunFolder
-    engine: Engine
-    seconds: dict[str, float]
-    signals: StopSignals
-    quiet: bool
-
-    def run(self, saved: SavedState | None, listeners: Sequence[Listener]) -> _Trained:
-        """Read the text and train to the end, from a saved state if there is one."""
-        folder, engine = self.folder, self.engine
-        with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder.path) as work:
-            parts = folder.read_word_parts() if saved else load_word_parts(self.config)
-            with timed(self.seconds, "reading"), self.signals.at_once():
-                text = _read(self.config, engine, parts, Path(work), self.quiet)
-            begin = None
-            if saved:
-                _check_same_corpus(folder, text.vocabulary)
-            else:
-                begin = partial(folder.begin, self.config, text.vocabulary, parts, engine.phrases)
-            trainer = self._train(text, saved, listeners, begin)
-            own = {"seconds": self.seconds, "tokens": text.tokens}
-            metadata = trainer.metadata() | engine.statistics() | own
-        return _Trained(trainer.network.parameters, metadata, trainer.kept)
-
-    def _train(
-        self,
-        text: _Text,
-        saved: SavedState | None,
-        listeners: Sequence[Listener],
-        begin: Callable[[], None] | None,
-    ) -> Trainer:
-        """Train, again from the newest checkpoint if a machine is lost; return the trainer.
-
-        `begin` is called once there is something to train: a run that is replaced stays until then.
-        """
-        folder, engine = self.folder, self.engine
-        while True:
-            try:
-                with self.signals.at_once():
-                    trainer = self._make_trainer(text, saved)
-                if begin is not None:
-                    begin()
-                    begin = None
-                with trackers(self.config, folder.path, trainer.number) as tracking:
-                    trainer.run(folder, self.quiet, [*tracking, *listeners], self.signals)
-                return trainer
-            except WorkerLost as lost:
-                with self.signals.at_once():
-                    saved = _newest_checkpoint(folder) if folder.checkpoints() else None
-                    engine.recover(lost, saved.metadata["step"] if saved else 0)
-
-    def _make_trainer(self, text: _Text, saved: SavedState | None) -> Trainer:
-        vocabulary, _, composition = text
-        with timed(self.seconds, "counting"):
-            examples = self.engine.examples(saved.kept.columns if saved else None)
-        return Trainer(
-            self.config, vocabulary, examples, self.engine, self.seconds, composition, saved
-        )
-
-
 def train(
     config: Config,
     overwrite: bool = False,
@@ -230,15 +130,26 @@ def train(
     with stop_signals() as signals, compiling(None if quiet else say), _as_run_errors(folder):
         if not resume:
             require_start(config)
-        saved = _open(folder, overwrite, resume)
-        with open_engine(config, cache, text) as engine, kernel_threads(engine.threads):
+        finished = resume and _only_replicates_remain(folder, config)
+        saved = _open(folder, overwrite, resume, finished)
+        with (
+            open_engine(config, cache, text) as engine,
+            kernel_threads(engine.threads),
+            work_folder(folder) as work,
+        ):
             signals.listen()  # a cluster may have taken them over
-            training = _Training(config, folder, engine, seconds, signals, quiet)
-            trained = training.run(saved, listeners)
-        save_model_with_fallback(folder.model, *trained)
-        folder.remove_checkpoints()
-        folder.remove_fitted()
-        folder.best.unlink(missing_ok=True)
+            training = Training(config, folder, engine, seconds, signals, quiet)
+            found = training.read(Path(work), resume)
+            replicates = (
+                Replicates(training, found, Path(work)) if config.replicates.wanted else None
+            )
+            if not finished:
+                save_model_with_fallback(folder.model, *training.run(found, saved, listeners))
+                folder.remove_checkpoints()
+                folder.remove_fitted()
+                folder.best.unlink(missing_ok=True)
+            if replicates is not None:
+                replicates.train()
         if signals.received is not None:
             raise Interrupted("the end", signals.received, finished=True)
     return Result(folder.path, seconds)
@@ -262,7 +173,7 @@ def rehearse(config: Config, quiet: bool = False) -> str:
         kernel_threads(engine.threads),
         tempfile.TemporaryDirectory(prefix="embedder-") as work,
     ):
-        text = _read(config, engine, load_word_parts(config), Path(work), quiet)
+        text = read_text(config, engine, load_word_parts(config), Path(work), quiet)
         examples = engine.examples()
         contexts = count_contexts(config, len(text.vocabulary))
         words = f"{len(text.vocabulary):,} words, {text.tokens:,} tokens"
@@ -292,43 +203,19 @@ def _how_to_continue(folder: RunFolder) -> str:
     return "train again: there is no checkpoint yet."
 
 
-def _open(folder: RunFolder, overwrite: bool, resume: bool) -> SavedState | None:
-    """Lock the folder for a new run, or for an interrupted one and return its newest state."""
+def _open(folder: RunFolder, overwrite: bool, resume: bool, finished: bool) -> SavedState | None:
+    """Lock the folder; for an interrupted run, return its newest state."""
     if not resume:
         folder.claim(overwrite)
         return None
     folder.read_config()  # raises if there is no run
     folder.lock()
-    return _newest_checkpoint(folder)
+    return None if finished else newest_checkpoint(folder)
 
 
-def _newest_checkpoint(folder: RunFolder) -> SavedState:
-    """Return the newest intact checkpoint, and report damaged ones."""
-    saved, problems = load_checkpoint(folder)
-    for problem in problems:
-        say(f"{problem} Resuming from an older checkpoint.")
-    return saved
-
-
-def _read(config: Config, engine: Engine, parts: WordParts, work: Path, quiet: bool) -> _Text:
-    """Read the corpus, and reject a network that does not fit in memory."""
-    vocabulary, tokens = engine.read(work, quiet)
-    composition = compose_words(config, vocabulary, parts)
-    needs = estimate_needs(config, composition, tokens, engine.threads)
-    refuse_too_large(needs, config.training.memory_limit)
-    if not quiet:
-        say(describe_sizes(config, len(vocabulary)))
-        say(needs.describe())
-        if config.examples.source == "cooccurrence" and config.training.engine == "local":
-            durations = estimate_durations(config, vocabulary, composition)
-            say(durations.describe())
-    return _Text(vocabulary, tokens, composition)
-
-
-def _check_same_corpus(folder: RunFolder, vocabulary: Vocabulary) -> None:
-    saved = Vocabulary.load(folder.vocabulary)
-    if saved.words != vocabulary.words or not np.array_equal(saved.counts, vocabulary.counts):
-        raise RunError(
-            f"{folder.path}: the corpus has changed since this run started, so it cannot be "
-            "resumed; start again with --overwrite."
-        )
+def _only_replicates_remain(folder: RunFolder, config: Config) -> bool:
+    """Return whether a run has its model, and is to have replicates."""
+    if not (config.replicates.wanted and folder.model.exists()):
+        return False
+    require_same_settings(folder, config)
+    return True

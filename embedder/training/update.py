@@ -24,7 +24,7 @@ import numpy as np
 
 from embedder.arrays import Array, unit_rows
 from embedder.config import Config
-from embedder.config_sections import ExamplesConfig
+from embedder.config_sections import ExamplesConfig, ReplicatesConfig
 from embedder.errors import RunError
 from embedder.examples.batches import CountedRows
 from embedder.examples.columns import group_counts
@@ -320,6 +320,7 @@ def _config(model: Model, options: UpdateOptions) -> Config:
             "corpus": config.corpus.model_copy(update={"files": files}),
             "vocabulary": config.vocabulary.model_copy(update={"subsample": threshold_of(model)}),
             "examples": examples_of(model),
+            "replicates": ReplicatesConfig(),
             "output": str(options.output),
         }
     )
