@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from make_toy_world import write_toy_world
 
+from embedder.arrays import unit_rows
 from embedder.config_files import make_config
 
 GROUPED = {"contexts": 60, "context_classes": 20, "near_contexts": 30}
@@ -144,6 +146,37 @@ def sliced_run(request, make_sliced_config, tmp_path_factory):
     train(config, quiet=True)
     fit_slices(folder, config, quiet=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_vectors(toy_run):
+    from embedder.vectors.from_run import load_vectors
+
+    return load_vectors(toy_run)
+
+
+@pytest.fixture
+def write_replicates(toy_run, toy_vectors, tmp_path):
+    """Write replicates with given vectors into a copy of the toy run, and return the copy."""
+    from embedder.runs.replicate_folder import Replicate, ReplicateFolder
+
+    def write_copy(matrices, kind="bootstrap"):
+        run = tmp_path / "toy"
+        if not run.exists():
+            shutil.copytree(toy_run, run)
+        folder = ReplicateFolder(run)
+        folder.remove()
+        folder.path.mkdir()
+        origin = {
+            "vocabulary": toy_vectors.vocabulary.digest(),
+            "vectors": "sum",
+            "block": 1000,
+        }
+        for number, matrix in enumerate(matrices, start=1):
+            folder.save(Replicate(kind, number), unit_rows(matrix), origin)
+        return run
+
+    return write_copy
 
 
 @pytest.fixture

@@ -604,3 +604,27 @@ def lay_out(places, edges, periods, epochs, negatives, repulsion, seed):
                     push = 2 * repulsion * away / ((1e-3 + squared) * (1 + squared))
                     places[i] = places[i] + rate * np.clip(push, -4, 4)
     return np.array(places)
+
+
+def cut_blocks(ids, length, longest):
+    """Where the blocks of a text start, and where the last ends."""
+    starts, words = [0], 0
+    for i, word in enumerate(ids):
+        words += word >= 0
+        at_end = word == -1
+        too_long = not at_end and words >= longest and ids[i + 1 : i + 2] != [-1]
+        if (at_end and words >= length) or too_long:
+            starts.append(i + 1)
+            words = 0
+    if words == 0 and len(starts) > 1:
+        starts.pop()
+    return [*starts, len(ids)] if ids else starts
+
+
+def repeat_blocks(ids, starts, times):
+    """Each block as often as it was drawn; every copy ends a sentence."""
+    out = []
+    for start, end, number in zip(starts[:-1], starts[1:], times, strict=True):
+        block = ids[start:end]
+        out += (block if block[-1] == -1 else [*block, -1]) * number
+    return out

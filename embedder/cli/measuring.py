@@ -170,26 +170,39 @@ def compare(
 @main.command()
 @click.argument("models", nargs=-1, required=True, type=PathName())
 @COUNT
+@click.option(
+    "--counts",
+    type=PathName(),
+    metavar="RUN",
+    help="The run whose words are compared, by their counts there; by default the first model.",
+)
 @FROM
 @JSON
 def stability(
-    models: tuple[Path, ...], count: int, source_format: str | None, out: Path | None
+    models: tuple[Path, ...],
+    count: int,
+    counts: Path | None,
+    source_format: str | None,
+    out: Path | None,
 ) -> None:
     """Say how stable neighbourhoods are, by the frequency of words.
 
     MODELS are one run with replicates (see `embedder train --bootstrap`), or two or more runs or
-    files of vectors, such as trainings with other seeds. The table has the share of a word's ten
-    nearest words that two of them have in common, on average over pairs and words.
+    files of vectors, such as trainings with other seeds. The table has the share of a word's
+    nearest words that two of them have in common, on average over pairs of models and up to 500
+    words per row.
 
     For example:
 
         embedder stability runs/quickstart
-        embedder stability gensim-1.bin gensim-2.bin gensim-3.bin --json gensim.json
+        embedder stability gensim-1.bin gensim-2.bin --counts runs/quickstart --json gensim.json
     """
     from embedder.evaluation.stability import stability_of_models, stability_of_run
     from embedder.reporting import tables
 
     if len(models) == 1:
+        if counts is not None:
+            raise click.UsageError("--counts is for several models; a run has its own counts.")
         bands = stability_of_run(models[0], count)
     else:
         formats = [None if model.is_dir() else source_format for model in models]
@@ -197,7 +210,8 @@ def stability(
             read_vectors(model, source_format=name)
             for model, name in zip(models, formats, strict=True)
         ]
-        bands = stability_of_models(loaded, count)
+        vocabulary = None if counts is None else read_vectors(counts).vocabulary
+        bands = stability_of_models(loaded, count, vocabulary)
     click.echo(f"Shared of the {count} nearest words, by how often a word occurs:\n")
     click.echo(tables.table(*tables.stability_rows(bands)))
     if out is not None:

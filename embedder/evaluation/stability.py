@@ -61,6 +61,8 @@ class Band(NamedTuple):
     @property
     def label(self) -> str:
         """Their counts, as text."""
+        if self.most is None and self.least == 0:
+            return "all"
         if self.most is None:
             return f"{self.least:,} and more"
         return f"{self.least:,} to {self.most:,}" if self.least else f"up to {self.most:,}"
@@ -101,35 +103,40 @@ def stability_of_run(run: Path, neighbors: int = _NEIGHBORS) -> list[Band]:
 
 
 def stability_of_models(
-    models: Sequence[WordVectors], neighbors: int = _NEIGHBORS, name: str = "models"
+    models: Sequence[WordVectors], neighbors: int = _NEIGHBORS, counts: Vocabulary | None = None
 ) -> list[Band]:
     """Compare models with each other, on the words that all of them have.
 
     Parameters
     ----------
     models
-        At least two, such as trainings with other seeds. The first has the counts of the words; if
-        it comes from a file without counts, all words are in one band.
+        At least two, such as trainings with other seeds.
     neighbors
         The size of a neighbourhood, among the words that all models have.
-    name
-        The name of the agreements.
+    counts
+        How often words occur, and which ones to compare; by default as in the first model. If that
+        comes from a file without counts, all words are in one band.
+
+    Returns
+    -------
+    list of Band
+        The most frequent words first, with agreements of ``models``.
 
     Raises
     ------
     VocabularyError
         If they have fewer than two words in common.
     """
-    first, *others = models
-    common = [word for word in first.words if all(word in other for other in others)]
+    counts = counts or models[0].vocabulary
+    common = [word for word in counts.words if all(word in model for model in models)]
     if len(common) < 2:
         raise VocabularyError("The models have fewer than two words in common.")
-    counts = first.vocabulary.counts[[first.vocabulary.ids[word] for word in common]]
+    of_words = counts.counts[[counts.ids[word] for word in common]]
     rows = (
         model.matrix[[model.vocabulary.ids[word] for word in common]].astype(np.float32)
         for model in models
     )
-    return _compare(Vocabulary(common, counts), {name: rows}, neighbors)
+    return _compare(Vocabulary(common, of_words), {"models": rows}, neighbors)
 
 
 def _compare(vocabulary: Vocabulary, models: Mapping[str, Iterable[Array]], k: int) -> list[Band]:
@@ -150,9 +157,10 @@ def _compare(vocabulary: Vocabulary, models: Mapping[str, Iterable[Array]], k: i
 
 def _bands(counts: Array) -> list[tuple[int, int | None, int, Array]]:
     """Return least and most counts of each band, its number of words, and some words' ids."""
+    bounds = _BOUNDS if counts.any() else (0,)
     found = []
-    uppers = [*(bound - 1 for bound in _BOUNDS[1:]), None]
-    for least, most in zip(reversed(_BOUNDS), reversed(uppers), strict=True):
+    uppers = [*(bound - 1 for bound in bounds[1:]), None]
+    for least, most in zip(reversed(bounds), reversed(uppers), strict=True):
         inside = counts >= least if most is None else (counts >= least) & (counts <= most)
         ids = np.flatnonzero(inside)
         if len(ids):

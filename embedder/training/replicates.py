@@ -266,8 +266,10 @@ def _cut(ids: Array, length: int | Literal["sentence"]) -> Array:
     starts = np.empty(len(ids) // least + 2, np.int64)
     blocks = cut_blocks(ids, least, most, starts)
     if blocks < _FEWEST_BLOCKS:
-        what = "sentences" if length == "sentence" else f"blocks of {length:,} words"
-        advice = "use more text" if length == "sentence" else "lower replicates.block"
+        plural = "s" * (blocks != 1)
+        what, advice = f"sentence{plural}", "use more text"
+        if length != "sentence":
+            what, advice = f"block{plural} of {length:,} words", "lower replicates.block"
         raise RunError(
             f"The text has {blocks} {what} to draw bootstrap samples from; expected at least "
             f"{_FEWEST_BLOCKS}; {advice}."

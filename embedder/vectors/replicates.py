@@ -116,8 +116,18 @@ class Replicates:
         VocabularyError
             For an unknown word.
         """
-        ids = np.array([self.vectors.vocabulary.id_of(word) for word in (a, b)])
-        return self._estimates(ids[:1], [ids[1:]], 1)[0][0]
+        return self.similarities([(a, b)])[0]
+
+    def similarities(self, pairs: Sequence[tuple[str, str]]) -> list[Estimate]:
+        """Return the cosines of many pairs of words, which is faster than one call per pair.
+
+        Raises
+        ------
+        VocabularyError
+            For an unknown word.
+        """
+        ids = np.array([[self.vectors.vocabulary.id_of(word) for word in pair] for pair in pairs])
+        return [own for (own,) in self._estimates(ids[:, 0], list(ids[:, 1:]), 1)] if pairs else []
 
     def neighbors(self, word: str, count: int = 10) -> list[Estimate]:
         """Return the words nearest to a word in the run, with intervals of their similarities.
