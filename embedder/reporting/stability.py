@@ -58,7 +58,7 @@ def _sections(run: Path, where: str, words: Sequence[str]) -> list[PageSection]:
             for near in found
         ]
         about = (
-            f"The nearest words; {LEVEL:.0%} intervals of their cosines in {len(replicates)} "
+            f"The nearest words; {100 * LEVEL:g} % intervals of their cosines in {len(replicates)} "
             f"replicates; and how many of these have the word among their {_NEIGHBORS} nearest."
         )
         rows = [list(row) for row in zip(known, cells, strict=True)]

@@ -98,7 +98,6 @@ def interval_text(estimate: Estimate) -> str:
 
 def estimate_table(found: Sequence[Estimate], replicates: Replicates, count: int) -> str:
     """Return a row per neighbour: its similarity, the interval, and how often it is so near."""
-    number = f"{len(replicates)} {'samples' if replicates.kind == 'bootstrap' else 'seeds'}"
     rows = [
         (
             own.word,
@@ -108,7 +107,9 @@ def estimate_table(found: Sequence[Estimate], replicates: Replicates, count: int
         )
         for own in found
     ]
-    header = ("word", "similarity", f"{LEVEL:.0%} of {number}", f"in the top {count}")
+    number = f"{len(replicates)} {'samples' if replicates.kind == 'bootstrap' else 'seeds'}"
+    interval, share = f"{100 * LEVEL:g} % interval", f"in the top {count} of {number}"
+    header = ("word", "similarity", interval, share)
     return table(header, rows)
 
 
