@@ -93,7 +93,7 @@ def replicates_of_run(run: Path) -> str:
 
 def interval_text(estimate: Estimate) -> str:
     """Return the interval of a cosine; a dash if there is none."""
-    return "–" if math.isnan(estimate.low) else f"{estimate.low:.2f} to {estimate.high:.2f}"
+    return "–" if math.isnan(estimate.low) else f"{estimate.low:z.2f} to {estimate.high:z.2f}"
 
 
 def estimate_table(found: Sequence[Estimate], replicates: Replicates, count: int) -> str:
