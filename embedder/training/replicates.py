@@ -59,7 +59,7 @@ they change is checked in another way."""
 
 
 class Replicates:
-    """The replicates that a run is to have.
+    """The replicates that a run is to have; there may be none.
 
     Parameters
     ----------
@@ -80,6 +80,9 @@ class Replicates:
         self._main = main
         self._text = text
         self._folder = ReplicateFolder(main.folder.path)
+        self._starts: Array | None = None
+        if not main.config.replicates.wanted:
+            return
         assert isinstance(main.engine, LocalEngine)
         assert main.engine.corpus is not None
         # Other files with validation text leave the whole text for training.
@@ -89,7 +92,6 @@ class Replicates:
         self._ids = np.asarray(
             split_text(main.engine.corpus.ids, text.vocabulary, config, work).training
         )
-        self._starts: Array | None = None
         if main.config.replicates.bootstrap:
             self._starts = _cut(self._ids, main.config.replicates.block)
 
@@ -104,13 +106,16 @@ class Replicates:
             After a signal; what is finished stays, and a replicate resumes from its checkpoint.
         """
         main, config = self._main, self._main.config
-        self._require_like_existing()
         missing = missing_replicates(config, main.folder.path)
         if not missing:
             return
+        self._require_like_existing()
         assert isinstance(main.engine, LocalEngine)
         main.engine.discard_examples()
-        write_atomically(main.folder.config, config.to_yaml().encode())  # to resume from
+        own = main.folder.read_config()
+        if own.replicates != config.replicates:  # so that they can be resumed without options
+            own = own.model_copy(update={"replicates": config.replicates})
+            write_atomically(main.folder.config, own.to_yaml().encode())
         passes = self._passes()
         bar = progress_bar(
             main.quiet,

@@ -22,7 +22,7 @@ from embedder.training.local import LocalEngine, TextReader
 from embedder.training.replicates import Replicates, require_same_settings
 from embedder.training.row_fit import RowMap, cost_in_passes, fit_here
 from embedder.training.signals import stop_signals
-from embedder.training.stages import Training, newest_checkpoint, read_text, work_folder
+from embedder.training.stages import Text, Training, newest_checkpoint, read_text, work_folder
 from embedder.training.start import require_start
 from embedder.training.tracking import Listener
 from embedder.training.trainer import Interrupted
@@ -139,20 +139,25 @@ def train(
         ):
             signals.listen()  # a cluster may have taken them over
             training = Training(config, folder, engine, seconds, signals, quiet)
-            found = training.read(Path(work), resume)
-            replicates = (
-                Replicates(training, found, Path(work)) if config.replicates.wanted else None
-            )
+            read = training.read(Path(work), resume)
+            replicates = Replicates(training, read, Path(work))
             if not finished:
-                save_model_with_fallback(folder.model, *training.run(found, saved, listeners))
-                folder.remove_checkpoints()
-                folder.remove_fitted()
-                folder.best.unlink(missing_ok=True)
-            if replicates is not None:
-                replicates.train()
+                _train_model(training, read, saved, listeners)
+            replicates.train()
         if signals.received is not None:
             raise Interrupted("the end", signals.received, finished=True)
     return Result(folder.path, seconds)
+
+
+def _train_model(
+    training: Training, text: Text, saved: SavedState | None, listeners: Sequence[Listener]
+) -> None:
+    """Train to the end, and leave the model in the run folder."""
+    folder = training.folder
+    save_model_with_fallback(folder.model, *training.run(text, saved, listeners))
+    folder.remove_checkpoints()
+    folder.remove_fitted()
+    folder.best.unlink(missing_ok=True)
 
 
 def rehearse(config: Config, quiet: bool = False) -> str:
