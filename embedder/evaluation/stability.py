@@ -164,8 +164,8 @@ def _bands(counts: Array) -> list[tuple[int, int | None, int, Array]]:
         inside = counts >= least if most is None else (counts >= least) & (counts <= most)
         ids = np.flatnonzero(inside)
         if len(ids):
-            step = max(1.0, len(ids) / _WORDS_PER_BAND)
-            chosen = ids[np.arange(0, len(ids), step).astype(np.int64)]
+            some = min(len(ids), _WORDS_PER_BAND)
+            chosen = ids[np.arange(some) * len(ids) // some]
             found.append((least, most, len(ids), chosen))
     return found
 
