@@ -101,15 +101,15 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _slices_can_be_fitted(self) -> "Config":
-        possible = self.examples.source == "cooccurrence" and not self.subwords.used
+        possible = self.examples.source == "cooccurrence" and not self.subwords.shared
         if self.slices.field and self.slices.files:
             raise ValueError("slices: expected either field or files")
         if (self.slices.files or self.slices.field) and not (
             possible and self.network.vectors != "output"
         ):
             raise ValueError(
-                "slices: expected examples.source cooccurrence, no subwords, and network.vectors "
-                "other than output, so that the rows of each slice can be fitted"
+                "slices: expected examples.source cooccurrence, no subwords.mode joint, and "
+                "network.vectors other than output, so that the rows of each slice can be fitted"
             )
         return self
 
@@ -203,15 +203,15 @@ class Config(Section):
     @property
     def fits_rows(self) -> bool:
         """Whether each word has a row of E to itself, and its counts, to fit the row by itself."""
-        return self.examples.source == "cooccurrence" and not self.subwords.used
+        return self.examples.source == "cooccurrence" and not self.subwords.shared
 
     @model_validator(mode="after")
     def _rows_can_be_fitted(self) -> "Config":
         for key in ("joint_rows", "closing_steps"):
             if getattr(self.training, key) not in ("auto", 0) and not self.fits_rows:
                 raise ValueError(
-                    f"training.{key}: expected examples.source cooccurrence and no subwords, so "
-                    "that each word has a row of E to itself"
+                    f"training.{key}: expected examples.source cooccurrence and no subwords.mode "
+                    "joint, so that each word has a row of E to itself"
                 )
         return self
 
@@ -220,8 +220,10 @@ class Config(Section):
         network = self.network
         if not network.tied:
             return self
-        if self.subwords.used:
-            raise ValueError("network.tied: expected no subwords, whose rows predict no words")
+        if self.subwords.shared:
+            raise ValueError(
+                "network.tied: expected no subwords.mode joint, whose rows predict no words"
+            )
         if self.loss.name == "class-softmax":
             raise ValueError("network.tied: expected a loss.name other than class-softmax")
         if network.direct or network.hidden != network.dimension:

@@ -248,11 +248,13 @@ class NetworkConfig(Section):
 
 
 class SubwordsConfig(Section):
-    """Rows that a word's input vector averages, besides the word's own row.
+    """Vectors for words never seen, composed of character n-grams and other parts of words."""
 
-    Words with common parts learn from each other, and words never seen have vectors.
-    """
-
+    mode: Literal["after", "joint"] = "after"
+    """When the vectors of n-grams are learned. `after`: words are trained as without n-grams, and
+    vectors of n-grams are then fitted to theirs, for unknown words only. `joint`: the input vector
+    of each word is the mean of its own row and its n-grams' rows, so that words with similar
+    spelling learn from each other."""
     min_n: Positive = 3
     """Minimum length of n-grams in characters; `<` and `>` mark the ends of a word (Bojanowski et
     al. 2017)."""
@@ -262,13 +264,18 @@ class SubwordsConfig(Section):
     """Number of buckets that n-grams are hashed into, as in fastText; unused buckets cost
     nothing."""
     parts: PathName | None = None
-    """A file of lines 'word<TAB>part<TAB>…' with lemmas, stems or classes, whose rows words
-    share."""
+    """A file of lines 'word<TAB>part<TAB>…' with lemmas, stems or classes, which count like
+    n-grams."""
 
     @property
     def used(self) -> bool:
-        """Whether words share rows."""
+        """Whether unknown words have vectors."""
         return self.max_n > 0 or self.parts is not None
+
+    @property
+    def shared(self) -> bool:
+        """Whether words share rows of E in the training."""
+        return self.used and self.mode == "joint"
 
     @model_validator(mode="after")
     def _lengths_are_a_range(self) -> "SubwordsConfig":

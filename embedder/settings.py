@@ -27,10 +27,10 @@ ALIASES = {"epochs": "training.passes", "workers": "training.threads"}
 _SELF_EXPLANATORY = ("corpus", "vocabulary", "network", "training")
 """Sections whose keys are understood without the section: `dimension`, but not `fraction`."""
 SWITCHES: dict[str, dict[str, Any]] = {
-    "subwords": {"subwords.max_n": 6, "network.vectors": "hidden"},
+    "subwords": {"subwords.max_n": 6},
     "phrases": {"corpus.phrases.passes": 2},
 }
-"""What the value true stands for. Spelling predicts hidden vectors best (docs/experiments.md)."""
+"""What the value true stands for."""
 TEXT_NAME = {"corpus.files": "the name"}
 """What errors say instead of a key that only configurations have."""
 _OVERRIDE = re.compile(r"^[a-z_]+(\.[a-z_]+)*=")

@@ -196,6 +196,13 @@ _UNWRITABLE = click.option(
     "by default, they are an error.",
 )
 
+_SUBWORDS = click.option(
+    "--subwords",
+    is_flag=True,
+    help="Fit vectors of character n-grams to those of the words, so that unknown words have "
+    "vectors too. Needs --format fasttext.",
+)
+
 
 @main.command()
 @MODEL
@@ -203,11 +210,12 @@ _UNWRITABLE = click.option(
 @_FORMAT
 @VECTORS
 @POST
+@_SUBWORDS
 @DTYPE
 @_UNWRITABLE
 @_OVERWRITE
 @FROM
-@grouped("source", "kind", "post", "source_format")
+@grouped("source", "kind", "post", "source_format", "subwords")
 @grouped("how", "file_format", "dtype", "unwritable", "overwrite")
 def export(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) -> None:
     """Write the vectors of a run for other programs.
@@ -219,6 +227,7 @@ def export(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) 
 
         embedder export runs/quickstart vectors.txt
         embedder export runs/quickstart vectors.safetensors --post normalise --dtype int8
+        embedder export runs/quickstart vectors.bin --format fasttext --subwords
     """
     _export(model, out, source, how)
 
@@ -228,11 +237,12 @@ def export(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) 
 @click.argument("out", type=PathName())
 @_FORMAT
 @POST
+@_SUBWORDS
 @DTYPE
 @_UNWRITABLE
 @_OVERWRITE
 @FROM
-@grouped("source", "post", "source_format")
+@grouped("source", "post", "source_format", "subwords")
 @grouped("how", "file_format", "dtype", "unwritable", "overwrite")
 def convert(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) -> None:
     """Convert a file of vectors from any format to any other.
@@ -329,12 +339,18 @@ def align(
 
 def _export(model: Path, out: Path, source: dict[str, Any], how: dict[str, Any]) -> None:
     from embedder.storage import is_stream
-    from embedder.vectors.formats import check_target, save
+    from embedder.vectors.formats import check_target, require_subwords, save
     from embedder.vectors.rounding import rounded, rounding_loss
 
-    dtype = how["dtype"]
+    dtype, subwords = how["dtype"], source.pop("subwords")
     check_target(out, how.get("file_format"), dtype, how["overwrite"])  # before reading takes time
+    if subwords:
+        require_subwords(out, how.get("file_format"))
     vectors = read_vectors(model, **source)
+    if subwords and vectors.subwords is not None:
+        raise click.UsageError(f"{model} has vectors of n-grams already; omit --subwords.")
+    if subwords:
+        vectors = vectors.with_subwords()
     saved = save(vectors, out, progress=True, **how)
     for remark in saved.remarks:
         click.echo(f"{out}: {remark}.", err=True)

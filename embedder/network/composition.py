@@ -14,7 +14,9 @@ from scipy.sparse import csr_array
 
 from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
+from embedder.config_sections import SubwordsConfig
 from embedder.errors import VocabularyError
+from embedder.network.regression import multiply, ridge_regression
 from embedder.text.ngrams import list_ngrams
 from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts
@@ -25,6 +27,8 @@ _HALF_RATE = 3000
 """A row that occurs in this many tokens of the text learns at half the maximum rate."""
 _HALF_SHARE = 1250
 _RIDGE = 400.0
+_RIDGE_OF_SHARED = 0.03
+"""Of a regression in which every word has weight 1."""
 _ITERATIONS = 10
 
 
@@ -173,20 +177,43 @@ class SharedRows(NamedTuple):
         mean (ridge regression, by conjugate gradients), because they alone represent words never
         seen. Each word's own row is the residual times its `shares`.
         """
-        V = self.words
-        sizes = np.diff(self.starts)
-        shared = self.rows >= V
-        words = np.repeat(np.arange(V), sizes)[shared]
-        columns = self.rows[shared] - V
-        values = (1 / sizes[words]).astype(np.float32)
-        means = csr_array((values, (words, columns)), (V, self.height - V))
+        V, means = self.words, self._means(np.diff(self.starts))
         # Damp the counts, as subsampling does, so that a few frequent words do not dominate.
-        n = self.occurrences[:V, None].astype(np.float32)
+        n = self.occurrences[:V].astype(np.float32)
         weights = np.minimum(n, np.sqrt(_HALF_RATE * n))
-        Z = _ridge_regression(means, vectors, weights)
-        own = vectors - _multiply(means, Z)
-        own *= (sizes * self.shares())[:, None].astype(np.float32)
+        Z = ridge_regression(means, vectors, weights, _RIDGE, _ITERATIONS)
+        own = vectors - multiply(means, Z)
+        own *= (np.diff(self.starts) * self.shares())[:, None].astype(np.float32)
         return np.concatenate([own, Z])
+
+    def fit_shared(self, vectors: Array) -> Array:
+        """Return the shared rows Z (G + P, D) float32 whose means alone predict words' vectors.
+
+        They minimise Σ_w |x_w − A_w Z|² + κ Σ_r |Z_r|² with all words alike, where row w of A takes
+        the mean of the word's shared rows: the bag of subwords of Zhao, Mudgal and Liang (2018).
+
+        Parameters
+        ----------
+        vectors : (V, D) float32
+            x; zeros for words without a vector, which do not count.
+        """
+        means = self._means(np.diff(self.starts) - 1)
+        alike = vectors.any(axis=1).astype(np.float32)
+        return ridge_regression(means, vectors, alike, _RIDGE_OF_SHARED, _ITERATIONS)
+
+    def _means(self, sizes: Array) -> csr_array:
+        """Return the matrix (V, G + P) that sums each word's shared rows and divides by its size.
+
+        Parameters
+        ----------
+        sizes : (V,)
+            The sizes.
+        """
+        shared = self.rows >= self.words
+        words = np.repeat(np.arange(self.words), np.diff(self.starts))[shared]
+        values = (1 / sizes[words]).astype(np.float32)
+        columns = self.rows[shared] - self.words
+        return csr_array((values, (words, columns)), (self.words, self.height - self.words))
 
 
 def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> Composition:
@@ -206,12 +233,33 @@ def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> C
     VocabularyError
         If a file of parts is configured and lists no word of the vocabulary.
     """
-    subwords = config.subwords
+    if not config.subwords.shared:
+        return OwnRows(len(vocabulary))
+    return share_rows(config.subwords, vocabulary, parts, config.vocabulary.unknown)
+
+
+def share_rows(
+    subwords: SubwordsConfig, vocabulary: Vocabulary, parts: WordParts, unknown: str | None = None
+) -> SharedRows:
+    """Return the rows that words share, whether E has them or not.
+
+    Parameters
+    ----------
+    subwords
+        The n-grams.
+    vocabulary, parts
+        As for `compose_words`.
+    unknown
+        The symbol for unknown words, which has no n-grams.
+
+    Raises
+    ------
+    VocabularyError
+        As for `compose_words`.
+    """
     V = len(vocabulary)
-    if not subwords.used:
-        return OwnRows(V)
     settings = subwords.min_n, subwords.max_n, subwords.buckets
-    counts, found = list_ngrams(vocabulary.words, *settings, {config.vocabulary.unknown})
+    counts, found = list_ngrams(vocabulary.words, *settings, {unknown})
     buckets, ngrams = np.unique(found, return_inverse=True)
     names = sorted({part for word in vocabulary.words for part in parts.get(word, ())})
     if subwords.parts is not None and not names:
@@ -232,39 +280,3 @@ def compose_words(config: Config, vocabulary: Vocabulary, parts: WordParts) -> C
     weights = vocabulary.counts[of_words[in_order]]
     occurrences = np.bincount(rows, weights, first + len(names))
     return SharedRows(starts, rows, buckets, names, occurrences.astype(np.int64))
-
-
-def _ridge_regression(A: csr_array, X: Array, weights: Array) -> Array:
-    """Return Z that approximately minimises Σ_w n_w |x_w − A_w Z|² + κ Σ_r |Z_r|²."""
-    transposed = A.T.tocsr()
-    ridge = np.float32(_RIDGE)
-    scale = ((transposed * transposed) @ weights + ridge).astype(np.float32)
-    residual = _multiply(transposed, X * weights)
-    Z = np.zeros_like(residual)
-    direction = scaled = residual / scale
-    length = _column_products(residual, scaled)
-    for _ in range(_ITERATIONS):
-        product = _multiply(A, direction)
-        product *= weights
-        product = _multiply(transposed, product)
-        product += ridge * direction
-        step = length / np.maximum(_column_products(direction, product), 1e-30)
-        Z += step * direction
-        residual -= step * product
-        scaled = residual / scale
-        before, length = length, _column_products(residual, scaled)
-        direction = scaled + length / np.maximum(before, 1e-30) * direction
-    return Z
-
-
-def _column_products(a: Array, b: Array) -> Array:
-    return np.asarray(np.einsum("ij,ij->j", a, b))
-
-
-def _multiply(matrix: csr_array, dense: Array) -> Array:
-    from embedder.kernels.sparse import sparse_times_dense
-
-    out = np.empty((matrix.shape[0], dense.shape[1]), np.float32)
-    offsets, columns = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
-    sparse_times_dense(offsets, columns, matrix.data, np.ascontiguousarray(dense), out)
-    return out

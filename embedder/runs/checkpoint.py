@@ -40,12 +40,16 @@ class Kept(NamedTuple):
     ``matrices (n + 1, H, H)``
         Those that make `sum` vectors, if they are not to be computed anew: see
         `embedder.vectors.from_run.sum_matrices`.
+    ``subwords (G + P, D or H)``
+        The rows of n-grams and other parts fitted to the words' vectors, those that
+        network.vectors names.
     """
 
     columns: Array | None = None
     totals: Array | None = None
     keep: Array | None = None
     matrices: Array | None = None
+    subwords: Array | None = None
 
 
 _NOTHING = Kept()
@@ -171,7 +175,8 @@ def save_fitted(folder: RunFolder, word: int, rows: Array, fitted_to: str) -> No
     RunError
         If the file cannot be written.
     """
-    _save(folder.fitted_from(word), {"E": rows}, {"word": word, "fitted_to": fitted_to})
+    metadata = {"word": word, "fitted_to": fitted_to}
+    save_arrays(folder.fitted_from(word), {"E": rows}, metadata, _FORMAT)
 
 
 def load_fitted(folder: RunFolder, fitted_to: str) -> dict[int, Array]:

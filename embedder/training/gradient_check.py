@@ -63,7 +63,7 @@ def check_gradients(config: Config) -> list[Comparison]:
     require_compiler()
     rng = np.random.default_rng(config.training.seed)
     config = config.model_copy(update={"network": config.network.model_copy(update=_EXACT)})
-    composition = _random_composition(rng) if config.subwords.used else OwnRows(_VOCABULARY)
+    composition = _random_composition(rng) if config.subwords.shared else OwnRows(_VOCABULARY)
     classes = _random_classes(config, rng)
     parameters = _random_parameters(config, rng, composition, classes.shape[1])
     K = window_width(config.examples, config.network)

@@ -218,7 +218,7 @@ def _save(work: _Work, config: Config, path: Path, text: _Slice, E: Array, total
     )
     vocabulary = Vocabulary(model.vocabulary.words, text.counts)
     path.mkdir(parents=True)
-    folder.begin(own, vocabulary, None, model.phrases)
+    folder.begin(own, vocabulary, model.parts, model.phrases)
     metadata = model.metadata | {
         "slice": path.name,
         "tokens": text.tokens,
@@ -228,7 +228,7 @@ def _save(work: _Work, config: Config, path: Path, text: _Slice, E: Array, total
         "composition": model.composition.digest(),
     }
     kept = model.kept._replace(
-        totals=totals, keep=model.keep_probabilities(), matrices=work.matrices
+        totals=totals, keep=model.keep_probabilities(), matrices=work.matrices, subwords=None
     )
     save_model(folder.model, model.parameters._replace(E=E), metadata, kept)
 

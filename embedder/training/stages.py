@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,9 +11,9 @@ import numpy as np
 
 from embedder.config import Config
 from embedder.errors import RunError
-from embedder.network.composition import Composition, compose_words
+from embedder.network.composition import Composition, compose_words, share_rows
 from embedder.network.parameters import Parameters
-from embedder.runs.checkpoint import Kept, SavedState, load_checkpoint
+from embedder.runs.checkpoint import Kept, Model, SavedState, load_checkpoint
 from embedder.runs.progress import say
 from embedder.runs.run_folder import WORK_PREFIX, RunFolder
 from embedder.text.vocabulary import Vocabulary
@@ -29,6 +30,7 @@ from embedder.training.forecast import (
 from embedder.training.signals import StopSignals
 from embedder.training.tracking import Listener, trackers
 from embedder.training.trainer import Trainer, timed
+from embedder.vectors.from_run import fits_subwords, with_fitted_subwords
 
 
 class Text(NamedTuple):
@@ -89,9 +91,22 @@ class Training(NamedTuple):
             own = self.config, text.vocabulary, text.parts, self.engine.phrases
             begin = partial(self.folder.begin, *own)
         trainer = self._train(text, saved, listeners, begin)
-        own_figures = {"seconds": self.seconds, "tokens": text.tokens}
+        parameters = trainer.network.parameters
+        model = Model(
+            self.config,
+            text.vocabulary,
+            parameters,
+            {},
+            text.parts,
+            text.composition,
+            self.engine.phrases,
+            trainer.kept,
+        )
+        with timed(self.seconds, "n-grams") if fits_subwords(self.config) else nullcontext():
+            model = with_fitted_subwords(model)
+        own_figures = {"seconds": self.seconds, "tokens": text.tokens} | model.metadata
         metadata = trainer.metadata() | self.engine.statistics() | own_figures
-        return Trained(trainer.network.parameters, metadata, trainer.kept)
+        return Trained(parameters, metadata, model.kept)
 
     def _train(
         self,
@@ -151,6 +166,8 @@ def read_text(config: Config, engine: Engine, parts: WordParts, work: Path, quie
     """Read the corpus, and reject a network that does not fit in memory."""
     vocabulary, tokens = engine.read(work, quiet)
     composition = compose_words(config, vocabulary, parts)
+    if fits_subwords(config):  # what is wrong with the parts is an error before the training
+        share_rows(config.subwords, vocabulary, parts, config.vocabulary.unknown)
     needs = estimate_needs(config, composition, tokens, engine.threads)
     refuse_too_large(needs, config.training.memory_limit)
     if not quiet:

@@ -46,7 +46,7 @@ from embedder.training.descent import Prior
 from embedder.training.frozen_layers import FrozenLayers
 from embedder.training.local import TextReader
 from embedder.training.row_fit import RowMap, fit_here, fits_with_prior
-from embedder.vectors.from_run import sum_matrices
+from embedder.vectors.from_run import sum_matrices, with_fitted_subwords
 
 
 class Moved(NamedTuple):
@@ -149,11 +149,11 @@ def updatable_model(run: Path, refine: bool = False) -> Model:
             f"{run}: trained on windows; expected a run trained on counts (examples.source "
             "cooccurrence), whose rows can be fitted by themselves."
         )
-    if config.subwords.used:
+    if config.subwords.shared:
         raise RunError(
             f"{run}: its words share rows of n-grams or other parts, so that one word's text would "
-            "move others too; expected a run without subwords (here, unknown words have vectors "
-            "composed of their parts)."
+            "move others too; expected a run without subwords or with subwords.mode after (here, "
+            "unknown words have vectors composed of their parts)."
         )
     if config.network.vectors == "output":
         raise RunError(
@@ -208,12 +208,13 @@ def update(
         ):
             text = _count(model, read, options, Path(work))
             updated, left_out = _fit(model, text, options, fit_rows)
+            updated = with_fitted_subwords(updated)
         seconds = time.perf_counter() - started
         updated.metadata["updates"] = [
             *model.metadata.get("updates", []),
             _record(model, updated, text, options, seconds),
         ]
-        folder.begin(updated.config, updated.vocabulary, None, updated.phrases)
+        folder.begin(updated.config, updated.vocabulary, updated.parts, updated.phrases)
         own = updated.metadata | {
             "config": updated.config.model_dump(mode="json"),
             "vocabulary": updated.vocabulary.digest(),

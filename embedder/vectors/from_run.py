@@ -7,16 +7,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from embedder.arrays import Array, rotation_between, unit_rows
+from embedder.config import Config
 from embedder.config_sections import VectorKind
 from embedder.errors import RunError
 from embedder.network.activation import SLOPES, activate
-from embedder.network.composition import SharedRows
+from embedder.network.composition import SharedRows, share_rows
 from embedder.network.parameters import Parameters
 from embedder.runs.checkpoint import Model, load_model
+from embedder.runs.run_folder import RunFolder
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.postprocessing import tempering
 from embedder.vectors.prediction import Predictor
-from embedder.vectors.subwords import Subwords
+from embedder.vectors.subwords import Subwords, fit_subword_rows, fitted_subwords
 from embedder.vectors.word_vectors import WordVectors
 
 _ROWS_PER_PRODUCT = 1024
@@ -211,8 +213,22 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
         If the run is missing, unfinished or damaged, or has no such vectors.
     """
     model = load_model(run)
+    kind = kind or model.config.network.vectors
+    matrix, temper = _matrix(model, kind, run)
+    subwords = _subwords(model, kind, run, matrix, temper)
+    vocabulary, order = model.vocabulary, None
+    counts = vocabulary.counts
+    # Words that an update added follow all others, and a slice lacks words of the whole corpus.
+    if (np.diff(counts) > 0).any() or counts[-1] == 0:
+        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+        matrix = matrix[order]
+        vocabulary = Vocabulary([vocabulary.words[i] for i in order], counts[order])
+    return WordVectors(vocabulary, matrix, (), subwords, Predictor(run, vocabulary, order))
+
+
+def _matrix(model: Model, kind: VectorKind, run: Path) -> tuple[Array, Array | None]:
+    """Return the vectors of all words, and the matrix that tempers sum vectors."""
     network = model.config.network
-    kind = kind or network.vectors
     if network.input == "concat" and kind in ("hidden", "sum"):
         raise RunError(
             f"{run}: the run has no {kind} vectors, since its hidden layer sees several words at "
@@ -222,26 +238,48 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
     if model.config.loss.name == "class-softmax":  # the rows after the words are classes
         parameters = parameters._replace(W2=parameters.W2[: len(model.vocabulary)])
     composed = parameters._replace(E=model.composition.vectors(parameters.E))
-    columns, _, _, matrices = model.kept
+    columns, matrices = model.kept.columns, model.kept.matrices
     # Words that are composed need the same tempering.
     if kind == "sum" and matrices is None and isinstance(model.composition, SharedRows):
         matrices = sum_matrices(composed, network.activation, columns)
     matrix = word_vectors(composed, network.activation, kind, columns, matrices)
-    vocabulary, order = model.vocabulary, None
-    counts = vocabulary.counts
-    # Words that an update added follow all others, and a slice lacks words of the whole corpus.
-    if (np.diff(counts) > 0).any() or counts[-1] == 0:
-        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-        matrix = matrix[order]
-        vocabulary = Vocabulary([vocabulary.words[i] for i in order], counts[order])
-    predictor = Predictor(run, vocabulary, order)
-    temper = matrices[-1] if kind == "sum" and matrices is not None else None
-    subwords = _subwords(model, kind, temper)
-    return WordVectors(vocabulary, matrix, (), subwords, predictor)
+    return matrix, matrices[-1] if kind == "sum" and matrices is not None else None
 
 
-def _subwords(model: Model, kind: VectorKind, temper: Array | None) -> Subwords | None:
+def with_fitted_subwords(model: Model) -> Model:
+    """Return a run with rows of n-grams and parts that are fitted to its words' vectors.
+
+    Without `subwords.mode` after, nothing changes.
+
+    Raises
+    ------
+    VocabularyError
+        As for `embedder.network.composition.compose_words`.
+    """
+    if not fits_subwords(model.config):
+        return model
+    matrix, _ = _matrix(model, model.config.network.vectors, Path(model.config.output))
+    shared = _shared_rows(model)
+    kept = model.kept._replace(subwords=fit_subword_rows(shared, matrix))
+    return model._replace(kept=kept, metadata=model.metadata | {"subwords": shared.digest()})
+
+
+def fits_subwords(config: Config) -> bool:
+    """Return whether rows of n-grams and parts are fitted to the words' vectors."""
+    return config.subwords.used and not config.subwords.shared
+
+
+def _shared_rows(model: Model) -> SharedRows:
+    config = model.config
+    return share_rows(config.subwords, model.vocabulary, model.parts, config.vocabulary.unknown)
+
+
+def _subwords(
+    model: Model, kind: VectorKind, run: Path, matrix: Array, temper: Array | None
+) -> Subwords | None:
     """Return the rows that compose vectors of unknown words; None if these cannot be composed."""
+    if fits_subwords(model.config):
+        return _fitted_subwords(model, kind, matrix, run)
     # Output vectors are not composed of parts.
     if kind == "output" or not isinstance(model.composition, SharedRows):
         return None
@@ -259,3 +297,17 @@ def _subwords(model: Model, kind: VectorKind, temper: Array | None) -> Subwords 
         model.composition.rows_of_parts(model.parts),
         layer,
     )
+
+
+def _fitted_subwords(model: Model, kind: VectorKind, matrix: Array, run: Path) -> Subwords:
+    """Return the saved rows of n-grams and parts, or others for other vectors of the run."""
+    from embedder.kernels.threads import available_threads, kernel_threads
+
+    settings, shared, rows = model.config.subwords, _shared_rows(model), model.kept.subwords
+    if rows is None or kind != model.config.network.vectors:
+        with kernel_threads(available_threads()):
+            rows = fit_subword_rows(shared, matrix)
+    elif model.metadata.get("subwords") != shared.digest():
+        file = RunFolder(run).parts
+        raise RunError(f"{file}: changed or damaged since the model was written; train again.")
+    return fitted_subwords(shared, settings, rows, model.parts)

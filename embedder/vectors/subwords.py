@@ -5,10 +5,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from embedder.arrays import Array
+from embedder.arrays import Array, row_lengths
+from embedder.config_sections import SubwordsConfig
+from embedder.errors import ConfigError
+from embedder.network.composition import SharedRows, share_rows
 from embedder.text.ngrams import letters_of, list_ngrams
+from embedder.text.vocabulary import Vocabulary
+from embedder.text.word_parts import WordParts
 
 _ROUNDING = 1e-5
+_LONGEST_NGRAM, _MOST_BUCKETS = 64, 1 << 31
 
 
 class Layer(Protocol):
@@ -25,13 +31,13 @@ class Subwords(NamedTuple):
     """The rows that word vectors are composed of (Bojanowski et al. 2017).
 
     ``rows (R, D) float32``
-        One row per word, then one row per n-gram bucket, then the rows of other parts.
+        One row per word, or none, then one row per n-gram bucket, then the rows of other parts.
     ``min_n, max_n``
         Lengths of n-grams in characters; a `max_n` of 0 disables n-grams.
     ``buckets``
         Number of buckets, with or without a row.
     ``words``
-        V.
+        The number of words with rows: V, or 0 if the others were fitted to the words' vectors.
     ``used (G,) int64``
         The buckets that have rows, ascending; None if all have one. Others count as zeros.
     ``parts``
@@ -57,12 +63,8 @@ class Subwords(NamedTuple):
         """Return the rows (n,) of a word's n-grams and parts, and the total with unused ones."""
         ngrams, parts = self.ngrams(word), self.parts.get(word, ())
         total = len(ngrams) + len(parts)
-        if self.used is not None:
-            indices = self._indices(ngrams)
-            inside = indices < len(self.used)
-            indices, ngrams = indices[inside], ngrams[inside]
-            ngrams = indices[self.used[indices] == ngrams]
-        return np.concatenate([self.words + ngrams, np.array(parts, np.int64)]), total
+        indices, _ = self._find(ngrams)
+        return np.concatenate([self.words + indices, np.array(parts, np.int64)]), total
 
     def compose_unknown(self, word: str) -> Array | None:
         """Return an unknown word's vector, (D,) or (H,) float32; None if no part has a row."""
@@ -94,11 +96,15 @@ class Subwords(NamedTuple):
         first
             The row of the first word.
         """
-        own = self._as_vectors(self.rows[first : first + len(words)])
+        own = np.zeros_like(vectors, np.float32)
+        if self.words:
+            own = self._as_vectors(self.rows[first : first + len(words)])
         counts, ngrams = list_ngrams(words, self.min_n, self.max_n, self.buckets)
         sums = np.zeros_like(own)
         if len(ngrams):
-            shared = self._as_vectors(self.rows[self.words + self._indices(ngrams)])
+            indices, have_rows = self._find(ngrams)
+            shared = np.zeros((len(ngrams), own.shape[1]), np.float32)
+            shared[have_rows] = self._as_vectors(self.rows[self.words + indices])
             some = counts > 0
             sums[some] = np.add.reduceat(shared, (np.cumsum(counts) - counts)[some])
         sizes = (1 + counts)[:, None].astype(np.float32)
@@ -107,9 +113,15 @@ class Subwords(NamedTuple):
         own[differs] = (vectors * sizes - sums)[differs]
         return own
 
-    def _indices(self, ngrams: Array) -> Array:
-        """Return the index of each bucket (n,) among the used ones, or where to insert it."""
-        return ngrams if self.used is None else np.searchsorted(self.used, ngrams)
+    def _find(self, ngrams: Array) -> tuple[Array, Array]:
+        """Return which of the used buckets those of some n-grams (n,) are, and which have rows."""
+        if self.used is None:
+            return ngrams, np.ones(len(ngrams), bool)
+        if not len(self.used):
+            return ngrams[:0], np.zeros(len(ngrams), bool)
+        indices = np.searchsorted(self.used, ngrams).clip(max=len(self.used) - 1)
+        have_rows = self.used[indices] == ngrams
+        return indices[have_rows], have_rows
 
     def _as_vectors(self, rows: Array) -> Array:
         return np.array(rows if self.layer is None else self.layer.linear(rows), np.float32)
@@ -135,3 +147,77 @@ class Subwords(NamedTuple):
         with kernel_threads(available_threads()):
             compose_words(letters, starts, self.rows, first, ngrams, out)
         return out
+
+
+def fit_subword_rows(shared: SharedRows, vectors: Array) -> Array:
+    """Return the rows of n-grams and parts that best predict trained vectors, (G + P, D) float32.
+
+    What is predicted are the vectors' directions, all with the mean length; predictions are
+    shorter, the less certain they are. The kernels run on the threads that the caller has chosen.
+
+    Parameters
+    ----------
+    shared
+        Which rows belong to each of V words.
+    vectors : (V, D)
+        The words' vectors.
+    """
+    lengths = row_lengths(vectors)
+    mean = lengths[lengths > 0].mean() if lengths.any() else 0.0
+    scales = np.where(lengths > 0, mean / np.where(lengths > 0, lengths, 1), 0)
+    return shared.fit_shared((vectors * scales[:, None]).astype(np.float32))
+
+
+def fitted_subwords(
+    shared: SharedRows, settings: SubwordsConfig, rows: Array, parts: WordParts
+) -> Subwords:
+    """Return the rows of n-grams and parts that were fitted to words' vectors.
+
+    Parameters
+    ----------
+    shared
+        Which rows belong to each word.
+    settings
+        The n-grams.
+    rows : (G + P, D) float32
+        From `fit_subword_rows`.
+    parts
+        The parts of words, known or unknown.
+    """
+    V = shared.words
+    of_parts = {word: [row - V for row in own] for word, own in shared.rows_of_parts(parts).items()}
+    buckets = settings.buckets if settings.max_n else 0
+    return Subwords(rows, settings.min_n, settings.max_n, buckets, 0, shared.buckets, of_parts)
+
+
+def fit_ngrams(
+    vocabulary: Vocabulary, matrix: Array, min_n: int, max_n: int, buckets: int
+) -> Subwords:
+    """Return the rows of n-grams that best predict any vectors; see `fit_subword_rows`.
+
+    Parameters
+    ----------
+    vocabulary, matrix : (V, D)
+        The words and their vectors.
+    min_n, max_n, buckets
+        As in `Subwords`.
+
+    Raises
+    ------
+    ConfigError
+        If these are not possible.
+    """
+    from embedder.kernels.threads import available_threads, kernel_threads
+
+    if not 1 <= min_n <= max_n <= _LONGEST_NGRAM:
+        raise ConfigError(
+            f"n-grams of {min_n} to {max_n} characters: expected lengths from 1 to "
+            f"{_LONGEST_NGRAM}, the smaller one first."
+        )
+    if not 1 <= buckets <= _MOST_BUCKETS:
+        raise ConfigError(f"{buckets:,} buckets: expected 1 to {_MOST_BUCKETS:,}.")
+    settings = SubwordsConfig(min_n=min_n, max_n=max_n, buckets=buckets)
+    shared = share_rows(settings, vocabulary, {})
+    with kernel_threads(available_threads()):
+        rows = fit_subword_rows(shared, matrix)
+    return fitted_subwords(shared, settings, rows, {})

@@ -20,7 +20,7 @@ from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.neighbors import Neighbor, Neighbors
 from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.sentences import sentence_vectors
-from embedder.vectors.subwords import Subwords
+from embedder.vectors.subwords import Subwords, fit_ngrams
 
 if TYPE_CHECKING:
     from embedder.reporting.notebook import MapView
@@ -191,6 +191,29 @@ class WordVectors:
         form = self.vocabulary.normalisation
         vocabulary = Vocabulary([*self.vocabulary.words, *rows], counts, form)
         return WordVectors(vocabulary, np.concatenate([self.matrix, np.stack(list(rows.values()))]))
+
+    def with_subwords(
+        self, min_n: int = 3, max_n: int = 6, buckets: int = 2_000_000
+    ) -> "WordVectors":
+        """Return these vectors, and compose those of unknown words of character n-grams.
+
+        The vectors of n-grams are fitted to those of the words, which stay to the bit (bag of
+        subwords: Zhao, Mudgal and Liang 2018); `save` writes both as a file of fastText.
+
+        Parameters
+        ----------
+        min_n, max_n
+            Lengths of n-grams in characters, of which `<` and `>` mark the ends of a word.
+        buckets
+            Number of buckets that n-grams are hashed into, as in fastText.
+
+        Raises
+        ------
+        ConfigError
+            For lengths that are no range.
+        """
+        subwords = fit_ngrams(self.vocabulary, self.matrix, min_n, max_n, buckets)
+        return WordVectors(self.vocabulary, self.matrix, self.repairs, subwords, self.predictor)
 
     def similarity(self, a: str, b: str) -> float:
         """Return the cosine similarity of two words.

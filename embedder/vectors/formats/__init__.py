@@ -233,6 +233,21 @@ def check_target(
     reject_occupied(target, overwrite)
 
 
+def require_subwords(path: Path, file_format: str | None = None) -> None:
+    """Check that a file can store the vectors of n-grams.
+
+    Raises
+    ------
+    FormatError
+        If it cannot, or is unknown.
+    """
+    target = _target(path, file_format)
+    if not _FORMATS[target.format].words.subwords:
+        raise FormatError(
+            f"{path}: {target.format} cannot store vectors of n-grams; expected --format fasttext."
+        )
+
+
 def _writer(target: Target, dtype: str) -> Callable[[WordVectors, Path, bool], None]:
     if dtype == "float32":
         return _FORMATS[target.format].write

@@ -117,7 +117,7 @@ def _selected(vectors: WordVectors, words: list[str], kept: Array, subwords: boo
                 rows.add([words[i].encode() for i in some], matrix[some])
             matrix = rows.finish().matrix
     own = vectors.subwords if subwords else None
-    if own is not None:
+    if own is not None and own.words:
         remaining = np.concatenate([own.rows[kept], own.rows[own.words :]])
         own = own._replace(rows=remaining, words=len(kept))
     vocabulary = Vocabulary([words[i] for i in kept], counts)
