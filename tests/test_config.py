@@ -212,7 +212,7 @@ def test_errors_call_keys_what_their_reader_does():
         ({"slices": {"a/b": "x", "c": "y"}}, "'a/b' cannot be the name of a slice"),
         ({"slices": {"a": [], "c": "y"}}, "the slice a has no files"),
         ({"slices": {"a": 3, "c": "y"}}, "slices.files: expected a list, got 3"),
-        ({"slices": {"a": "x", "c": "y"}, "subwords": {"max_n": 3}}, "no subwords"),
+        ({"slices": {"a": "x", "c": "y"}, "subwords": {"max_n": 3, "mode": "joint"}}, "mode joint"),
         ({"slices": {"a": "x", "c": "y"}, "examples": {"source": "windows"}}, "cooccurrence"),
         ({"slices": {"prior": "next"}, "corpus": {"files": ["a"]}}, "slices.prior: expected"),
     ],

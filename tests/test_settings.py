@@ -49,7 +49,7 @@ def test_settings_have_short_names():
         },
     )
     assert tree == {
-        "network": {"activation": "tanh", "dimension": 50, "vectors": "hidden"},
+        "network": {"activation": "tanh", "dimension": 50},
         "training": {"passes": 3, "seed": 4, "threads": 2},
         "vocabulary": {"max_size": 1000},
         "corpus": {"text_field": "body", "phrases": {"passes": 1}},
@@ -60,12 +60,12 @@ def test_settings_have_short_names():
     assert "validation.fraction" not in names  # a section, so that errors name the key
     assert "subwords.max_n" not in names
     for settings in (
-        {"vectors": "input", "subwords": True},
-        {"subwords": True, "vectors": "input"},
+        {"max_n": 4, "subwords": True},
+        {"subwords": True, "max_n": 4},
     ):
         tree2: dict = {}
         apply_settings(tree2, settings)
-        assert tree2["network"]["vectors"] == "input"
+        assert tree2["subwords"]["max_n"] == 4
     assert apply_settings(tree, {"subwords": False, "phrases": False}) == {}
 
 

@@ -49,7 +49,7 @@ def test_options_set_what_they_say(invoke, toy_files):
     config = config_of("runs/world")
     assert config.examples.window == 3
     assert (config.vocabulary.min_count, config.vocabulary.max_size) == (2, 100)
-    assert (config.subwords.max_n, config.network.vectors) == (6, "hidden")
+    assert (config.subwords.max_n, config.subwords.mode) == (6, "after")
     assert config.corpus.phrases.passes == 2
     assert (config.training.threads, config.training.seed) == (1, 5)
     assert config.training.memory_limit == 10**9

@@ -107,3 +107,21 @@ def test_vectors_come_through_pipes(write, tmp_path):
         assert "Wrote 1,000 vectors of 3 dimensions" in done.stdout
     contents = {(tmp_path / name).read_bytes() for name in ("a.txt", "b.txt", "c.txt")}
     assert len(contents) == 1
+
+
+def test_ngrams_are_added_to_a_file_of_vectors(invoke, write, tmp_path):
+    words = [stem + ending for stem in ("walk", "talk", "jump") for ending in ("", "s", "ed")]
+    lines = (f"{word} {i // 3} {i % 3} {len(word)}\n" for i, word in enumerate(words))
+    source, out = write("in.glove", "".join(lines)), tmp_path / "out.ftbin"
+    assert "'talking' is not in the vocabulary" in invoke("neighbors", source, "talking").output
+    result = invoke("convert", source, out, "--subwords")
+    assert "Wrote 9 vectors of 3 dimensions" in result.output
+    result = invoke("neighbors", out, "talking", "-n", 2)
+    assert "'talking' is unknown; its vector is composed of its parts." in result.output
+    assert "talk" in result.output
+    result = invoke("convert", out, tmp_path / "again.ftbin", "--subwords")
+    assert result.exit_code == 2
+    assert "has vectors of n-grams already; omit --subwords" in result.output
+    result = invoke("convert", source, tmp_path / "out.txt", "--subwords")
+    assert "word2vec cannot store vectors of n-grams; expected --format fasttext" in result.output
+    assert not (tmp_path / "out.txt").exists()

@@ -19,6 +19,7 @@ def vocabulary():
 @pytest.fixture
 def compose(make_toy_config, vocabulary):
     def make(parts=None, **subwords):
+        subwords["mode"] = "joint"
         if parts is not None:
             subwords["parts"] = "lemmas.tsv"
         config = make_toy_config(subwords=subwords, vocabulary={"unknown": "<unk>"})
@@ -128,7 +129,7 @@ def test_a_file_without_a_word_of_the_vocabulary_is_an_error(compose):
         ({"subwords": {"min_n": 5, "max_n": 4}}, "subwords.min_n: expected at most subwords.max_n"),
         (
             {
-                "subwords": {"max_n": 4},
+                "subwords": {"max_n": 4, "mode": "joint"},
                 "network": {"tied": True},
                 "examples": {"source": "windows"},
             },

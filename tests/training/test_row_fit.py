@@ -270,7 +270,7 @@ def test_an_interrupted_fit_resumes_bit_identically(make_toy_config, monkeypatch
     "sections",
     [
         {"examples": {"source": "windows"}},
-        {"subwords": {"max_n": 5}},
+        {"subwords": {"max_n": 5, "mode": "joint"}},
     ],
 )
 def test_a_fit_that_is_impossible_is_refused_and_automatically_left_out(

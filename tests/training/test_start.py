@@ -81,12 +81,12 @@ def test_shared_words_start_at_their_vectors_whatever_the_network_says(rng, tmp_
 
 def test_words_that_share_rows_start_near_their_vectors(rng, tmp_path):
     vectors = 0.15 * rng.normal(size=(V, D))
-    config = config_of("x", subwords={"max_n": 3, "buckets": 50})
+    config = config_of("x", subwords={"max_n": 3, "buckets": 50, "mode": "joint"})
     composition = compose_words(config, VOCABULARY, {})
     before = parameters_of(rng, composition.height)
     before = before._replace(E=composition.fit(vectors.astype(np.float32)))
     path = save(tmp_path / "given.txt", WORDS, rng.normal(size=(V, D)))
-    config = config_of(path, subwords={"max_n": 3, "buckets": 50})
+    config = config_of(path, subwords={"max_n": 3, "buckets": 50, "mode": "joint"})
     after = start_from_vectors(config, before, VOCABULARY, composition)
     found, wanted = composition.vectors(after.E), embedder.load(path).matrix
     cosines = (unit_rows(found) * unit_rows(wanted)).sum(axis=1)

@@ -24,7 +24,7 @@ SOURCES = [
     {"examples": WINDOWS, "network": {"input": "concat", "vectors": "input"}},
 ]
 NAMES = ["counts", "word", "mean", "concat"]
-SUBWORDS = {"min_n": 2, "max_n": 4, "buckets": 5000}
+SUBWORDS = {"mode": "joint", "min_n": 2, "max_n": 4, "buckets": 5000}
 
 
 @pytest.fixture

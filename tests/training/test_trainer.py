@@ -125,7 +125,7 @@ KINDS_OF_TRAINING = {
         "network": {"input": "concat", "initialisation": "random"},
         "loss": {"name": "class-softmax"},
     },
-    "subwords": {"subwords": {"buckets": 500, "min_n": 2, "max_n": 3}},
+    "subwords": {"subwords": {"mode": "joint", "buckets": 500, "min_n": 2, "max_n": 3}},
 }
 
 

@@ -205,7 +205,7 @@ def test_the_run_to_update_and_other_runs_are_not_overwritten(run, texts, tmp_pa
     ("sections", "message"),
     [
         ({"examples": {"source": "windows"}}, "trained on windows"),
-        ({"subwords": {"max_n": 4}}, "share rows of n-grams"),
+        ({"subwords": {"max_n": 4, "mode": "joint"}}, "share rows of n-grams"),
         ({"network": {"vectors": "output"}}, "those of the output layer"),
     ],
 )
