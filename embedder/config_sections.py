@@ -358,8 +358,12 @@ class TrainingConfig(Section):
     """Number of steps by which the rows trained jointly are fitted after the last pass, with all
     other layers frozen; each costs two thirds of a pass. `auto`: 2, or 0 where rows cannot be
     fitted."""
+    prior: Literal["spelling", "zero"] = "spelling"
+    """What the rows fitted afterwards are drawn towards: what the words' character n-grams say, as
+    learned from the rows trained jointly; or zero."""
     prior_strength: Annotated[float, Field(gt=0.0)] = 20.0
-    """Weight of a row's squared length when it is fitted, in windows; it shrinks rare words."""
+    """How strongly they are drawn: the weight of the squared distance, in windows, when a row is
+    fitted. The rarer a word, the more it counts."""
     max_minutes: Annotated[float, Field(gt=0.0)] | None = None
     """Time limit for the whole run: the learning rate falls in time for it, and training ends there
     with a model. Two such runs are not bit-identical."""

@@ -4,13 +4,16 @@
 
 Words with counts between --least and --most are drawn with a seed and held out: each system is
 trained twice, on TEXT and on TEXT without them. The true neighbours of a held-out word are its ten
-nearest among the other words, in the model trained on TEXT; they should be close to its composed
-vector in the model that never saw it. The script compares their mean and median rank among all
-words of that model, the accuracy on the analogy sections whose names begin with "gram", and the
-seconds of the whole process that trains on TEXT. TEXT is plain text, one sentence per line, words
-separated by spaces. The peer is gensim's FastText (`pip install '.[benchmark]'`), with the same
-dimension, window, minimum count, n-gram lengths, buckets and threads; `embedder` is also trained
-without subwords.
+nearest among the other words; they should be close to its composed vector in the model that never
+saw it. Which are the nearest, the vectors given with --truth decide, by the mean of their cosines:
+vectors without n-grams from more text, which know the held-out words well. Without --truth, the
+system's own model trained on TEXT decides; that measures how much its vectors depend on spelling,
+since a model in which words with similar spelling are neighbours will find them again. The script
+compares the true neighbours' mean and median rank among all words of the model, the accuracy on the
+analogy sections whose names begin with "gram", and the seconds of the whole process that trains on
+TEXT. TEXT is plain text, one sentence per line, words separated by spaces. The peer is gensim's
+FastText (`pip install '.[benchmark]'`), with the same dimension, window, minimum count, n-gram
+lengths, buckets and threads; `embedder` is also trained without subwords.
 """
 
 import argparse
@@ -30,6 +33,7 @@ from embedder.arrays import Array
 from embedder.evaluation.analogies import evaluate_analogies
 from embedder.evaluation.questions import Section, read_analogies
 from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.formats import load as load_any
 from embedder.vectors.from_run import load_vectors
 from embedder.vectors.word_vectors import WordVectors
 
@@ -54,7 +58,9 @@ class System(NamedTuple):
     composes: bool
 
 
-def train_embedder(config: Path, subwords: bool, setting: Setting, passes: int, out: Path) -> None:
+def train_embedder(
+    config: Path, mode: str | None, setting: Setting, passes: int, out: Path
+) -> None:
     """Train with this package's own command."""
     from embedder.cli import main
 
@@ -63,8 +69,10 @@ def train_embedder(config: Path, subwords: bool, setting: Setting, passes: int, 
         f"network.dimension={setting.dimension}", f"network.hidden={setting.dimension}",
         f"examples.window={setting.window}", f"vocabulary.min_count={setting.min_count}",
         f"training.threads={setting.threads}", f"training.passes={passes}",
-        f"subwords.min_n={MIN_N}", f"subwords.max_n={MAX_N if subwords else 0}",
-        f"subwords.buckets={BUCKETS}", "--output", str(out / "run"), "--quiet",
+        f"subwords.min_n={MIN_N}", f"subwords.max_n={MAX_N if mode else 0}",
+        f"subwords.mode={mode or 'after'}",
+        f"network.vectors={'hidden' if mode == 'joint' else 'sum'}", f"subwords.buckets={BUCKETS}",
+        "--output", str(out / "run"), "--quiet",
     ]  # fmt: skip
     main()
 
@@ -104,24 +112,29 @@ def write_without(text: Path, words: list[str], out: Path) -> None:
             file.write(" ".join(word for word in line.split() if word not in left_out) + "\n")
 
 
-def ranks_of_true_neighbors(whole: Trained, without: Trained, words: list[str]) -> Array:
+def ranks_of_true_neighbors(truth: list[WordVectors], without: Trained, words: list[str]) -> Array:
     """Return the ranks, from 1, of each word's true neighbours, (words, NEIGHBORS)."""
     ids = without.vectors.vocabulary.ids
-    names = whole.vectors.vocabulary.words
-    candidates = np.array([i for i, name in enumerate(names) if name in ids])
-    rows = np.array([ids[names[i]] for i in candidates])
-    known = whole.vectors.unit_rows(candidates)
+    names = [name for name in ids if all(name in vectors for vectors in truth)]
+    words = [word for word in words if all(word in vectors for vectors in truth)]
+    rows = np.array([ids[name] for name in names])
+    known = [_unit_rows_of(vectors, names) for vectors in truth]
     others = without.vectors.unit_rows(np.arange(len(without.vectors)))
     found = []
     for start in range(0, len(words), _WORDS_PER_BATCH):
         some = words[start : start + _WORDS_PER_BATCH]
-        own = whole.vectors.unit_rows(np.array([whole.vectors.vocabulary.ids[w] for w in some]))
-        true = rows[np.argsort(-(own @ known.T), axis=1)[:, :NEIGHBORS]]
+        own = [_unit_rows_of(vectors, some) for vectors in truth]
+        nearness = sum(a @ b.T for a, b in zip(own, known, strict=True))
+        true = rows[np.argsort(-np.asarray(nearness), axis=1)[:, :NEIGHBORS]]
         # Ranks follow the cosine; the length of the word's own vector does not affect them.
         cosines = without.compose(some) @ others.T
         best = np.take_along_axis(cosines, true, axis=1)
         found.append([1 + (own > b[:, None]).sum(1) for own, b in zip(cosines, best, strict=True)])
     return np.concatenate(found)
+
+
+def _unit_rows_of(vectors: WordVectors, words: list[str]) -> Array:
+    return vectors.unit_rows(np.array([vectors.vocabulary.ids[word] for word in words]))
 
 
 def gram_accuracy(vectors: WordVectors, sections: list[Section], words: int) -> float:
@@ -137,6 +150,7 @@ def main() -> None:
     )
     parser.add_argument("text", type=Path)
     parser.add_argument("--analogies", type=Path, required=True)
+    parser.add_argument("--truth", type=Path, nargs="*", default=[], help="runs or vectors")
     parser.add_argument("--config", type=Path, default=Path("configs/books-subwords.yaml"))
     parser.add_argument("--vectors", default=None, help="of the run; by default as configured")
     parser.add_argument("--held-out", type=int, default=2000)
@@ -148,7 +162,7 @@ def main() -> None:
     parser.add_argument("--min-count", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--words", type=int, default=30_000, help="words for the analogies")
-    parser.add_argument("--passes", type=int, default=3, help="of embedder")
+    parser.add_argument("--passes", type=int, default=10, help="of embedder")
     parser.add_argument("--epochs", type=int, default=5, help="of gensim")
     parser.add_argument("--systems", nargs="*", help="only those whose name contains one of these")
     parser.add_argument("--json", type=Path)
@@ -157,8 +171,9 @@ def main() -> None:
     load_ours = partial(load_embedder, options.vectors)
     ours = partial(train_embedder, options.config)
     systems = [
-        System("embedder", partial(ours, True), load_ours, options.passes, True),
-        System("embedder, no subwords", partial(ours, False), load_ours, options.passes, False),
+        System("embedder, after", partial(ours, "after"), load_ours, options.passes, True),
+        System("embedder, joint", partial(ours, "joint"), load_ours, options.passes, True),
+        System("embedder, no subwords", partial(ours, None), load_ours, options.passes, False),
         System("gensim FastText CBOW", partial(train_gensim, False, True), load_gensim,
                options.epochs, True),
         System("gensim FastText skip-gram", partial(train_gensim, True, True), load_gensim,
@@ -167,6 +182,7 @@ def main() -> None:
     if options.systems:
         systems = [s for s in systems if any(part in s.name for part in options.systems)]
     sections = read_analogies(options.analogies)
+    truth = [load_any(path) for path in options.truth]
     words = draw_words(options.text, options.least, options.most, options.held_out, options.seed)
     print("| system | epochs | seconds | gram* | mean rank | median rank |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -191,7 +207,7 @@ def main() -> None:
             if composes:
                 folder = _new(work, f"{number}-without")
                 measured_training(train, settings[1], epochs, folder)
-                ranks = ranks_of_true_neighbors(whole, load(folder), words)
+                ranks = ranks_of_true_neighbors(truth or [whole.vectors], load(folder), words)
                 row["mean_rank"], row["median_rank"] = ranks.mean(), float(np.median(ranks))
                 ranks_text = f"{row['mean_rank']:.1f} | {row['median_rank']:.0f}"
             rows.append(row)

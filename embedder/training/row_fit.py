@@ -8,19 +8,20 @@ where CE_w(x) = CE(y_w, softmax(θ(x))), and P is the curvature that all words n
 `embedder.training.frozen_layers`), so that a few steps of `embedder.training.descent` suffice. The
 fit needs no state for the optimizer, and words are independent of each other: it runs in any order.
 
-In a training, there is no prior but λ/2 |x|². The rows trained jointly with the other layers are
-near their minimum, and get a fixed number of steps. The other rows start at 0, where all words
-share their predictions, so that the first step needs no evaluation of J_w; they are fitted until
-they converge: until the next step promises to lower J_w by less than `TOLERANCE` nats per neighbour
-of the word, n_w in all. If the training started from given vectors, these are the other rows' x0,
-and where they start. With a prior from earlier text (`fits_with_prior`), rows start at x0.
+In a training, m_w is 0. The rows trained jointly with the other layers are near their minimum, and
+get a fixed number of steps; their x0 is 0. The other rows start at their x0: what the spelling of
+the words says (`embedder.training.spelling`), or given vectors if the training started from these,
+or 0, where all words share their predictions, so that the first step needs no evaluation of J_w.
+They are fitted until they converge: until the next step promises to lower J_w by less than
+`TOLERANCE` nats per neighbour of the word, n_w in all. With a prior from earlier text
+(`fits_with_prior`), rows start at x0, too.
 
 Words are fitted in ranges of consecutive ones. A range is a pure function of the frozen layers, of
 its counts, and of a `Fit`: a `RowMap` applies the function to many, in this process or, see
 `embedder.training.distributed`, on a cluster, with the same bits.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -157,7 +158,13 @@ def _cut(first: int, last: int) -> list[tuple[int, int]]:
     return [(start, min(start + ROWS_AT_ONCE, last)) for start in range(first, last, ROWS_AT_ONCE)]
 
 
-def fit_of_range(config: Config, E: Array, first: int, last: int) -> Fit:
+def fit_of_range(
+    config: Config,
+    E: Array,
+    first: int,
+    last: int,
+    spelled: Callable[[int, int], Array] | None = None,
+) -> Fit:
     """Return how a training fits one of its ranges.
 
     Parameters
@@ -167,13 +174,17 @@ def fit_of_range(config: Config, E: Array, first: int, last: int) -> Fit:
     E : (V, D)
     first, last
         From `ranges_to_fit`.
+    spelled
+        Returns what spelling says about rows that were not trained jointly, if their x0 is that.
     """
     x, prior = E[first:last], Prior(config.training.prior_strength)
     if first < joint_rows(config, len(E)):
         return Fit(first, x, prior, closing_steps(config), -np.inf)
-    if config.training.start is None:
-        return Fit(first, x, prior, from_zero=True)
-    return Fit(first, x, prior._replace(means=x.astype(np.float64)))
+    if config.training.start is not None:
+        return Fit(first, x, prior._replace(means=x.astype(np.float64)))
+    if spelled is not None:
+        return Fit(first, x, prior._replace(means=spelled(first, last)))
+    return Fit(first, x, prior, from_zero=True)
 
 
 def fits_with_prior(

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from embedder.config import Config
 from embedder.config_automatic import joint_rows, passes
 from embedder.errors import CorpusError, RunError
 from embedder.examples.batches import Batch
-from embedder.examples.prepare import Examples
+from embedder.examples.prepare import Examples, RangedCounts
 from embedder.network.composition import Composition
 from embedder.network.losses import make_loss
 from embedder.network.network import Network
@@ -35,8 +36,9 @@ from embedder.training.duration import describe_time
 from embedder.training.engine import Engine
 from embedder.training.frozen_layers import FrozenLayers
 from embedder.training.metrics import Metrics
-from embedder.training.row_fit import cost_in_passes, fit_of_range, ranges_to_fit
+from embedder.training.row_fit import Fit, cost_in_passes, fit_of_range, ranges_to_fit
 from embedder.training.signals import StopSignals
+from embedder.training.spelling import SpelledRows
 from embedder.training.start import start_from_vectors
 from embedder.training.tracking import Listener
 
@@ -126,6 +128,7 @@ class Trainer:
         self._engine = engine
         self._seconds = seconds
         self._vocabulary_digest = vocabulary.digest()
+        self._words = vocabulary.words
         self._trained_before = 0.0
         self._started = self._saved_at = time.perf_counter()
         training = config.training
@@ -369,13 +372,12 @@ class Trainer:
         if keeps and not found:  # the layers to which the saved rows will belong
             save_checkpoint(folder, self.state(), self._config.training.checkpoints_kept)
         left = sum(last - first for first, last in ranges)
-        work = (
-            (fit_of_range(self._config, E, first, last), counted.rows(first, last))
-            for first, last in ranges
-        )
+        fits = self._fits(ranges, counted)
         with progress_bar(quiet, total=V, initial=V - left, desc="rows", unit=" words") as bar:
             self._checkpoint(folder, is_saved=keeps)
-            for first, rows in self._engine.fit_rows(layers, work):
+            for first, rows in chain.from_iterable(
+                self._engine.fit_rows(layers, work) for work in fits
+            ):
                 if keeps:
                     save_fitted(folder, first, rows, digest)
                 else:
@@ -388,6 +390,24 @@ class Trainer:
         self._fitted = V
         if self._examples.validation is not None:
             self._held_out["validation_loss"] = self._examples.validation(self.network)
+
+    def _fits(
+        self, ranges: list[tuple[int, int]], counted: RangedCounts
+    ) -> Iterator[Iterator[tuple[Fit, Any]]]:
+        """Yield the work of fitting the rows trained jointly, and when this is done, of all others.
+
+        What the words' spelling says about the others follows from the former.
+        """
+        config, E = self._config, self.network.parameters.E
+        joint, spelled = joint_rows(config, len(E)), None
+        if config.training.prior == "spelling":
+            spelled = SpelledRows(self._words, E, joint, config.vocabulary.unknown)
+        of_joint = [own for own in ranges if own[0] < joint]
+        for some in (of_joint, ranges[len(of_joint) :]):
+            yield (
+                (fit_of_range(config, E, first, last, spelled), counted.rows(first, last))
+                for first, last in some
+            )
 
     def _finish(self, folder: RunFolder) -> None:
         """Test on held-out text."""

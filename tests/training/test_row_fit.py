@@ -289,3 +289,35 @@ def test_the_cost_is_that_of_the_evaluations():
     assert cost_in_passes(config_of(closing_steps=2), 100) == 2
     few = cost_in_passes(config_of(closing_steps=2, joint_rows=100), 300)
     assert few == pytest.approx(2 + 2 * row_fit._EXPECTED_EVALUATIONS * 2 / 3)
+
+
+def test_rows_fitted_afterwards_are_drawn_to_the_means_of_their_prior(rng, counts):
+    parameters = parameters_of(rng, dtype=np.float64)
+    means = rng.normal(size=(V, D))
+    for strength, nearest in ((1e9, 1e-3), (1e-3, np.inf)):
+        found = parameters._replace(E=parameters.E.copy())
+        config = config_of(closing_steps=0, joint_rows=10, prior_strength=strength)
+        with kernel_threads(1):
+            rows = RowFit(
+                config, found, CountedRows(counts[0]), lambda first, last: means[first:last]
+            )
+            rows.fit(10, V)
+        moved = np.abs(found.E - means)[10:-1].max(axis=1)
+        assert moved.max() < nearest
+        np.testing.assert_array_equal(found.E[:10], parameters.E[:10])
+        np.testing.assert_array_equal(found.E[-1], parameters.E[-1])  # without a neighbour
+    assert moved.min() > 0.1
+
+
+def test_spelling_moves_no_row_but_those_fitted_afterwards(make_toy_config):
+    runs = {
+        prior: make_toy_config(prior, training={"passes": 2, "joint_rows": 60, "prior": prior})
+        for prior in ("spelling", "zero")
+    }
+    for config in runs.values():
+        train(config, quiet=True)
+    spelt, plain = (loaded(config).parameters for config in runs.values())
+    np.testing.assert_array_equal(spelt.E[:60], plain.E[:60])
+    assert (spelt.E[60:] != plain.E[60:]).any(axis=1).mean() > 0.9
+    for name in ("W1", "b1", "W2", "b2"):
+        np.testing.assert_array_equal(getattr(spelt, name), getattr(plain, name))
