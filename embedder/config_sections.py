@@ -353,7 +353,7 @@ class TrainingConfig(Section):
     joint_rows: Positive | Literal["auto"] = "auto"
     """Number of words, the most frequent ones, whose rows of E are trained together with the other
     layers; those of all others are fitted afterwards, with these layers frozen. `auto`: 30,000, or
-    all words where rows cannot be fitted: for source windows, and with subwords."""
+    all words where rows cannot be fitted: for source windows, and for subwords.mode joint."""
     closing_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Number of steps by which the rows trained jointly are fitted after the last pass, with all
     other layers frozen; each costs two thirds of a pass. `auto`: 2, or 0 where rows cannot be
