@@ -255,6 +255,9 @@ class SubwordsConfig(Section):
     vectors of n-grams are then fitted to theirs, for unknown words only. `joint`: the input vector
     of each word is the mean of its own row and its n-grams' rows, so that words with similar
     spelling learn from each other."""
+    mix: Annotated[float, Field(ge=0.0)] = 0.0
+    """Weight of what a known word's n-grams predict in its own vector, for mode after: 0 leaves the
+    vector as it is, 0.5 to 2 help rare words and inflections."""
     min_n: Positive = 3
     """Minimum length of n-grams in characters; `<` and `>` mark the ends of a word (Bojanowski et
     al. 2017)."""
@@ -278,10 +281,15 @@ class SubwordsConfig(Section):
         return self.used and self.mode == "joint"
 
     @model_validator(mode="after")
-    def _lengths_are_a_range(self) -> "SubwordsConfig":
+    def _keys_fit_together(self) -> "SubwordsConfig":
         if self.max_n and self.min_n > self.max_n:
             raise ValueError(
                 f"subwords.min_n: expected at most subwords.max_n, {self.max_n}, got {self.min_n}"
+            )
+        if self.mix and (self.mode == "joint" or not self.used):
+            raise ValueError(
+                "subwords.mix: expected subwords.max_n or parts, and mode after; in mode joint, "
+                "words are composed of their n-grams already"
             )
         return self
 

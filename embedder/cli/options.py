@@ -93,7 +93,7 @@ POST = click.option(
     multiple=True,
     metavar="STEP",
     help="Postprocess, in the given order: normalise, centre, temper, all-but-the-top[=N], "
-    "reduce=N.",
+    "reduce=N, spelling[=WEIGHT].",
 )
 DTYPE = click.option(
     "--dtype",

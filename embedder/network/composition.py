@@ -203,6 +203,13 @@ class SharedRows(NamedTuple):
         alike = vectors.any(axis=1).astype(np.float32)
         return ridge_regression(means, vectors, alike, _RIDGE_OF_SHARED, _ITERATIONS)
 
+    def predict(self, shared: Array) -> Array:
+        """Return the means (V, D) float32 of each word's shared rows, given all (G + P, D).
+
+        Words without any have zeros.
+        """
+        return multiply(self._means(np.diff(self.starts) - 1), shared)
+
     def _means(self, sizes: Array) -> csr_array:
         """Return the matrix (V, G + P) that sums each word's shared rows and divides by its size.
 

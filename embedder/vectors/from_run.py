@@ -18,7 +18,7 @@ from embedder.runs.run_folder import RunFolder
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.postprocessing import tempering
 from embedder.vectors.prediction import Predictor
-from embedder.vectors.subwords import Subwords, fit_subword_rows, fitted_subwords
+from embedder.vectors.subwords import Subwords, fit_subword_rows, fitted_subwords, mix_in
 from embedder.vectors.word_vectors import WordVectors
 
 _ROWS_PER_PRODUCT = 1024
@@ -215,7 +215,11 @@ def load_vectors(run: Path, kind: VectorKind | None = None) -> WordVectors:
     model = load_model(run)
     kind = kind or model.config.network.vectors
     matrix, temper = _matrix(model, kind, run)
-    subwords = _subwords(model, kind, run, matrix, temper)
+    subwords: Subwords | None
+    if fits_subwords(model.config):
+        matrix, subwords = _fitted_subwords(model, kind, matrix, run)
+    else:
+        subwords = _shared_subwords(model, kind, temper)
     vocabulary, order = model.vocabulary, None
     counts = vocabulary.counts
     # Words that an update added follow all others, and a slice lacks words of the whole corpus.
@@ -274,12 +278,8 @@ def _shared_rows(model: Model) -> SharedRows:
     return share_rows(config.subwords, model.vocabulary, model.parts, config.vocabulary.unknown)
 
 
-def _subwords(
-    model: Model, kind: VectorKind, run: Path, matrix: Array, temper: Array | None
-) -> Subwords | None:
+def _shared_subwords(model: Model, kind: VectorKind, temper: Array | None) -> Subwords | None:
     """Return the rows that compose vectors of unknown words; None if these cannot be composed."""
-    if fits_subwords(model.config):
-        return _fitted_subwords(model, kind, matrix, run)
     # Output vectors are not composed of parts.
     if kind == "output" or not isinstance(model.composition, SharedRows):
         return None
@@ -299,15 +299,22 @@ def _subwords(
     )
 
 
-def _fitted_subwords(model: Model, kind: VectorKind, matrix: Array, run: Path) -> Subwords:
-    """Return the saved rows of n-grams and parts, or others for other vectors of the run."""
+def _fitted_subwords(
+    model: Model, kind: VectorKind, matrix: Array, run: Path
+) -> tuple[Array, Subwords]:
+    """Return vectors with what n-grams and parts say mixed in, and the rows of these.
+
+    The rows are the saved ones, or others for other vectors of the run.
+    """
     from embedder.kernels.threads import available_threads, kernel_threads
 
     settings, shared, rows = model.config.subwords, _shared_rows(model), model.kept.subwords
-    if rows is None or kind != model.config.network.vectors:
-        with kernel_threads(available_threads()):
+    with kernel_threads(available_threads()):
+        if rows is None or kind != model.config.network.vectors:
             rows = fit_subword_rows(shared, matrix)
-    elif model.metadata.get("subwords") != shared.digest():
-        file = RunFolder(run).parts
-        raise RunError(f"{file}: changed or damaged since the model was written; train again.")
-    return fitted_subwords(shared, settings, rows, model.parts)
+        elif model.metadata.get("subwords") != shared.digest():
+            file = RunFolder(run).parts
+            raise RunError(f"{file}: changed or damaged since the model was written; train again.")
+        if settings.mix:
+            matrix = mix_in(shared, matrix, rows, settings.mix)
+    return matrix, fitted_subwords(shared, settings, rows, model.parts)

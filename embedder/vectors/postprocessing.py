@@ -1,4 +1,4 @@
-"""Postprocessing of trained vectors: normalise, centre, change the directions they extend in.
+"""Postprocessing of trained vectors: normalise, centre, change directions, add what spelling says.
 
 normalise           scale to length 1
 centre              subtract the mean
@@ -6,6 +6,8 @@ all-but-the-top=N   centre, then remove the N directions of highest variance (Mu
 2018); N is D/100 by default
 temper              shorten the longest axes, see `tempering`
 reduce=N            keep the N longest axes, as coordinates, see `longest_axes`
+spelling=WEIGHT     add what a word's n-grams predict, 0.5 times by default, as the `mix` of
+`WordVectors.with_subwords` does
 """
 
 from collections.abc import Sequence
@@ -14,11 +16,14 @@ import numpy as np
 
 from embedder.arrays import Array, unit_rows
 from embedder.errors import FormatError
+from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.word_vectors import WordVectors
 
 _ROWS_PER_BATCH = 4096
 _CENTRE, _NORMALISE, _TOP = "centre", "normalise", "all-but-the-top"
-_TEMPER, _REDUCE = "temper", "reduce"
+_TEMPER, _REDUCE, _SPELLING = "temper", "reduce", "spelling"
+_STEPS = _NORMALISE, _CENTRE, _TEMPER, _TOP, _REDUCE, _SPELLING
+_WEIGHT = 0.5
 _SPELLINGS = {"center": _CENTRE, "normalize": _NORMALISE}
 DTYPES = ("float32", "float16", "int8")
 _EXPONENT = 0.25
@@ -39,31 +44,35 @@ def postprocess(vectors: WordVectors, steps: Sequence[str]) -> WordVectors:
         return vectors
     matrix = np.array(vectors.matrix)
     for step in steps:
-        name, _, number = step.partition("=")
-        name = _SPELLINGS.get(name, name)
-        numbered = name in (_TOP, _REDUCE)
-        if name not in (_CENTRE, _NORMALISE, _TOP, _TEMPER, _REDUCE) or (number and not numbered):
-            raise FormatError(
-                f"{step}: unknown step; expected {_NORMALISE}, {_CENTRE}, {_TEMPER}, {_TOP}=N or "
-                f"{_REDUCE}=N."
-            )
-        if (number or name == _REDUCE) and not (
-            number.isdecimal() and 0 < int(number) <= matrix.shape[1]
-        ):
-            raise FormatError(
-                f"{step}: expected a number of directions from 1 to {matrix.shape[1]}."
-            )
-        if name == _NORMALISE:
-            matrix = unit_rows(matrix)
-        elif name == _TEMPER:
-            matrix = matrix @ tempering(matrix)
-        elif name == _REDUCE:
-            matrix = matrix @ longest_axes(matrix, int(number))
-        else:
-            matrix -= matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
-        if name == _TOP:
-            _remove_top(matrix, int(number) if number else max(1, matrix.shape[1] // 100))
+        matrix = _apply(step, vectors.vocabulary, matrix)
     return WordVectors(vectors.vocabulary, matrix, vectors.repairs)
+
+
+def _apply(step: str, vocabulary: Vocabulary, matrix: Array) -> Array:
+    """Return the matrix after a step, which may change it in place."""
+    name, _, number = step.partition("=")
+    name = _SPELLINGS.get(name, name)
+    if name not in _STEPS or (number and name not in (_TOP, _REDUCE, _SPELLING)):
+        raise FormatError(
+            f"{step}: unknown step; expected {_NORMALISE}, {_CENTRE}, {_TEMPER}, {_TOP}=N, "
+            f"{_REDUCE}=N or {_SPELLING}=WEIGHT."
+        )
+    if name == _NORMALISE:
+        return unit_rows(matrix)
+    if name == _TEMPER:
+        return np.asarray(matrix @ tempering(matrix))
+    if name == _SPELLING:
+        weight = _weight(step, number)
+        return np.array(WordVectors(vocabulary, matrix).with_subwords(mix=weight).matrix)
+    dimension = matrix.shape[1]
+    if (number or name == _REDUCE) and not (number.isdecimal() and 0 < int(number) <= dimension):
+        raise FormatError(f"{step}: expected a number of directions from 1 to {dimension}.")
+    if name == _REDUCE:
+        return np.asarray(matrix @ longest_axes(matrix, int(number)))
+    matrix -= matrix.mean(axis=0, dtype=np.float64).astype(np.float32)
+    if name == _TOP:
+        _remove_top(matrix, int(number) if number else max(1, dimension // 100))
+    return matrix
 
 
 def tempering(vectors: Array) -> Array:
@@ -95,6 +104,16 @@ def _axes(vectors: Array) -> tuple[Array, Array]:
     of_frequent = vectors[:_WORDS_FOR_AXES].astype(np.float64)
     squares, axes = np.linalg.eigh(of_frequent.T @ of_frequent)
     return np.sqrt(np.maximum(squares, 0)), axes
+
+
+def _weight(step: str, number: str) -> float:
+    try:
+        weight = float(number) if number else _WEIGHT
+    except ValueError:
+        weight = -1.0
+    if not 0 < weight < np.inf:
+        raise FormatError(f"{step}: expected a positive weight, such as {_SPELLING}=0.5.")
+    return weight
 
 
 def _remove_top(centred: Array, count: int) -> None:

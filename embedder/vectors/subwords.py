@@ -162,10 +162,37 @@ def fit_subword_rows(shared: SharedRows, vectors: Array) -> Array:
     vectors : (V, D)
         The words' vectors.
     """
+    return shared.fit_shared(_of_equal_length(vectors))
+
+
+def mix_in(shared: SharedRows, vectors: Array, rows: Array, weight: float) -> Array:
+    """Return words' vectors plus a multiple of what their n-grams predict, (V, D) float32.
+
+    What is added up are directions of one length and predictions, as in `fit_subword_rows`. Words
+    without a vector stay without one.
+
+    Parameters
+    ----------
+    shared, vectors
+        As for `fit_subword_rows`.
+    rows : (G + P, D) float32
+        What it returned for them.
+    weight
+        The multiple.
+    """
+    mixed = _of_equal_length(vectors)
+    known = mixed.any(axis=1)
+    mixed[known] += np.float32(weight) * shared.predict(rows)[known]
+    return mixed
+
+
+def _of_equal_length(vectors: Array) -> Array:
+    """Return vectors scaled to their mean length, (V, D) float32; zeros stay zeros."""
     lengths = row_lengths(vectors)
-    mean = lengths[lengths > 0].mean() if lengths.any() else 0.0
-    scales = np.where(lengths > 0, mean / np.where(lengths > 0, lengths, 1), 0)
-    return shared.fit_shared((vectors * scales[:, None]).astype(np.float32))
+    known = lengths > 0
+    mean = lengths[known].mean() if known.any() else 0.0
+    scales = np.where(known, mean / np.where(known, lengths, 1), 0)
+    return np.asarray(vectors * scales[:, None], np.float32)
 
 
 def fitted_subwords(
@@ -191,24 +218,37 @@ def fitted_subwords(
 
 
 def fit_ngrams(
-    vocabulary: Vocabulary, matrix: Array, min_n: int, max_n: int, buckets: int
-) -> Subwords:
-    """Return the rows of n-grams that best predict any vectors; see `fit_subword_rows`.
+    vocabulary: Vocabulary, matrix: Array, settings: SubwordsConfig
+) -> tuple[Array, Subwords]:
+    """Return vectors with what n-grams say mixed in, and the rows that compose unknown words.
 
     Parameters
     ----------
     vocabulary, matrix : (V, D)
-        The words and their vectors.
-    min_n, max_n, buckets
-        As in `Subwords`.
+        The words and any vectors of theirs.
+    settings
+        The n-grams, and the `mix_in` weight; with 0, the vectors remain the same array.
+    """
+    from embedder.kernels.compiler import require_compiler
+    from embedder.kernels.threads import available_threads, kernel_threads
+
+    require_compiler()
+    shared = share_rows(settings, vocabulary, {})
+    with kernel_threads(available_threads()):
+        rows = fit_subword_rows(shared, matrix)
+        if settings.mix:
+            matrix = mix_in(shared, matrix, rows, settings.mix)
+    return matrix, fitted_subwords(shared, settings, rows, {})
+
+
+def ngram_settings(min_n: int, max_n: int, buckets: int, mix: float) -> SubwordsConfig:
+    """Return settings from what a caller passed.
 
     Raises
     ------
     ConfigError
-        If these are not possible.
+        If they are not possible.
     """
-    from embedder.kernels.threads import available_threads, kernel_threads
-
     if not 1 <= min_n <= max_n <= _LONGEST_NGRAM:
         raise ConfigError(
             f"n-grams of {min_n} to {max_n} characters: expected lengths from 1 to "
@@ -216,8 +256,6 @@ def fit_ngrams(
         )
     if not 1 <= buckets <= _MOST_BUCKETS:
         raise ConfigError(f"{buckets:,} buckets: expected 1 to {_MOST_BUCKETS:,}.")
-    settings = SubwordsConfig(min_n=min_n, max_n=max_n, buckets=buckets)
-    shared = share_rows(settings, vocabulary, {})
-    with kernel_threads(available_threads()):
-        rows = fit_subword_rows(shared, matrix)
-    return fitted_subwords(shared, settings, rows, {})
+    if not 0 <= mix < np.inf:
+        raise ConfigError(f"mix: expected a number that is not negative, such as 0.5, got {mix:g}.")
+    return SubwordsConfig(min_n=min_n, max_n=max_n, buckets=buckets, mix=float(mix))

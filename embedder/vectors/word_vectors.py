@@ -20,7 +20,7 @@ from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.neighbors import Neighbor, Neighbors
 from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.sentences import sentence_vectors
-from embedder.vectors.subwords import Subwords, fit_ngrams
+from embedder.vectors.subwords import Subwords, fit_ngrams, ngram_settings
 
 if TYPE_CHECKING:
     from embedder.reporting.notebook import MapView
@@ -193,27 +193,29 @@ class WordVectors:
         return WordVectors(vocabulary, np.concatenate([self.matrix, np.stack(list(rows.values()))]))
 
     def with_subwords(
-        self, min_n: int = 3, max_n: int = 6, buckets: int = 2_000_000
+        self, min_n: int = 3, max_n: int = 6, buckets: int = 2_000_000, mix: float = 0.0
     ) -> "WordVectors":
-        """Return these vectors, and compose those of unknown words of character n-grams.
+        """Return these vectors, and compose unknown words of character n-grams fitted to them.
 
-        The vectors of n-grams are fitted to those of the words, which stay to the bit (bag of
-        subwords: Zhao, Mudgal and Liang 2018); `save` writes both as a file of fastText.
+        It is a bag of subwords (Zhao, Mudgal and Liang 2018); fastText's format can store it.
 
         Parameters
         ----------
         min_n, max_n
-            Lengths of n-grams in characters, of which `<` and `>` mark the ends of a word.
+            Lengths of n-grams in characters; `<` and `>` mark the ends of a word.
         buckets
-            Number of buckets that n-grams are hashed into, as in fastText.
+            Number of buckets that n-grams are hashed into.
+        mix
+            Weight of what a known word's n-grams predict; with 0, its vector stays to the bit.
 
         Raises
         ------
         ConfigError
-            For lengths that are no range.
+            For lengths that are no range, and negative weights.
         """
-        subwords = fit_ngrams(self.vocabulary, self.matrix, min_n, max_n, buckets)
-        return WordVectors(self.vocabulary, self.matrix, self.repairs, subwords, self.predictor)
+        settings = ngram_settings(min_n, max_n, buckets, mix)
+        matrix, subwords = fit_ngrams(self.vocabulary, self.matrix, settings)
+        return WordVectors(self.vocabulary, matrix, self.repairs, subwords, self.predictor)
 
     def similarity(self, a: str, b: str) -> float:
         """Return the cosine similarity of two words.

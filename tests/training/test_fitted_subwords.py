@@ -166,3 +166,23 @@ def test_an_update_fits_ngrams_to_the_words_of_both_texts(make, write, tmp_path)
     expected = updated.with_subwords(2, 4, 5000).vector("zygotics")
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.linalg.norm(found) > np.linalg.norm(known.vector("zygotics"))
+
+
+def test_a_run_can_mix_what_ngrams_predict_into_known_words(make):
+    one, other = make("mixed", subwords=SUBWORDS | {"mix": 0.5}), make("plain")
+    train(one, quiet=True)
+    train(other, quiet=True)
+    for kind in ("sum", "hidden"):
+        found, plain = (load_vectors(Path(config.output), kind) for config in (one, other))
+        np.testing.assert_array_equal(found.subwords.rows, plain.subwords.rows)
+        expected = plain.with_subwords(2, 4, 5000, mix=0.5).matrix
+        np.testing.assert_allclose(found.matrix, expected, rtol=1e-5, atol=1e-6)
+        assert not np.array_equal(found.matrix, plain.matrix)
+
+
+@pytest.mark.parametrize("subwords", [{"mix": 0.5}, {"mix": 0.5, "max_n": 4, "mode": "joint"}])
+def test_a_mix_without_fitted_ngrams_is_refused(make, subwords):
+    from embedder.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=r"subwords\.mix: expected subwords\.max_n"):
+        make(subwords=subwords)

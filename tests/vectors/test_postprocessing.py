@@ -90,3 +90,13 @@ def test_numbers_too_large_for_float16_raise_an_error():
     vectors = WordVectors(Vocabulary(["a"], np.ones(1)), np.full((1, 2), 1e6, np.float32))
     with pytest.raises(FormatError, match="normalise the vectors first"):
         rounded(vectors, "float16")
+
+
+def test_spelling_mixes_in_what_ngrams_predict(vectors):
+    for step, weight in (("spelling", 0.5), ("spelling=2", 2)):
+        found = postprocess(vectors, [step])
+        np.testing.assert_array_equal(found.matrix, vectors.with_subwords(mix=weight).matrix)
+    assert not np.array_equal(found.matrix, vectors.matrix)
+    for step in ("spelling=0", "spelling=x", "spelling=-1", "spelling=nan", "spelling=inf"):
+        with pytest.raises(FormatError, match=f"{step}: expected a positive weight"):
+            postprocess(vectors, [step])

@@ -125,3 +125,26 @@ def test_words_left_out_of_a_file_leave_the_ngrams_as_they_are(vectors, tmp_path
     assert again.words == given.words
     np.testing.assert_allclose(again.matrix, given.matrix, atol=1e-5)
     np.testing.assert_allclose(again.vector(LEFT_OUT), fitted.vector(LEFT_OUT), atol=1e-6)
+
+
+def test_what_the_ngrams_of_known_words_predict_can_be_mixed_in(vectors):
+    given, _ = vectors
+    found = given.with_subwords(mix=2)
+    mean = np.linalg.norm(given.matrix, axis=1).mean()
+    for i in (0, 7):
+        own = mean * given.matrix[i] / np.linalg.norm(given.matrix[i])
+        predicted = found.subwords.compose_unknown(given.words[i])
+        np.testing.assert_allclose(found.matrix[i], own + 2 * predicted, rtol=1e-4, atol=1e-5)
+    # Unknown words are composed as without it.
+    np.testing.assert_array_equal(found.vector(LEFT_OUT), given.with_subwords().vector(LEFT_OUT))
+    with pytest.raises(ConfigError, match="mix: expected a number that is not negative"):
+        given.with_subwords(mix=-1)
+
+
+def test_words_whose_vectors_are_zeros_remain_zeros(vectors):
+    given, _ = vectors
+    matrix = given.matrix.copy()
+    matrix[3] = 0
+    found = WordVectors(given.vocabulary, matrix).with_subwords(mix=1)
+    np.testing.assert_array_equal(found.matrix[3], np.zeros(20))
+    assert found.matrix[4].any()
