@@ -93,7 +93,7 @@ class Replicates:
             split_text(main.engine.corpus.ids, text.vocabulary, config, work).training
         )
         if main.config.replicates.bootstrap:
-            self._starts = _cut(self._ids, main.config.replicates.block)
+            self._starts = cut_text(self._ids, main.config.replicates.block)
 
     def train(self) -> None:
         """Train those that are missing, the run's own model being saved.
@@ -151,10 +151,8 @@ class Replicates:
     def _train(self, replicate: Replicate, show: Any) -> None:
         """Train one replicate, and write its vectors."""
         main, run = self._main, RunFolder(self._folder.run_of(replicate))
-        states = np.random.SeedSequence(
-            [main.config.training.seed, replicate.kind == "bootstrap", replicate.number]
-        ).generate_state(2)
-        config = self._config(run, int(states[0]))
+        seed, draws = seeds_of(main.config.training.seed, replicate)
+        config = self._config(run, seed)
         if not (run.checkpoints() or run.model.exists()):
             shutil.rmtree(run.path, ignore_errors=True)
         run.path.mkdir(parents=True, exist_ok=True)
@@ -164,7 +162,7 @@ class Replicates:
                 ids = self._ids
                 if replicate.kind == "bootstrap":
                     assert self._starts is not None
-                    ids = _draw(ids, self._starts, int(states[1]), folder / "ids.int32")
+                    ids = draw_blocks(ids, self._starts, draws, folder / "ids.int32")
                 return EncodedCorpus(ids, self._text.tokens)
 
             vocabulary, phrases = self._text.vocabulary, main.engine.phrases
@@ -257,7 +255,22 @@ def require_same_settings(folder: RunFolder, config: Config) -> None:
                 )
 
 
-def _cut(ids: Array, length: int | Literal["sentence"]) -> Array:
+def seeds_of(seed: int, replicate: Replicate) -> tuple[int, int]:
+    """Return the seed with which a replicate is trained, and that which draws its sample.
+
+    Parameters
+    ----------
+    seed
+        That of the run.
+    replicate
+        Which one.
+    """
+    own = np.random.SeedSequence([seed, replicate.kind == "bootstrap", replicate.number])
+    training, draws = own.generate_state(2)
+    return int(training), int(draws)
+
+
+def cut_text(ids: Array, length: int | Literal["sentence"]) -> Array:
     """Return where the blocks of a text start, and where the last ends, (blocks + 1,) int64.
 
     Raises
@@ -282,7 +295,7 @@ def _cut(ids: Array, length: int | Literal["sentence"]) -> Array:
     return starts[: blocks + 1]
 
 
-def _draw(ids: Array, starts: Array, seed: int, path: Path) -> Array:
+def draw_blocks(ids: Array, starts: Array, seed: int, path: Path) -> Array:
     """Return as many blocks as the text has, drawn with replacement, in their order there.
 
     Parameters
@@ -290,7 +303,7 @@ def _draw(ids: Array, starts: Array, seed: int, path: Path) -> Array:
     ids : (n,) int32
         The text.
     starts : (blocks + 1,) int64
-        From `_cut`.
+        From `cut_text`.
     seed
         Of the draws.
     path

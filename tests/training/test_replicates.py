@@ -14,7 +14,7 @@ from embedder.runs.checkpoint import load_model
 from embedder.runs.replicate_folder import Replicate, ReplicateFolder, missing_replicates
 from embedder.runs.run_folder import RunFolder
 from embedder.training import forecast
-from embedder.training.replicates import _cut, _draw
+from embedder.training.replicates import cut_text, draw_blocks, seeds_of
 from embedder.training.train import rehearse, train
 from embedder.training.trainer import Interrupted, Trainer
 from embedder.vectors.from_run import load_vectors
@@ -70,7 +70,7 @@ def test_the_run_itself_is_the_same_with_and_without_replicates(make_config):
 def test_a_replicate_with_another_seed_is_the_run_with_that_seed(make_config):
     config = make_config("run", 0, 1)
     train(config, quiet=True)
-    seed = int(np.random.SeedSequence([config.training.seed, 0, 1]).generate_state(2)[0])
+    seed, _ = seeds_of(config.training.seed, Replicate("seed", 1))
     own = make_config("own", 0, 0, training={"seed": seed})
     train(own, quiet=True)
     expected = unit_rows(load_vectors(Path(own.output)).matrix).astype(np.float16)
@@ -263,13 +263,13 @@ def test_a_cluster_has_no_replicates(make_toy_config):
 def test_a_sample_has_as_many_blocks_as_the_text(rng, tmp_path):
     ids = rng.integers(0, 9, 3000).astype(np.int32)
     ids[9::10] = -1
-    starts = _cut(ids, "sentence")
-    drawn = np.asarray(_draw(ids, starts, 5, tmp_path / "ids"))
+    starts = cut_text(ids, "sentence")
+    drawn = np.asarray(draw_blocks(ids, starts, 5, tmp_path / "ids"))
     assert len(starts) == 301
     assert (drawn[9::10] < 0).all()
     assert len(drawn) == len(ids)
-    np.testing.assert_array_equal(drawn, _draw(ids, starts, 5, tmp_path / "again"))
-    assert drawn.tolist() != _draw(ids, starts, 6, tmp_path / "other").tolist()
+    np.testing.assert_array_equal(drawn, draw_blocks(ids, starts, 5, tmp_path / "again"))
+    assert drawn.tolist() != draw_blocks(ids, starts, 6, tmp_path / "other").tolist()
 
 
 def test_replicates_are_of_the_whole_vocabulary_and_record_their_origin(make_config):
