@@ -136,8 +136,8 @@ def test_intervals_contain_similarities_in_other_texts(toy_tree, toy_files, tmp_
         text.write_text("\n".join(lines[halves == half]) + "\n")
         tree = {name: dict(section) for name, section in toy_tree.items()}
         tree["corpus"]["files"] = [str(text)]
-        tree["training"]["passes"] = 5
-        tree["replicates"] = {"bootstrap": 0 if half else 20, "block": "sentence"}
+        tree["training"]["passes"] = 3
+        tree["replicates"] = {"bootstrap": 0 if half else 15, "block": "sentence"}
         run = tmp_path / str(half)
         train(make_config(tree | {"output": str(run)}, "test"), quiet=True)
         vectors.append(load_vectors(run))
