@@ -197,21 +197,21 @@ class WordVectors:
     ) -> "WordVectors":
         """Return these vectors, and compose unknown words of character n-grams fitted to them.
 
-        It is a bag of subwords (Zhao, Mudgal and Liang 2018); fastText's format can store it.
+        A bag of subwords (Zhao, Mudgal and Liang 2018); fastText's format can store it.
 
         Parameters
         ----------
         min_n, max_n
             Lengths of n-grams in characters; `<` and `>` mark the ends of a word.
         buckets
-            Number of buckets that n-grams are hashed into.
+            How many buckets n-grams are hashed into.
         mix
-            Weight of what a known word's n-grams predict; with 0, its vector stays to the bit.
+            Weight of what a known word's n-grams predict; with 0, its vector stays.
 
         Raises
         ------
         ConfigError
-            For lengths that are no range, and negative weights.
+            For impossible settings.
         """
         settings = ngram_settings(min_n, max_n, buckets, mix)
         matrix, subwords = fit_ngrams(self.vocabulary, self.matrix, settings)
