@@ -196,13 +196,17 @@ def measure(given: argparse.Namespace) -> None:
     with TemporaryDirectory(prefix="embedder-") as folder, ExitStack() as stack:
         engine, cluster = "local", {}
         if given.nodes:
+            import ray
             from ray.cluster_utils import Cluster as RayCluster
 
-            nodes = RayCluster(initialize_head=True, head_node_args={"num_cpus": given.threads})
+            # By default, simulated machines have room for 150 MB only, and spill the rest.
+            each = {"num_cpus": given.threads, "object_store_memory": given.store}
+            nodes = RayCluster(initialize_head=True, head_node_args=each)
             stack.callback(nodes.shutdown)
             for _ in range(1, given.nodes):
-                nodes.add_node(num_cpus=given.threads)
+                nodes.add_node(**each)
             nodes.connect()  # so that the processes of the first run serve the second
+            stack.callback(ray.shutdown)
             engine, cluster = "ray", {"address": nodes.address}
         tree = {
             "corpus": {"files": [given.text], "tokenizer": "whitespace"},
@@ -275,6 +279,7 @@ def main() -> None:
     own.add_argument("--dimension", type=int, default=100)
     own.add_argument("--passes", type=int, default=2)
     own.add_argument("--shard-size", type=int)
+    own.add_argument("--store", type=int, default=1 << 32, help="Bytes of each object store.")
     own.add_argument("--repeats", type=int, default=2)
     own.add_argument("--json")
     for name in ("fit", "predict"):
