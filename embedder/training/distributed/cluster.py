@@ -199,10 +199,11 @@ def _translated(error: RayError) -> Exception:
         )
     if isinstance(cause, (EmbedderError, MemoryError, WorkerLost)):
         return cause
-    if isinstance(cause, ImportError | AttributeError) or _NOT_IMPORTED in str(cause):
+    if isinstance(cause, ImportError) or _NOT_IMPORTED in str(cause):
+        reason = f" ({_first_line(cause)})" if isinstance(cause, ImportError) else ""
         return RunError(
-            f"A machine of the cluster lacks what the leader has ({_first_line(cause)}); install "
-            f"the same version on all machines, here embedder {fingerprint()}."
+            f"A machine of the cluster lacks what the leader has{reason}; install the same version "
+            f"of everything on all machines, here embedder {fingerprint()}."
         )
     if isinstance(cause, RayError):
         return WorkerLost(f"A machine of the cluster was lost ({_first_line(cause)})")

@@ -37,6 +37,14 @@ def machines():
 
 
 @pytest.fixture
+def other_machines():
+    """A second cluster."""
+    found = Machines()
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture
 def on_cluster(machines, make_toy_config):
     """Return a function that makes a toy run's configuration for the cluster."""
 

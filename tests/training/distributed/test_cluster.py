@@ -188,6 +188,41 @@ def test_a_node_killed_at_any_moment_of_a_stage_does_not_change_the_model(
         print(f"\n{moments} nodes killed in {stage}, which takes {seconds:.1f} s")
 
 
+LEADER = """
+import sys
+from pathlib import Path
+from embedder.config_files import load_config
+from embedder.training import row_fit
+from embedder.training.train import train
+
+row_fit.ROWS_AT_ONCE = 4
+train(load_config(Path(sys.argv[1])), quiet=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_whose_leader_and_head_are_lost_resumes_on_another_cluster(
+    on_cluster, make_toy_config, other_machines, write, monkeypatch
+):
+    monkeypatch.setattr(row_fit, "ROWS_AT_ONCE", 4)
+    whole = make_toy_config("whole", training=JOINT)
+    train(whole, quiet=True)
+    lost = on_cluster("run", training=JOINT, cluster={"address": other_machines.address})
+    path = write("config.yaml", lost.to_yaml())
+    folder = RunFolder(Path(lost.output))
+    process = subprocess.Popen([sys.executable, "-c", LEADER, str(path)])
+    while len(folder.fitted()) < 3 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    other_machines.shutdown()
+    assert folder.fitted()
+    assert not folder.model.exists()
+    train(on_cluster("run", training=JOINT), resume=True, quiet=True)
+    assert_same_model(whole, lost)
+    assert not folder.fitted()
+
+
 def test_repeated_loss_of_machines_ends_the_training(on_cluster, monkeypatch):
     config = on_cluster("run", training={"passes": 1})
 
