@@ -1,6 +1,7 @@
 """Minibatches: their interface, and minibatches of rows of the co-occurrence matrix."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -260,6 +261,11 @@ def one_hot(words: Array, dtype: type = np.float32) -> "Targets":
     """Return one word per example, (B,) int32, as targets."""
     from embedder.kernels.softmax import Targets
 
-    offsets = np.arange(len(words) + 1)
-    ones: Array = np.ones(len(words), dtype)
+    offsets, ones = _offsets_and_ones(len(words), dtype)
     return Targets(offsets[:-1], offsets[1:], words, ones, ones, ones)
+
+
+@lru_cache(maxsize=8)
+def _offsets_and_ones(number: int, dtype: type) -> tuple[Array, Array]:
+    """Return what `one_hot` needs for every batch of a size; not to be changed."""
+    return np.arange(number + 1), np.ones(number, dtype)

@@ -5,10 +5,13 @@ from numba import njit
 from embedder.arrays import Array
 from embedder.kernels.counts import uniform
 from embedder.kernels.parts import take
+from embedder.kernels.prefetch import prefetch
 from embedder.kernels.threads import share
 from embedder.kernels.tokens import SENTENCE_END
 
 _WINDOWS_PER_PART = 512
+_WINDOWS_AHEAD = 8
+"""How far ahead to prefetch positions, which are in random order."""
 
 
 @njit(nogil=True, cache=True)
@@ -65,6 +68,7 @@ def _window_parts(parts, ids, places, window, left_only, dynamic, seed, contexts
             break
         low = part * _WINDOWS_PER_PART
         for b in range(low, min(len(places), low + _WINDOWS_PER_PART)):
+            prefetch(ids, places[min(b + _WINDOWS_AHEAD, len(places) - 1)])
             i = places[b]
             size = _window_of(seed, i, window, dynamic)
             for k in range(contexts.shape[1]):

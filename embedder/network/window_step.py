@@ -83,21 +83,9 @@ class WindowStep:
     def _bundle(
         self, batches: Sequence[LabelledBatch], contexts: Sequence[StepContext]
     ) -> "Bundle":
-        from embedder.kernels.sampled import Sample
         from embedder.kernels.window_step import Bundle
 
-        samples = [
-            self._loss.sample(targets, context.number)
-            for (_, targets), context in zip(batches, contexts, strict=True)
-        ]
-        words, weights, candidates, of_words, of_candidates = zip(*samples, strict=True)
-        sample = Sample(
-            np.concatenate(words),
-            np.concatenate(weights),
-            np.stack(candidates),
-            np.concatenate(of_words),
-            np.stack(of_candidates),
-        )
+        sample = self._loss.samples([targets for _, targets in batches], contexts[0].number)
         ids = [ids for ids, _ in batches]
         rules = [[context.rules[name] for name in _RULES] for context in contexts]
         return Bundle(

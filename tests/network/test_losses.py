@@ -115,6 +115,17 @@ def test_steps_apply_the_optimizers_rule_to_the_gradient(rng, name, optimizer):
     np.testing.assert_array_equal(parameters.W2[untouched], before[untouched])
 
 
+def test_successive_steps_have_the_candidates_that_they_have_one_by_one(rng):
+    _, _, targets, loss = example(rng, LossConfig(name="nce", samples=5))
+    words, weights, candidates, of_words, of_candidates = loss.samples([targets] * 3, 4)
+    for i in range(3):
+        own = slice(i * len(targets.starts), (i + 1) * len(targets.starts))
+        one = loss.sample(targets, 4 + i)
+        found = words[own], weights[own], candidates[i], of_words[own], of_candidates[i]
+        for mine, true in zip(found, one, strict=True):
+            np.testing.assert_array_equal(mine, true)
+
+
 def test_classes_cover_the_vocabulary_and_are_smaller_for_frequent_words():
     for words in (1, 2, 7, 1000):
         counts = 1e6 / np.arange(1, words + 1)

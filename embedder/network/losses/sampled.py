@@ -1,5 +1,6 @@
 """Losses over sampled candidates: sampled softmax, negative sampling and NCE."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,11 +83,11 @@ class SampledLoss:
         """See `Loss`."""
         return self._differentiate(features, targets, number)[0]
 
-    def draw(self, number: int) -> Array:
-        """Return the candidates of a step, (S,) int32."""
+    def draw(self, number: int, steps: int = 1) -> Array:
+        """Return the candidates of a step, or of successive ones, (steps · S,) int32."""
         from embedder.kernels.sampled import draw_candidates
 
-        drawn = np.empty(self._samples, np.int32)
+        drawn = np.empty(steps * self._samples, np.int32)
         draw_candidates(self._ends, self._seed, number * self._samples, drawn)
         return drawn
 
@@ -94,9 +95,18 @@ class SampledLoss:
         """Return the targets, one per example, and the candidates of a step."""
         from embedder.kernels.sampled import Sample
 
-        words, candidates = targets.columns[targets.starts], self.draw(number)
+        words, weights, candidates, of_words, of_candidates = self.samples([targets], number)
+        return Sample(words, weights, candidates[0], of_words, of_candidates[0])
+
+    def samples(self, targets: Sequence["Targets"], number: int) -> "Sample":
+        """Return the same for n successive steps; candidates and their corrections are (n, S)."""
+        from embedder.kernels.sampled import Sample
+
+        words = np.concatenate([own.columns[own.starts] for own in targets])
+        weights = np.concatenate([own.totals for own in targets])
+        candidates = self.draw(number, len(targets)).reshape(len(targets), self._samples)
         corrections = self._target_corrections[words], self._corrections[candidates]
-        return Sample(words, targets.totals, candidates, *corrections)
+        return Sample(words, weights, candidates, *corrections)
 
     def step(
         self, features: Array, targets: "Targets", context: StepContext
