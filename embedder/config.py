@@ -145,6 +145,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _optimizer_suits_the_loss(self) -> "Config":
+        exact = self.loss.name in ("softmax", "class-softmax")
+        if self.training.optimizer == "adafactor" and exact:
+            raise ValueError(
+                "training.optimizer: adafactor updates single rows of W2; expected loss.name "
+                f"sampled-softmax, negative-sampling or nce, got {self.loss.name}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _concatenated_inputs_are_no_word(self) -> "Config":
         if self.network.input != "concat":
             return self

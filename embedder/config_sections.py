@@ -326,12 +326,15 @@ class TrainingConfig(Section):
     windows, it reads the text once. `auto`: 20, or 10 for up to 20,000 words; 5 for windows."""
     batch_size: Positive = 256
     """B, the number of examples per step."""
-    optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
-    """The optimizer."""
+    optimizer: Literal["adam", "adafactor", "adagrad", "sgd"] = "adam"
+    """The optimizer. `adafactor`, for sampled losses: Adam without momentum for the rows of E and
+    W2, with second moments that are products of one number per row and one per column, which is
+    faster and needs a third of the memory."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 2e-2
     """Learning rate of the output layer; the two factors below apply to the other layers."""
     hidden_rate_factor: Annotated[float, Field(ge=0.0)] = 0.1
-    """Rate of W1 and b1, as a multiple of the learning rate."""
+    """Rate of W1 and b1, as a multiple of the learning rate. 0 leaves them as they start; if that
+    makes h = x (activation identity, H = D), sampled losses on windows leave the layer out."""
     embedding_rate_factor: Annotated[float, Field(ge=0.0)] = 5.0
     """Rate of E, as a multiple of the learning rate."""
     warmup_steps: Annotated[int, Field(ge=0)] = 50

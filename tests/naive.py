@@ -411,6 +411,23 @@ def optimizer_step(kind, p, g, m, s, t, rate, decays, epsilon):
     return p - rate * correction * m / (np.sqrt(s) + epsilon), m, s
 
 
+def adafactor_rows(table, rows, gradients, second, columns, times, rate, decays, epsilon):
+    """New columns after steps of some rows, changed in place, each in its step number times[i]."""
+    shares = []
+    for i, row in enumerate(rows):
+        g = gradients[i]
+        q = (g**2 / columns).mean()
+        second[row] = decays[1] * second[row] + (1 - decays[1]) * q
+        correction = np.sqrt(1 - decays[1] ** times[i])
+        table[row] -= rate * correction * g / ((np.sqrt(second[row]) + epsilon) * np.sqrt(columns))
+        if i % 4 == 0 and q > 0:
+            shares.append(g**2 / q)
+    if not shares:
+        return columns
+    columns = np.maximum(decays[0] * columns + (1 - decays[0]) * np.mean(shares, axis=0), 1e-8)
+    return columns / columns.mean()
+
+
 def positive_pmi(counts, totals=None):
     n = counts.sum(1) if totals is None else totals
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -66,7 +66,7 @@ def test_scientific_notation_is_a_number(write, number):
         (MINIMAL + "network: {dimension: -5}", "network.dimension"),
         (MINIMAL + "network: {dimension: ten}", "expected a valid integer, got 'ten'"),
         (MINIMAL + "training: {passes: 1.5}", "training.passes"),
-        (MINIMAL + "training: {optimizer: adamw}", "'adam', 'adagrad' or 'sgd'"),
+        (MINIMAL + "training: {optimizer: adamw}", "'adam', 'adafactor', 'adagrad' or 'sgd'"),
         (MINIMAL + "training: [1]", "expected a section with keys"),
         ("corpus: {files: []}", "corpus.files"),
         ("corpus: [", "line 1: not valid YAML"),
@@ -130,6 +130,11 @@ WINDOWS = "examples.source=windows"
             "expected fraction, files or split",
         ),
         (["validation.patience=5"], "expected fraction, files or split"),
+        (["training.optimizer=adafactor"], "sampled-softmax, negative-sampling or nce, got softm"),
+        (
+            [WINDOWS, "loss.name=class-softmax", "training.optimizer=adafactor"],
+            "training.optimizer: .* got class-softmax",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(write, overrides, said):

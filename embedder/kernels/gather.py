@@ -16,7 +16,15 @@ import numpy as np
 from numba import njit
 
 from embedder.arrays import Array
-from embedder.kernels.optimizer import Moments, Rule, rule_of_row, step_row
+from embedder.kernels.optimizer import (
+    ADAFACTOR,
+    Moments,
+    Rule,
+    average_columns,
+    rule_of_row,
+    step_row,
+    step_row_by_factors,
+)
 from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch_row
 from embedder.kernels.threads import share
@@ -25,6 +33,8 @@ _ROWS_AHEAD = 4
 _WINDOWS_AHEAD = 2
 _PLACES_AHEAD = 4
 """How far ahead to prefetch rows, which are scattered over the table."""
+_GROUPS_PER_SQUARE = 4
+"""A quarter of the rows suffices for the factors of Adafactor's columns."""
 _EXAMPLES_PER_PART = 256
 _GROUPS_PER_PART = 64
 
@@ -208,6 +218,8 @@ class RowSteps(NamedTuple):
 
     ``moments``
         `Moments` of (V, D).
+    ``columns (D,)``
+        Adafactor's factors of the columns; empty otherwise.
     ``visits (V,) int32``
         The number of updates of each row, this one included (`count_visits`).
     ``rates (V,) float32``
@@ -217,6 +229,7 @@ class RowSteps(NamedTuple):
     """
 
     moments: Moments
+    columns: Array
     visits: Array
     rates: Array
     rule: Rule
@@ -224,34 +237,45 @@ class RowSteps(NamedTuple):
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)
-def step_groups(low, high, table, groups, found, gradient, places_per_row, steps):
-    """Update the rows of groups low … high − 1; see `step_rows`."""
-    moments, visits, rates, rule, corrections = steps
+def step_groups(low, high, table, groups, found, gradient, places_per_row, steps, squares):
+    """Update the rows of groups low … high − 1; see `step_rows`.
+
+    What they contribute to the factors of Adafactor's columns goes to squares (D + 1,); see
+    `embedder.kernels.optimizer.step_row_by_factors`.
+    """
+    moments, columns, visits, rates, rule, corrections = steps
     total = groups.starts[found]
     summed = np.empty(table.shape[1], table.dtype)
+    squares[:] = 0
+    scales = 1 / np.sqrt(columns)
     for g in range(low, high):
         row = groups.rows[g]
         ahead = groups.rows[min(g + _ROWS_AHEAD, found - 1)]
         prefetch_row(table, ahead)
         if len(moments.first):
             prefetch_row(moments.first, ahead)
-        if len(moments.second):
+        if len(moments.second) and rule.kind != ADAFACTOR:
             prefetch_row(moments.second, ahead)
         _sum_of_group(groups, g, gradient, places_per_row, total, summed)
         factor = rates[row] if len(rates) else np.float32(1)
         own = rule_of_row(rule, visits[row], corrections, factor)
-        step_row(table, row, summed, moments.first, moments.second, own)
+        if rule.kind == ADAFACTOR:
+            chosen = squares if g % _GROUPS_PER_SQUARE == 0 else squares[:0]
+            step_row_by_factors(table, row, summed, moments.second, scales, chosen, own)
+        else:
+            step_row(table, row, summed, moments.first, moments.second, own)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def _step_parts(parts, table, groups, found, gradient, places_per_row, steps):
+def _step_parts(parts, table, groups, found, gradient, places_per_row, steps, squares):
     while True:
         part = take(parts)
         if part < 0:
             break
         low = part * _GROUPS_PER_PART
         high = min(found, low + _GROUPS_PER_PART)
-        step_groups(low, high, table, groups, found, gradient, places_per_row, steps)
+        own = squares[part] if len(squares) else squares.reshape(-1)
+        step_groups(low, high, table, groups, found, gradient, places_per_row, steps, own)
 
 
 def step_rows(
@@ -264,7 +288,7 @@ def step_rows(
 ) -> None:
     """Update the rows of a table that occur in a batch.
 
-    Adam's bias correction uses the row's own count, because rows are drawn at different rates and
+    The bias correction uses the row's own count, because rows are drawn at different rates and
     the first update of a rare row needs the correction of a first step.
 
     Parameters
@@ -281,4 +305,8 @@ def step_rows(
     steps : RowSteps
     """
     parts = -(-found // _GROUPS_PER_PART)
-    share(_step_parts, parts, table, groups, found, gradient, places_per_row, steps)
+    with_columns = steps.rule.kind == ADAFACTOR and table.shape[1] > 1 and found > 0
+    squares = np.empty((parts if with_columns else 0, table.shape[1] + 1), table.dtype)
+    share(_step_parts, parts, table, groups, found, gradient, places_per_row, steps, squares)
+    if with_columns:
+        average_columns(steps.columns, squares, steps.rule.decay1)

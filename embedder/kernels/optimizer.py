@@ -1,4 +1,4 @@
-"""Steps of SGD, Adagrad and Adam on flat arrays, for use inside other kernels.
+"""Steps of SGD, Adagrad, Adam and Adafactor, for use inside other kernels.
 
 With g the gradient, at step t:
 
@@ -6,11 +6,19 @@ With g the gradient, at step t:
     Adagrad   s ← s + g²;  p ← p − α g / (√s + ε)                     Duchi et al. 2011, section 1.3
     Adam      m ← β₁ m + (1 − β₁) g;  s ← β₂ s + (1 − β₂) g²          Kingma and Ba 2015,
               p ← p − α √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√s + ε)           section 2, last paragraph
+    Adafactor r ← β₂ r + (1 − β₂) q,  q = mean_j g_j²/c_j             for rows of tables only
+              p_j ← p_j − α √(1 − β₂ᵗ) g_j / ((√r + ε) √c_j)
     Gradient  m ← g;  p unchanged                                     for checks
 
 Each but the last is preceded by p ← (1 − κ) p: decoupled weight decay (Loshchilov and Hutter 2019),
 with κ the step's learning rate times the decay. With clipping, each entry of g is first limited to
 ±clip.
+
+Adafactor (Shazeer and Stern 2018, section 3) is Adam without momentum whose second moment of an
+entry is a product of one number of its row, r, and one of its column, c_j. A table's c is an
+average over its steps of g_j²/q, itself averaged over the rows of a step, and its mean is 1:
+
+    c ← β₁ c + (1 − β₁) mean_rows (g²/q)
 """
 
 from typing import NamedTuple
@@ -20,7 +28,11 @@ from numba import njit
 
 from embedder.arrays import Array
 
-SGD, ADAGRAD, ADAM, GRADIENT = range(4)
+SGD, ADAGRAD, ADAM, GRADIENT, ADAFACTOR = range(5)
+_LEAST_COLUMN = 1e-8
+"""The least c_j: a column without any gradient so far must not get steps without bounds."""
+_LEAST_SQUARE = 1e-30
+"""The least q whose reciprocal is used: g²/q must be finite in single precision."""
 
 
 class Rule(NamedTuple):
@@ -40,7 +52,10 @@ class Rule(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Running averages of a parameter's gradient and its square; empty if the rule uses none."""
+    """Running averages of a parameter's gradient and its square; empty if the rule uses none.
+
+    With Adafactor, those of the square are (V, 1), one for each row.
+    """
 
     first: Array
     second: Array
@@ -48,7 +63,7 @@ class Moments(NamedTuple):
 
 @njit(inline="always")
 def rule_of_row(rule, visits, corrections, factor=1.0):
-    """Return a rule with Adam's bias correction for a row's own number of steps.
+    """Return a rule with Adam's or Adafactor's bias correction for a row's own number of steps.
 
     Parameters
     ----------
@@ -62,7 +77,7 @@ def rule_of_row(rule, visits, corrections, factor=1.0):
         A factor on the rate.
     """
     rate = rule.rate * factor
-    if rule.kind == ADAM:
+    if rule.kind == ADAM or rule.kind == ADAFACTOR:
         rate *= corrections[min(visits, len(corrections)) - 1]
     return Rule(rule.kind, rate, rule.decay1, rule.decay2, rule.epsilon, rule.shrink, rule.clip)
 
@@ -120,6 +135,89 @@ def step_row(table, row, gradient, first, second, rule):
     else:
         for i in range(len(gradient)):
             first[row, i] = gradient[i]
+
+
+@njit(fastmath={"contract", "nsz", "reassoc"}, error_model="numpy", cache=True)
+def _mean_square(gradient, scales):
+    total = gradient.dtype.type(0.0)
+    for i in range(len(gradient)):
+        scaled = gradient[i] * scales[i]
+        total += scaled * scaled
+    return total / gradient.dtype.type(len(gradient))
+
+
+@njit(inline="always")
+def step_row_by_factors(table, row, gradient, second, scales, squares, rule):
+    """Update a row of parameters (V, n) by Adafactor; otherwise as `step_row`.
+
+    Parameters
+    ----------
+    table : (V, n)
+    row : int
+    gradient : (n,)
+        Clipped in place.
+    second : (V, 1)
+        r of every row.
+    scales : (n,)
+        1/√c_j.
+    squares : (n + 1,)
+        g²/q is added to it, and the number of rows to its last entry; empty if c never changes.
+    rule : Rule
+    """
+    number = table.dtype.type
+    if rule.clip < np.inf:
+        clip = number(rule.clip)
+        for i in range(len(gradient)):
+            gradient[i] = min(max(gradient[i], -clip), clip)
+    if rule.shrink > 0.0:
+        kept = number(1.0 - rule.shrink)
+        for i in range(len(gradient)):
+            table[row, i] *= kept
+    decay = number(rule.decay2)
+    q = _mean_square(gradient, scales)
+    r = decay * second[row, 0] + (number(1.0) - decay) * q
+    second[row, 0] = r
+    rate = number(rule.rate) / (np.sqrt(r) + number(rule.epsilon))
+    for i in range(len(gradient)):
+        table[row, i] -= rate * (gradient[i] * scales[i])
+    if len(squares) and q > _LEAST_SQUARE:
+        share_of_row = number(1.0) / q
+        for i in range(len(gradient)):
+            squares[i] += gradient[i] * gradient[i] * share_of_row
+        squares[len(gradient)] += number(1.0)
+
+
+@njit(error_model="numpy", cache=True)
+def average_columns(columns, squares, decay):
+    """Take what the rows of a step have contributed into c, in the order of its parts.
+
+    Parameters
+    ----------
+    columns : (n,)
+        c, changed in place.
+    squares : (parts, n + 1)
+        From `step_row_by_factors`; the first one is overwritten.
+    decay : float
+        β₁.
+    """
+    total = squares[0]
+    for part in range(1, len(squares)):
+        total += squares[part]
+    n = len(columns)
+    rows = total[n]
+    if rows == 0:
+        return
+    number = columns.dtype.type
+    kept = number(decay)
+    mean = number(0.0)
+    for i in range(n):
+        columns[i] = max(
+            kept * columns[i] + (number(1.0) - kept) * (total[i] / rows), number(_LEAST_COLUMN)
+        )
+        mean += columns[i]
+    mean /= number(n)
+    for i in range(n):
+        columns[i] /= mean
 
 
 @njit(fastmath={"contract", "nsz"}, error_model="numpy", cache=True)

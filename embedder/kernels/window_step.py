@@ -9,7 +9,11 @@ phases (see `embedder.kernels.phases`):
    the loss back to ∂J/∂x.
 2. What these tasks have contributed to the gradients of the candidates, of W1 and of b1 is added in
    the order of the tasks, and W1 and b1 are updated.
-3. The rows of E, W2 and b2 that occur in the batch are updated.
+3. The rows of E, W2 and b2 that occur in the batch are updated. What they contribute to Adafactor's
+   factors of the columns is added up before the next step's rows are updated.
+
+Where the hidden layer passes x through unchanged (`PASS_THROUGH`), as in word2vec, ∂J/∂h is ∂J/∂x,
+and there is nothing to do for W1 and b1.
 
 The functions for each layer are those of `embedder.kernels.gather`, `hidden` and `sampled`.
 """
@@ -31,11 +35,13 @@ from embedder.kernels.gather import (
     step_groups,
 )
 from embedder.kernels.hidden import EXAMPLES_PER_PART, differentiate_examples, forward_examples
-from embedder.kernels.optimizer import Moments, Rule, step
+from embedder.kernels.optimizer import ADAFACTOR, Moments, Rule, average_columns, step
 from embedder.kernels.phases import complete_task, may_begin, take_task
 from embedder.kernels.sampled import Sample, SampledGradients, candidate_rows, score_examples
 from embedder.kernels.threads import share_phases
 
+PASS_THROUGH = -1
+"""Instead of an activation: h = x, because W1 is the identity and b1 zero, and both stay so."""
 _GROUPINGS = 2
 _CANDIDATE_TASKS, _WEIGHT_TASKS = 8, 8
 _INPUT_TASKS, _OUTPUT_TASKS = 48, 16
@@ -105,6 +111,8 @@ class WindowBuffers(NamedTuple):
         Positions by row of E, and targets and candidates by row of W2.
     ``found (2,) int64``
         The numbers of these groups.
+    ``input_squares (tasks, D + 1)``, ``output_squares (tasks, F + 1)``
+        What the rows of E and W2 contribute to Adafactor's factors of the columns.
     """
 
     x: Array
@@ -118,6 +126,8 @@ class WindowBuffers(NamedTuple):
     input_groups: Groups
     output_groups: Groups
     found: Array
+    input_squares: Array
+    output_squares: Array
 
 
 def new_buffers(weights: Weights, batch: int, samples: int, width: int) -> WindowBuffers:
@@ -143,6 +153,8 @@ def new_buffers(weights: Weights, batch: int, samples: int, width: int) -> Windo
         input_groups=new_groups(len(E), batch * width),
         output_groups=new_groups(len(W2), batch + samples),
         found=np.zeros(2, np.int64),
+        input_squares=empty(_INPUT_TASKS, D + 1),
+        output_squares=empty(_OUTPUT_TASKS, F + 1),
     )
 
 
@@ -161,7 +173,7 @@ def window_steps(
     loss
         Its kind and the weight of a noise word, as for `embedder.kernels.sampled`.
     activation
-        See `embedder.kernels.hidden`.
+        See `embedder.kernels.hidden`; or `PASS_THROUGH`.
     weights : Weights
         Changed in place.
     bundle : Bundle
@@ -175,6 +187,9 @@ def window_steps(
     share_phases(
         _run_tasks, batches * tasks, loss, activation, weights, bundle, steps, buffers, losses
     )
+    for own, squares in ((steps.E, buffers.input_squares), (steps.W2, buffers.output_squares)):
+        if own.rule.kind == ADAFACTOR:
+            average_columns(own.columns, squares, own.rule.decay1)
     return np.asarray(losses.sum(axis=1))
 
 
@@ -211,13 +226,17 @@ def _run_tasks(phases, loss, activation, weights, bundle, steps, buffers, losses
                     part, loss, activation, weights, ids, sample, buffers
                 )
         elif own < sums + _CANDIDATE_TASKS:
+            if i > 0:
+                _average_columns(own - sums, steps, buffers)
             _add_candidates(own - sums, parts, len(ids), buffers)
         elif own < updates:
-            rules = _rules(steps, bundle, i)
-            _step_weights(own - sums - _CANDIDATE_TASKS, parts, weights, steps, rules, buffers)
+            if activation != PASS_THROUGH:
+                rules = _rules(steps, bundle, i)
+                _step_weights(own - sums - _CANDIDATE_TASKS, parts, weights, steps, rules, buffers)
         else:
             rules = _rules(steps, bundle, i)
-            _step_rows(own - updates, weights, ids.shape[1], len(ids), steps, rules, buffers)
+            d_x = buffers.gradients.features if activation == PASS_THROUGH else buffers.d_x
+            _step_rows(own - updates, weights, d_x, ids.shape, steps, rules, buffers)
         complete_task(phases)
 
 
@@ -270,14 +289,20 @@ def _differentiate(part, loss, activation, weights, ids, sample, buffers):
     x, features = buffers.x, buffers.features
     low = part * EXAMPLES_PER_PART
     high = min(len(ids), low + EXAMPLES_PER_PART)
-    gather_means(low, high, E, ids, x)
-    forward_examples(low, high, x, W1, b1, activation, features)
+    if activation == PASS_THROUGH:
+        gather_means(low, high, E, ids, features)
+    else:
+        gather_means(low, high, E, ids, x)
+        forward_examples(low, high, x, W1, b1, activation, features)
     gradients = _of_batch(buffers.gradients, len(ids), len(sample.candidates))
     candidates = candidate_rows(W2, b2, sample)
     sums = buffers.candidates_by_task[part], buffers.shifts_by_task[part]
     layer = features, W2, b2
     kind, noise = loss
     found = score_examples(low, high, kind, noise, layer, candidates, sample, gradients, sums)
+    if activation == PASS_THROUGH:
+        divide_by_window_sizes(ids[low:high], gradients.features[low:high])
+        return found
     layer_below = x, W1, features
     d_W1, d_b1 = buffers.W1_by_task[part], buffers.b1_by_task[part]
     d_features, d_x = gradients.features, buffers.d_x
@@ -291,6 +316,15 @@ def _of_batch(gradients, batch, samples):
     """Return those entries of the gradients that belong to a batch of this size."""
     rows = gradients.rows[: batch + samples]
     return SampledGradients(gradients.features[:batch], rows, gradients.bias[: batch + samples])
+
+
+@njit(error_model="numpy", cache=True)
+def _average_columns(task, steps, buffers):
+    """Take the squares of the step before into the factors of the columns of E, or of W2."""
+    if task == 0 and steps.E.rule.kind == ADAFACTOR:
+        average_columns(steps.E.columns, buffers.input_squares, steps.E.rule.decay1)
+    if task == 1 and steps.W2.rule.kind == ADAFACTOR:
+        average_columns(steps.W2.columns, buffers.output_squares, steps.W2.rule.decay1)
 
 
 @njit(error_model="numpy", cache=True)
@@ -333,23 +367,30 @@ def _step_weights(task, parts, weights, steps, rules, buffers):
 
 
 @njit(error_model="numpy", cache=True)
-def _step_rows(task, weights, width, batch, steps, rules, buffers):
-    """Update some rows of E, or of W2 and b2."""
+def _step_rows(task, weights, d_x, shape, steps, rules, buffers):
+    """Update some rows of E, or of W2 and b2; `shape` is (B, K)."""
+    batch, width = shape
     if task < _INPUT_TASKS:
         found, groups, own = buffers.found[0], buffers.input_groups, steps.E
         low, high = task * found // _INPUT_TASKS, (task + 1) * found // _INPUT_TASKS
         count_visits(low, high, groups, own.visits)
-        own_steps = RowSteps(own.moments, own.visits, own.rates, rules[0], own.corrections)
-        step_groups(low, high, weights.E, groups, found, buffers.d_x, width, own_steps)
+        own = _with_rule(own, rules[0])
+        squares = buffers.input_squares[task]
+        step_groups(low, high, weights.E, groups, found, d_x, width, own, squares)
         return
     task -= _INPUT_TASKS
     found, groups = buffers.found[1], buffers.output_groups
     low, high = task * found // _OUTPUT_TASKS, (task + 1) * found // _OUTPUT_TASKS
     _, rows, bias = _of_batch(buffers.gradients, batch, buffers.shifts_by_task.shape[1])
-    own = steps.W2
-    count_visits(low, high, groups, own.visits)
-    W2_steps = RowSteps(own.moments, own.visits, own.rates, rules[3], own.corrections)
-    step_groups(low, high, weights.W2, groups, found, rows, 1, W2_steps)
-    own = steps.b2
-    b2_steps = RowSteps(own.moments, own.visits, own.rates, rules[4], own.corrections)
-    step_groups(low, high, weights.b2.reshape(-1, 1), groups, found, bias, 1, b2_steps)
+    count_visits(low, high, groups, steps.W2.visits)
+    squares = buffers.output_squares[task]
+    own = _with_rule(steps.W2, rules[3])
+    step_groups(low, high, weights.W2, groups, found, rows, 1, own, squares)
+    b2, own = weights.b2.reshape(-1, 1), _with_rule(steps.b2, rules[4])
+    step_groups(low, high, b2, groups, found, bias, 1, own, squares[:0])
+
+
+@njit(inline="always")
+def _with_rule(steps, rule):
+    moments, columns, visits, rates, _, corrections = steps
+    return RowSteps(moments, columns, visits, rates, rule, corrections)

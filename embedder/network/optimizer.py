@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 _ADAM_DECAYS = (0.9, 0.999)
 _ADAM_ROW_DECAYS = (0.5, 0.9)
 """Short averages: when training on counts, a row of E gets few steps, often one per pass."""
+_ADAFACTOR_DECAYS = (0.95, 0.999)
+"""Of the factors of columns, averages over thousands of rows already, and of rows."""
 _EPSILON = 1e-8
+_TABLES = ("E", "W2", "b2")
 _UNIFORM_RATES: Array = np.empty(0, np.float32)
 
 
@@ -64,7 +67,8 @@ class StepContext(NamedTuple):
         halves = self.optimizer.first[name], self.optimizer.second[name]
         moments = Moments(*(half if half.ndim > 1 else half.reshape(-1, 1) for half in halves))
         visits, corrections = self.optimizer.visits[table], self.optimizer.corrections[table]
-        return RowSteps(moments, visits, rates, rule, corrections)
+        columns = self.optimizer.columns[name]
+        return RowSteps(moments, columns, visits, rates, rule, corrections)
 
 
 class Optimizer:
@@ -92,23 +96,46 @@ class Optimizer:
     ) -> None:
         from embedder.kernels import optimizer as kernels
 
-        kinds = {"sgd": kernels.SGD, "adagrad": kernels.ADAGRAD, "adam": kernels.ADAM}
+        kinds = {
+            "sgd": kernels.SGD,
+            "adagrad": kernels.ADAGRAD,
+            "adam": kernels.ADAM,
+            "adafactor": kernels.ADAFACTOR,
+        }
         self.kind = kernels.GRADIENT if gradients_only else kinds[config.optimizer]
         self._config = config
         with_first = self.kind in (kernels.ADAM, kernels.GRADIENT)
         with_second = self.kind in (kernels.ADAM, kernels.ADAGRAD)
         self.first = _moments(parameters, with_first)
         self.second = _moments(parameters, with_second)
+        self.columns = {name: np.empty(0, parameters.E.dtype) for name in _TABLES}
+        if self.kind == kernels.ADAFACTOR:
+            self._factorise(parameters)
         self.visits = {
             name: np.zeros(len(table), np.int32)
             for name, table in (("E", parameters.E), ("W2", parameters.W2))
         }
-        windows = source == "windows"
-        self._row_decays = _ADAM_DECAYS if windows else _ADAM_ROW_DECAYS
-        self.corrections = {
-            "E": _bias_corrections(*self._row_decays),
-            "W2": _bias_corrections(*_ADAM_DECAYS),
+        self._row_decays = {
+            "E": _ADAM_DECAYS if source == "windows" else _ADAM_ROW_DECAYS,
+            "W2": _ADAM_DECAYS,
         }
+        self._correction = _bias_corrections(*_ADAM_DECAYS)
+        self.corrections = {n: _bias_corrections(*d) for n, d in self._row_decays.items()}
+        if self.kind == kernels.ADAFACTOR:
+            self._row_decays = dict.fromkeys(self._row_decays, _ADAFACTOR_DECAYS)
+            own = _bias_corrections(0.0, _ADAFACTOR_DECAYS[1])
+            self.corrections = dict.fromkeys(self.corrections, own)
+
+    def _factorise(self, parameters: Parameters) -> None:
+        """Replace the moments of tables by factors; W1 and b1 are small and keep Adam's."""
+        for name in ("W1", "b1"):
+            for moments in (self.first, self.second):
+                moments[name] = np.zeros_like(getattr(parameters, name))
+        for name in _TABLES:
+            table = getattr(parameters, name)
+            columns = table.shape[1] if table.ndim > 1 else 1
+            self.second[name] = np.zeros((len(table), 1), table.dtype)
+            self.columns[name] = np.ones(columns, table.dtype)
 
     def rules(self, step: int, rate: float) -> dict[str, "Rule"]:
         """Return each parameter's rule at a step, counted from 0, with scheduled rate `rate`.
@@ -116,33 +143,31 @@ class Optimizer:
         "W2 rows" and "b2 rows" are for losses that update only some rows, each by its own count of
         steps.
         """
-        from embedder.kernels.optimizer import ADAM, Rule
+        from embedder.kernels.optimizer import ADAFACTOR, ADAM, Rule
 
-        first, second = _ADAM_DECAYS
+        kind = ADAM if self.kind == ADAFACTOR else self.kind
         correction = 1.0
-        if self.kind == ADAM:
-            table = self.corrections["W2"]
-            correction = float(table[min(step, len(table) - 1)])
-        decay = self._config.weight_decay
-        clip = self._config.clip_gradients or np.inf
-        output = Rule(self.kind, rate * correction, first, second, _EPSILON, rate * decay, clip)
-        factor = self._config.hidden_rate_factor
-        hidden = output._replace(rate=output.rate * factor, shrink=output.shrink * factor)
+        if kind == ADAM:
+            correction = float(self._correction[min(step, len(self._correction) - 1)])
+        config = self._config
+        clip = config.clip_gradients or np.inf
+
+        def rule(factor: float, decay: float = config.weight_decay) -> Rule:
+            own = rate * factor
+            return Rule(kind, own * correction, *_ADAM_DECAYS, _EPSILON, own * decay, clip)
+
         # The kernel corrects the bias of each row by the row's own count of steps.
-        factor = self._config.embedding_rate_factor
-        inputs = output._replace(
-            rate=rate * factor,
-            decay1=self._row_decays[0],
-            decay2=self._row_decays[1],
-            shrink=rate * factor * decay,
-        )
+        def of_rows(table: str, factor: float, decay: float = config.weight_decay) -> Rule:
+            own, decays = rate * factor, self._row_decays[table]
+            return Rule(self.kind, own, *decays, _EPSILON, own * decay, clip)
+
         return {
-            "E": inputs,
-            "W1": hidden,
-            "b1": hidden._replace(shrink=0.0),
-            "W2": output,
-            "W2 rows": output._replace(rate=rate),
-            "b2 rows": output._replace(rate=rate, shrink=0.0),
+            "E": of_rows("E", config.embedding_rate_factor),
+            "W1": rule(config.hidden_rate_factor),
+            "b1": rule(config.hidden_rate_factor, 0.0),
+            "W2": rule(1.0),
+            "W2 rows": of_rows("W2", 1.0),
+            "b2 rows": of_rows("W2", 1.0, 0.0),
         }
 
     def context(self, number: int, rate: float) -> StepContext:
@@ -153,6 +178,7 @@ class Optimizer:
         """Return every array that a resumed run needs, by name, uncopied."""
         arrays = {f"first.{name}": array for name, array in self.first.items()}
         arrays |= {f"second.{name}": array for name, array in self.second.items()}
+        arrays |= {f"columns.{name}": array for name, array in self.columns.items()}
         return arrays | {f"visits.{name}": array for name, array in self.visits.items()}
 
     def restore(self, arrays: dict[str, Array]) -> None:

@@ -104,10 +104,12 @@ def estimate_needs(config: Config, composition: Composition, tokens: int, thread
     features = H + length if network.direct else H
     C = count_contexts(config, vocabulary)
     B = training.batch_size if windows else min(training.batch_size, vocabulary)
-    others = length * H + H + C * features + C
+    hidden, output = length * H + H, C * features + C
     rows = composition.height
     trained = joint_rows(config, rows)
-    moments = _MOMENTS[training.optimizer]
+    moments = _MOMENTS.get(training.optimizer, 0) * (trained * D + hidden + output)
+    if training.optimizer == "adafactor":
+        moments = trained + 2 * hidden + 2 * C
     logits = {"softmax": C, "class-softmax": 2 * round(vocabulary**0.5)}.get(
         config.loss.name, 2 * config.loss.samples
     )
@@ -126,7 +128,7 @@ def estimate_needs(config: Config, composition: Composition, tokens: int, thread
     if training.memory_limit is not None:
         positions, slab = (min(size, training.memory_limit // 2) for size in (positions, slab))
     return Needs(
-        parameters=_FLOAT * (rows * D + others + (trained * D + others) * moments),
+        parameters=_FLOAT * (rows * D + hidden + output + moments),
         batch=_FLOAT * batch,
         counting=_FLOAT * shuffled + positions + slab + 8 * contexts * threads * counted,
         start=start_bytes(vocabulary, max(D, H)) if spectral or grouped else 0,

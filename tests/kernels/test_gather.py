@@ -13,7 +13,7 @@ from embedder.kernels.gather import (
     step_rows,
     sum_groups,
 )
-from embedder.kernels.optimizer import ADAGRAD, ADAM, GRADIENT, SGD, Moments, Rule
+from embedder.kernels.optimizer import ADAFACTOR, ADAGRAD, ADAM, GRADIENT, SGD, Moments, Rule
 from embedder.kernels.threads import kernel_threads
 
 KINDS = {"sgd": SGD, "adagrad": ADAGRAD, "adam": ADAM}
@@ -78,14 +78,18 @@ def test_gradients_are_added_up_by_group(rng, n, rows, places_per_row, threads):
     np.testing.assert_allclose(out, np.reshape(expected, out.shape), rtol=1e-12, atol=1e-13)
 
 
-def move_rows(table, ids, gradient, places_per_row, moments, visits, rule, threads, rates=None):
+def move_rows(
+    table, ids, gradient, places_per_row, moments, visits, rule, threads, rates=None, columns=None
+):
     groups = new_groups(len(table), ids.size)
     found = group_places(ids.reshape(-1), groups)
     count_visits(0, found, groups, visits)
     t = np.arange(1, 100)
-    corrections = np.sqrt(1 - rule.decay2**t) / (1 - rule.decay1**t)
+    momentum = 0.0 if rule.kind == ADAFACTOR else rule.decay1
+    corrections = np.sqrt(1 - rule.decay2**t) / (1 - momentum**t)
     rates = np.empty(0, np.float32) if rates is None else rates
-    steps = RowSteps(moments, visits, rates, rule, corrections)
+    columns = np.empty(0, table.dtype) if columns is None else columns
+    steps = RowSteps(moments, columns, visits, rates, rule, corrections)
     with kernel_threads(threads):
         step_rows(table, groups, found, gradient, places_per_row, steps)
 
@@ -154,3 +158,54 @@ def test_every_row_corrects_by_its_own_number_of_steps(rng, name):
             )
     assert visits.tolist() == times.tolist()
     np.testing.assert_allclose(table, p, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("shrink", [0.0, 0.1])
+def test_adafactor_factors_the_second_moments(rng, threads, shrink):
+    rows_of_table = 300
+    table, second = rng.normal(size=(rows_of_table, D)), np.zeros((rows_of_table, 1))
+    visits, columns = np.zeros(rows_of_table, np.int32), np.ones(D)
+    p, s, c = table.copy(), second.copy(), columns.copy()
+    times = np.zeros(rows_of_table, int)
+    rule = Rule(ADAFACTOR, 0.1, 0.7, 0.9, 1e-8, shrink, clip=2.0)
+    for n in (250, 65, 1, 2, 130):
+        rows = rng.choice(rows_of_table, n, replace=False)
+        g = rng.normal(size=(n, D)) * np.arange(D)  # the first column has no gradient
+        moments = Moments(second[:0], second)
+        move_rows(table, rows, g.copy(), 1, moments, visits, rule, threads, columns=columns)
+        times[rows] += 1
+        p[rows] *= 1 - shrink
+        clipped = np.clip(g, -2, 2)
+        c = naive.adafactor_rows(p, rows, clipped, s, c, times[rows], 0.1, (0.7, 0.9), 1e-8)
+    np.testing.assert_allclose(table, p, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(second, s, rtol=1e-12)
+    np.testing.assert_allclose(columns, c, rtol=1e-11)
+
+
+def test_adafactor_survives_gradients_too_small_to_be_squared():
+    table, second = np.zeros((V, D), np.float32), np.zeros((V, 1), np.float32)
+    columns = np.ones(D, np.float32)
+    g = np.full((V, D), 1e-25, np.float32)
+    g[1] = 0
+    moments, visits = Moments(table[:0], second), np.zeros(V, np.int32)
+    rule = Rule(ADAFACTOR, 0.1, 0.9, 0.999, 1e-8)
+    move_rows(table, np.arange(V), g, 1, moments, visits, rule, 1, columns=columns)
+    assert np.isfinite(table).all()
+    assert columns.tolist() == [1] * D
+
+
+def test_factors_have_the_same_bits_for_any_number_of_threads(rng):
+    ids = (rng.random((400, 3)) ** 3 * 200).astype(np.int32)
+    d_x = rng.normal(size=(400, D)).astype(np.float32)
+    found = []
+    for threads in (1, 2, 7):
+        table, second = np.zeros((200, D), np.float32), np.zeros((200, 1), np.float32)
+        columns, visits = np.ones(D, np.float32), np.zeros(200, np.int32)
+        rule = Rule(ADAFACTOR, 0.1, 0.9, 0.999, 1e-8)
+        for _ in range(3):
+            moments = Moments(table[:0], second)
+            move_rows(table, ids, d_x, 3, moments, visits, rule, threads, columns=columns)
+        found.append(np.concatenate([table.ravel(), second.ravel(), columns]))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])

@@ -3,16 +3,19 @@ import numpy as np
 import pytest
 
 from embedder.kernels.optimizer import (
+    ADAFACTOR,
     ADAGRAD,
     ADAM,
     GRADIENT,
     SGD,
     Rule,
+    average_columns,
     flat_rows,
     rule_of_row,
     step,
 )
 
+ROW_KINDS = {"sgd": SGD, "adagrad": ADAGRAD, "adam": ADAM, "adafactor": ADAFACTOR}
 KINDS = {"sgd": SGD, "adagrad": ADAGRAD, "adam": ADAM}
 DECAYS = (0.5, 0.9)
 
@@ -59,12 +62,13 @@ def test_the_gradient_can_be_recorded_instead(rng):
     np.testing.assert_array_equal(p, before)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ROW_KINDS)
 @pytest.mark.parametrize("visits", [1, 2, 3, 100])
 def test_a_row_has_the_rule_of_its_own_number_of_steps(name, visits):
-    rule = Rule(KINDS[name], 0.3, *DECAYS, 1e-8, 0.1, 0.5)
+    rule = Rule(ROW_KINDS[name], 0.3, *DECAYS, 1e-8, 0.1, 0.5)
     found = rule_of_row(rule, visits, np.array([0.5, 0.7, 0.9]), 2.0)
-    correction = {1: 0.5, 2: 0.7}.get(visits, 0.9) if name == "adam" else 1.0
+    corrected = name in ("adam", "adafactor")
+    correction = {1: 0.5, 2: 0.7}.get(visits, 0.9) if corrected else 1.0
     assert found.rate == pytest.approx(2 * 0.3 * correction, rel=1e-15)
     assert tuple(found._replace(rate=0.3)) == tuple(rule)
 
@@ -75,3 +79,22 @@ def test_rows_are_flat_views_and_what_is_empty_stays_empty():
     assert flat_rows(array[:0], 1, 3).shape == flat_rows(array, 2, 2).shape == (0,)
     flat_rows(array, 1, 3)[0] = 99
     assert array[1, 0] == 99
+
+
+def test_columns_average_what_the_parts_of_a_step_contribute(rng):
+    columns = np.array([0.5, 1.0, 1.5])
+    squares = rng.uniform(1, 2, (4, 4))
+    squares[:, 3] = [2, 0, 1, 3]  # the numbers of rows
+    expected = 0.75 * columns + 0.25 * squares[:, :3].sum(0) / 6
+    average_columns(columns, squares.copy(), 0.75)
+    np.testing.assert_allclose(columns, expected / expected.mean(), rtol=1e-14)
+
+
+def test_columns_stay_as_they_are_without_rows_and_never_vanish():
+    columns = np.array([0.5, 1.5])
+    average_columns(columns, np.zeros((3, 3)), 0.9)
+    assert columns.tolist() == [0.5, 1.5]
+    for _ in range(1000):
+        average_columns(columns, np.array([[0.0, 2.0, 1.0]]), 0.5)
+    assert 0 < columns[0] < 1e-7
+    assert columns[1] == pytest.approx(2)

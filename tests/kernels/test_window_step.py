@@ -4,10 +4,11 @@ import pytest
 
 from embedder.kernels.gather import RowSteps
 from embedder.kernels.hidden import EXAMPLES_PER_PART
-from embedder.kernels.optimizer import ADAM, GRADIENT, Moments, Rule
+from embedder.kernels.optimizer import ADAFACTOR, ADAM, GRADIENT, Moments, Rule
 from embedder.kernels.sampled import NCE, NEGATIVE_SAMPLING, SAMPLED_SOFTMAX, Sample
 from embedder.kernels.threads import kernel_threads
 from embedder.kernels.window_step import (
+    PASS_THROUGH,
     Bundle,
     Weights,
     WindowSteps,
@@ -52,7 +53,10 @@ def all_steps(weights, rule, with_second=True):
         return Moments(np.zeros_like(array), np.zeros_like(array if with_second else array[:0]))
 
     def rows(array, visits):
-        return RowSteps(moments(array), visits, np.empty(0, np.float32), rule, np.ones(1))
+        own, columns = moments(array), np.ones(array.shape[1], array.dtype)
+        if rule.kind == ADAFACTOR:
+            own = Moments(array[:0].copy(), np.zeros((len(array), 1), array.dtype))
+        return RowSteps(own, columns, visits, np.empty(0, np.float32), rule, np.ones(1))
 
     visits = np.zeros(V, np.int32)
     return WindowSteps(
@@ -61,8 +65,7 @@ def all_steps(weights, rule, with_second=True):
         rows(weights.b2[:, None], visits),
         moments(weights.W1),
         moments(weights.b1),
-        rule,
-        rule,
+        *[rule._replace(kind=ADAM) if rule.kind == ADAFACTOR else rule] * 2,
     )
 
 
@@ -90,7 +93,8 @@ def run_bundle(weights, bundle, steps, kind, activation="sigmoid", room=0):
     samples = bundle.sample.candidates.shape[1]
     buffers = new_buffers(weights, largest + room, samples, bundle.ids.shape[1])
     loss = KINDS[kind], NEGATIVES / samples
-    return window_steps(loss, kernel_constant(activation), weights, bundle, steps, buffers)
+    code = PASS_THROUGH if activation is None else kernel_constant(activation)
+    return window_steps(loss, code, weights, bundle, steps, buffers)
 
 
 def run(weights, ids, sample, steps, kind, activation="sigmoid", room=0):
@@ -161,13 +165,14 @@ def test_a_batch_may_be_smaller_than_the_buffers(rng):
         np.testing.assert_array_equal(one, other)
 
 
-def test_steps_have_the_same_bits_for_any_number_of_threads(rng):
+@pytest.mark.parametrize("optimizer", [ADAM, ADAFACTOR])
+def test_steps_have_the_same_bits_for_any_number_of_threads(rng, optimizer):
     weights = random_weights(rng, direct=False, dtype=np.float32)
     batches = [random_batch(rng, 500, 4, 30, "sampled-softmax", np.float32)[:2] for _ in range(3)]
     runs = []
     for threads in (1, 2, 3, 7):
         own = Weights(*(array.copy() for array in weights))
-        steps = all_steps(own, Rule(ADAM, 0.01, 0.5, 0.9, 1e-8))
+        steps = all_steps(own, Rule(optimizer, 0.01, 0.5, 0.9, 1e-8))
         with kernel_threads(threads):
             losses = [run(own, *batch, steps, "sampled-softmax") for batch in batches]
         runs.append((losses, *own))
@@ -177,19 +182,67 @@ def test_steps_have_the_same_bits_for_any_number_of_threads(rng):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_steps_at_once_are_those_one_by_one(rng, threads):
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("B", "K", "S"), [(1, 1, 1), (EXAMPLES_PER_PART + 1, 3, 20)])
+def test_a_layer_that_passes_x_through_is_the_identity(rng, threads, kind, B, K, S):
+    weights = random_weights(rng, direct=False)
+    weights = weights._replace(W1=np.eye(D), b1=np.zeros(D), W2=weights.W2[:, :D].copy())
+    ids, sample, _ = random_batch(rng, B, K, S, kind)
+    found = []
+    for activation in ("identity", None):
+        steps = all_steps(weights, Rule(GRADIENT, 0.0, 0.0, 0.0, 0.0), with_second=False)
+        with kernel_threads(threads):
+            loss = run(weights, ids, sample, steps, kind, activation)
+        rows = (steps.E, steps.W2, steps.b2)
+        found.append((loss, *(own.moments.first for own in rows)))
+        if activation is None:
+            assert not steps.W1_moments.first.any()
+            assert not steps.b1_moments.first.any()
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_adafactor_takes_the_steps_of_its_rule(rng, threads):
+    weights = random_weights(rng, direct=False)
+    p, second, columns = weights.W2.copy(), np.zeros((V, 1)), np.ones(H)
+    steps = all_steps(weights, Rule(ADAFACTOR, 0.05, 0.7, 0.9, 1e-8))
+    visits = np.zeros(V, int)
+    for B in (150, 40, 3):
+        ids, sample, q = random_batch(rng, B, 3, 11, "nce")
+        _, gradients = expected_gradients(weights, ids, sample, q, "nce", "sigmoid", False)
+        with kernel_threads(threads):
+            run(weights, ids, sample, steps, "nce")
+        rows = list(dict.fromkeys([*sample.targets, *sample.candidates]))
+        visits[rows] += 1
+        columns = naive.adafactor_rows(
+            p, rows, gradients[3][rows], second, columns, [np.inf] * len(rows), 0.05, (0.7, 0.9),
+            1e-8,
+        )  # fmt: skip
+    np.testing.assert_allclose(weights.W2, p, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(steps.W2.moments.second, second, rtol=1e-9)
+    np.testing.assert_allclose(steps.W2.columns, columns, rtol=1e-9)
+    np.testing.assert_array_equal(steps.W2.visits, visits)
+    assert (steps.E.columns != 1).all()
+    assert steps.b2.columns.tolist() == [1]
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, ADAFACTOR])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_steps_at_once_are_those_one_by_one(rng, threads, optimizer):
     weights = random_weights(rng, direct=False, dtype=np.float32)
     sizes, rates = (300, 300, 17, 300, 129), (0.1, 0.05, 0.02, 0.01, 0.2)
     batches = [random_batch(rng, B, 4, 30, "nce", np.float32)[:2] for B in sizes]
     found = []
     for groups in ([slice(0, 5)], [slice(i, i + 1) for i in range(5)]):
         own = Weights(*(array.copy() for array in weights))
-        steps = all_steps(own, Rule(ADAM, 0.0, 0.5, 0.9, 1e-8, 1e-3))
+        steps = all_steps(own, Rule(optimizer, 0.0, 0.5, 0.9, 1e-8, 1e-3))
         with kernel_threads(threads):
             losses = [
                 run_bundle(own, bundle_of(batches[part], steps, rates[part]), steps, "nce")
                 for part in groups
             ]
-        found.append((np.concatenate(losses), *own, steps.E.visits, steps.W2.visits))
+        state = steps.E.visits, steps.W2.visits, steps.E.columns, steps.W2.columns
+        found.append((np.concatenate(losses), *own, *state))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

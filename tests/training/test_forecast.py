@@ -1,10 +1,13 @@
 import re
 
+import numpy as np
 import pytest
 
 from embedder.config_files import make_config
 from embedder.errors import ConfigError, RunError
 from embedder.network.composition import OwnRows
+from embedder.network.optimizer import Optimizer
+from embedder.network.parameters import Start, initial_parameters
 from embedder.runs.checkpoint import load_model
 from embedder.training.forecast import (
     Needs,
@@ -45,6 +48,22 @@ def test_the_estimate_matches_the_allocation(make_toy_config, monkeypatch):
     needs = estimate_needs(config, OwnRows(found["V"]), 127_620, 2)
     assert needs.parameters == found["parameters"]
     assert found["logits"] < needs.batch < 1.5 * found["logits"]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adafactor", "adagrad", "sgd"])
+def test_the_estimate_has_the_state_of_each_optimizer(make_toy_config, optimizer):
+    config = make_toy_config(
+        examples={"source": "windows"},
+        network={"input": "mean"},
+        loss={"name": "nce"},
+        training={"optimizer": optimizer},
+    )
+    start = Start(np.ones(70), np.arange(70), OwnRows(70))
+    parameters = initial_parameters(config.network, start, np.random.default_rng(0))
+    own = Optimizer(parameters, config.training, "windows")
+    state = [*own.first.values(), *own.second.values()]
+    expected = sum(array.nbytes for array in (*parameters, *state))
+    assert estimate_needs(config, OwnRows(70), 1000, 2).parameters == expected
 
 
 def test_a_run_that_does_not_fit_in_memory_is_rejected_before_it_starts(make_toy_config):

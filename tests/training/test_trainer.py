@@ -120,6 +120,12 @@ KINDS_OF_TRAINING = {
         "network": {"input": "mean"},
         "loss": {"name": "sampled-softmax", "samples": 20},
     },
+    "CBOW without a hidden layer": {
+        "examples": {"source": "windows"},
+        "network": {"input": "mean", "activation": "identity"},
+        "loss": {"name": "sampled-softmax", "samples": 20},
+        "training": {"optimizer": "adafactor", "hidden_rate_factor": 0.0},
+    },
     "language model": {
         "examples": {"source": "windows"},
         "network": {"input": "concat", "initialisation": "random"},
@@ -193,9 +199,9 @@ def stop_after(number, monkeypatch, how):
 
     def steps(self, batches):
         nonlocal count
-        count += 1
-        if count == number:
+        if count < number <= count + len(batches):
             how()
+        count += len(batches)
         return original(self, batches)
 
     monkeypatch.setattr(Trainer, "steps", steps)
@@ -529,6 +535,26 @@ def test_training_on_windows_lowers_the_loss(make_toy_config, loss, inputs):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("inputs", ["mean", "word", "concat"])
+def test_adafactor_lowers_the_loss_and_leaves_a_hidden_layer_without_rate(make_toy_config, inputs):
+    config = make_toy_config(
+        examples=WINDOWS,
+        network={"input": inputs, "activation": "identity", **RANDOM_START, "vectors": "input"},
+        loss={"name": "nce", "samples": 64},
+        training={
+            "passes": 2, "batch_size": 256, "learning_rate": 0.01, "optimizer": "adafactor",
+            "hidden_rate_factor": 0.0,
+        },
+    )  # fmt: skip
+    train(config, quiet=True)
+    losses = [line["loss"] for line in lines(config.output) if line.get("end_of_pass")]
+    assert losses[-1] < losses[0]
+    found = parameters(config)
+    assert not found.b1.any()
+    if inputs != "concat":  # there, the layer starts at random
+        np.testing.assert_array_equal(found.W1, np.eye(len(found.W1)))
+
+
 @pytest.mark.parametrize("inputs", ["mean", "word"])
 def test_training_on_windows_solves_the_toy_worlds_analogies(make_toy_config, toy_files, inputs):
     config = make_toy_config(
@@ -546,6 +572,17 @@ def test_training_on_windows_solves_the_toy_worlds_analogies(make_toy_config, to
         {"network": {"input": "mean", "dropout": 0.3}, "vocabulary": {"subsample": 1e-2}},
         {"network": {"input": "concat", "tied": True}, "loss": {"name": "sampled-softmax"}},
         {"network": {"input": "word"}, "validation": {"fraction": 0.1, "patience": 5}},
+        {
+            "network": {"input": "mean", "activation": "identity"},
+            "loss": {"name": "sampled-softmax"},
+            "training": {"optimizer": "adafactor", "hidden_rate_factor": 0.0},
+        },
+        {
+            "network": {"input": "mean"},
+            "subwords": {"max_n": 4, "buckets": 5000},
+            "loss": {"name": "nce"},
+            "training": {"optimizer": "adafactor"},
+        },
     ],
 )
 def test_an_interrupted_run_on_windows_resumes_bit_identically(
@@ -555,10 +592,11 @@ def test_an_interrupted_run_on_windows_resumes_bit_identically(
         "examples": WINDOWS | {"shuffle_tokens": 50_000, "dynamic": True},
         "training": {"passes": 2, "batch_size": 512},
     }
-    options = options | {"network": {"vectors": "input"} | options["network"]}
-    whole = make_toy_config("whole", **common, **options)
+    common["training"] |= options.get("training", {})
+    options = options | {"network": {"vectors": "input"} | options["network"]} | common
+    whole = make_toy_config("whole", **options)
     train(whole, quiet=True)
-    config = make_toy_config("stopped", **common, **options)
+    config = make_toy_config("stopped", **options)
     with monkeypatch.context() as patch:
         stop_after(313, patch, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted):
