@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -206,7 +207,10 @@ def measure_steps(shapes: list[tuple[int, int, int]], peak: float) -> list[dict[
 
 
 def measure_windows(shape: tuple[int, int, int], peak: float) -> list[dict[str, Any]]:
-    """Print and return the step's rates on windows of ten words, by loss."""
+    """Print and return the step's rates on windows of ten words, by loss.
+
+    Sampled losses as in configs/books-cbow.yaml: with Adafactor, and without a hidden layer.
+    """
     V, H, B = shape
     threads = available_threads()
     print(f"\nwindows of {WINDOW} words (V = {V:,}, H = {H}, B = {B}): examples/s, of peak")
@@ -216,20 +220,24 @@ def measure_windows(shape: tuple[int, int, int], peak: float) -> list[dict[str, 
     counts = (1e7 * zipf_weights(V)).astype(np.int64)
     for name in ("softmax", "class-softmax", "sampled-softmax", "negative-sampling"):
         loss_config = LossConfig(name=name)
-        config = NetworkConfig(input="mean", dimension=H, hidden=H)
+        is_exact = name in ("softmax", "class-softmax")
+        config = NetworkConfig(
+            input="mean", dimension=H, hidden=H, activation="sigmoid" if is_exact else "identity"
+        )
+        training = TrainingConfig()
+        if not is_exact:
+            training = TrainingConfig(optimizer="adafactor", hidden_rate_factor=0.0)
         start = Start(counts, np.arange(V), OwnRows(V))
         parameters = initial_parameters(config, start, rng)
         parameters = with_class_rows(loss_config, counts, parameters)
-        optimizer = Optimizer(parameters, TrainingConfig(), "windows")
+        optimizer = Optimizer(parameters, training, "windows")
         loss = make_loss(loss_config, counts, parameters, B, 0)
         network = Network(config, parameters, B, loss)
-        targets = one_hot(words)
-
-        def step(network: Network = network, optimizer: Optimizer = optimizer) -> float:
-            return network.step(contexts, targets, optimizer, 10, 1e-3)  # noqa: B023
-
+        batches = [(contexts, one_hot(words))] * network.steps_at_once
+        rates = [1e-3] * len(batches)
         with kernel_threads(threads):
-            seconds = median_seconds(step)
+            seconds = median_seconds(partial(network.steps, batches, optimizer, 10, rates))
+        seconds /= len(batches)
         of_peak = 6 * V * H * B / seconds / 1e9 / peak
         rate = B / seconds
         results.append({"V": V, "loss": name, "examples_per_second": rate, "of_peak": of_peak})
