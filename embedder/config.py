@@ -45,7 +45,8 @@ _KEYS_WITHOUT_EFFECT = {
         ("training", "row_sampling"),
     ),
     "cooccurrence": tuple(
-        ("examples", key) for key in ("sides", "dynamic", "across_sentences", "shuffle_tokens")
+        ("examples", key)
+        for key in ("sides", "dynamic", "across_sentences", "shuffle_tokens", "shuffle_windows")
     ),
 }
 

@@ -191,6 +191,9 @@ class ExamplesConfig(Section):
     """Let windows extend across the ends of sentences."""
     shuffle_tokens: Positive = 1 << 20
     """Number of tokens held in memory and shuffled together; they come from all over the corpus."""
+    shuffle_windows: Positive = 1
+    """Number of successive windows that are shuffled as one. They have words in common, so that
+    a batch of them has fewer rows to update, which saves most time with n-grams."""
 
     @model_validator(mode="after")
     def _check_wide_window(self) -> "ExamplesConfig":

@@ -265,6 +265,16 @@ def _count_words(ids: Array) -> int:
     return sum(int((ids[start : start + _WORDS_PER_COUNT] >= 0).sum()) for start in starts)
 
 
+def _shuffled(order: Array, together: int, rng: np.random.Generator) -> Array:
+    """Return the entries (n,) in random order, but blocks of some successive ones as they are."""
+    if together == 1:
+        rng.shuffle(order)
+        return order
+    starts = together * rng.permutation(-(-len(order) // together))
+    places = (starts[:, None] + np.arange(together)).reshape(-1)
+    return np.asarray(order[places[places < len(order)]])
+
+
 class _Shuffled:
     """The windows of some tokens in random order, formed as they are needed."""
 
@@ -280,7 +290,7 @@ class _Shuffled:
             # The number of pairs at a position is not known in advance: list them, then shuffle.
             self._pairs = list_windows(tokens, self._order, config, config.examples.dynamic, seed)
             self._order = np.arange(len(self._pairs.targets), dtype=np.int32)
-        rng.shuffle(self._order)
+        self._order = _shuffled(self._order, config.examples.shuffle_windows, rng)
 
     def __len__(self) -> int:
         return len(self._order)

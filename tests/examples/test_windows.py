@@ -44,10 +44,11 @@ def examples_of(batches):
     )
 
 
+@pytest.mark.parametrize("shuffle_windows", [1, 7, 5000])
 @pytest.mark.parametrize("shuffle_tokens", [1 << 20, 400])
-def test_a_pass_contains_every_window_once(rng, shuffle_tokens):
+def test_a_pass_contains_every_window_once(rng, shuffle_tokens, shuffle_windows):
     ids = text(rng)
-    settings = config(passes=1, shuffle_tokens=shuffle_tokens)
+    settings = config(passes=1, shuffle_tokens=shuffle_tokens, shuffle_windows=shuffle_windows)
     batches = list(WindowStream(ids, vocabulary(), settings).batches())
     expected = Counter((tuple(c), int(t)) for c, t in naive.window_examples(ids, 2, False))
     found = examples_of(batches)
@@ -93,6 +94,16 @@ def test_the_order_is_random_and_differs_between_passes(rng):
     assert first.tolist() != second.tolist()
     assert sorted(first) == sorted(second)
     assert np.abs(np.diff(first)).mean() > 3  # neighbours in the text are apart
+
+
+@pytest.mark.parametrize("inputs", ["mean", "word"])
+def test_successive_windows_may_stay_together(rng, inputs):
+    ids = np.arange(1, 71, dtype=np.int32)  # a different word everywhere
+    words = Vocabulary([f"w{i}" for i in range(71)], np.ones(71, np.int64))
+    stream = WindowStream(ids, words, config(inputs, shuffle_tokens=10_000, shuffle_windows=7))
+    contexts = np.concatenate([batch.inputs[:, 0] for batch in stream.batches()])
+    steps = np.diff(contexts[:70]) if inputs == "mean" else np.diff(contexts[:200])
+    assert 0.7 < (np.abs(steps) <= 4).mean() < 1  # apart from the seams of blocks and pieces
 
 
 def test_a_stream_resumes_from_any_position(rng):
