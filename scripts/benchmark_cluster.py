@@ -205,7 +205,8 @@ def measure(given: argparse.Namespace) -> None:
             stack.callback(nodes.shutdown)
             for _ in range(1, given.nodes):
                 nodes.add_node(**each)
-            nodes.connect()  # so that the processes of the first run serve the second
+            # So that the processes of the first run serve the second.
+            nodes.connect()  # type: ignore[no-untyped-call]
             stack.callback(ray.shutdown)
             engine, cluster = "ray", {"address": nodes.address}
         tree = {

@@ -30,7 +30,7 @@ from embedder.text.vocabulary import encode_text
 from embedder.training.descent import Prior
 from embedder.training.frozen_layers import FrozenLayers
 from embedder.training.replicates import cut_text, draw_blocks, seeds_of
-from embedder.training.row_fit import fit_with_prior
+from embedder.training.row_fit import fit_here, fits_with_prior
 from embedder.training.train import train
 from embedder.vectors.from_run import load_vectors, sum_matrices, word_vectors
 from embedder.vectors.replicates import Replicates
@@ -174,7 +174,8 @@ def frozen_replicates(run: Path, samples: int) -> list[WordVectors]:
         rows = CountedRows(*group_counts(counts, columns, kept, work / "grouped", None))
         E = model.parameters.E.copy()
         prior = Prior(config.training.prior_strength, np.zeros_like(E), np.zeros(V))
-        fit_with_prior(layers, E, rows, prior, lambda _: None)
+        for first, fitted in fit_here(layers, fits_with_prior(model.parameters.E, rows, prior)):
+            E[first : first + len(fitted)] = fitted
         parameters = model.parameters._replace(E=E)
         activation = config.network.activation
         matrix = word_vectors(parameters, activation, "sum", columns.of_words, matrices)

@@ -200,7 +200,7 @@ class SharedRows(NamedTuple):
         if self.height == self.words:
             return np.empty((0, vectors.shape[1]), np.float32)
         means = self._means(np.diff(self.starts) - 1)
-        alike: Array = vectors.any(axis=1).astype(np.float32)
+        alike = np.asarray(vectors.any(axis=1), np.float32)
         return ridge_regression(means, vectors, alike, _RIDGE_OF_SHARED, _ITERATIONS)
 
     def predict(self, shared: Array) -> Array:
