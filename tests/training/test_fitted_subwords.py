@@ -11,7 +11,7 @@ from embedder.errors import RunError, VocabularyError
 from embedder.runs.checkpoint import load_model
 from embedder.runs.run_folder import RunFolder
 from embedder.text.corpus import read_text
-from embedder.training.row_fit import RowFit
+from embedder.training import row_fit
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
 from embedder.training.update import UpdateOptions, update
@@ -133,14 +133,14 @@ def test_a_training_interrupted_in_the_fit_of_rows_resumes_to_the_same_bits(make
     training = {"joint_rows": 60}
     whole, halved = make("whole", training=training), make("halved", training=training)
     train(whole, quiet=True)
-    fit = RowFit.fit
+    fit_rows = row_fit.fit_rows
 
-    def stopping(self, first, last):
+    def stopping(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return fit(self, first, last)
+        return fit_rows(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(RowFit, "fit", stopping)
+        patch.setattr(row_fit, "fit_rows", stopping)
         with pytest.raises(Interrupted):
             train(halved, quiet=True)
     unfinished = load_vectors(Path(halved.output))
