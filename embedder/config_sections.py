@@ -193,7 +193,7 @@ class ExamplesConfig(Section):
     """Number of tokens held in memory and shuffled together; they come from all over the corpus."""
     shuffle_windows: Positive = 1
     """Number of successive windows that are shuffled as one. They have words in common, so that
-    a batch of them has fewer rows to update, which saves most time with n-grams."""
+    a batch has fewer rows to update: with 8, half of them with n-grams."""
 
     @model_validator(mode="after")
     def _check_wide_window(self) -> "ExamplesConfig":
