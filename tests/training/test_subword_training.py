@@ -213,7 +213,7 @@ def test_gensim_and_fasttext_load_a_run_and_compose_the_same(run, tmp_path):
 
 def test_parts_changed_since_training_are_an_error(make, write, tmp_path):
     lemmas = write("l.tsv", "king\troyal\nqueen\troyal\n")
-    config = make(passes=1, subwords={"parts": str(lemmas)})
+    config = make(passes=1, subwords={"mode": "joint", "parts": str(lemmas)})
     train(config, quiet=True)
     lemmas.unlink()  # the run has a copy
     assert load_model(Path(config.output)).composition.parts == ["royal"]
