@@ -180,7 +180,7 @@ class SharedRows(NamedTuple):
         V, means = self.words, self._means(np.diff(self.starts))
         # Damp the counts, as subsampling does, so that a few frequent words do not dominate.
         n = self.occurrences[:V].astype(np.float32)
-        weights: Array = np.minimum(n, np.sqrt(_HALF_RATE * n))
+        weights = np.minimum(n, np.sqrt(_HALF_RATE * n))
         Z = ridge_regression(means, vectors, weights, _RIDGE, _ITERATIONS)
         own = vectors - multiply(means, Z)
         own *= (np.diff(self.starts) * self.shares())[:, None].astype(np.float32)
