@@ -81,7 +81,7 @@ def describe_sizes(config: Config, vocabulary: int) -> str:
 
 
 def estimate_needs(config: Config, composition: Composition, tokens: int, threads: int) -> Needs:
-    """Return the memory and disk space that a run needs.
+    """Return the memory and disk space that a run needs, on a cluster those of the leader.
 
     Parameters
     ----------
@@ -127,6 +127,9 @@ def estimate_needs(config: Config, composition: Composition, tokens: int, thread
     slab = BYTES_PER_CELL * min(CELLS_PER_SLAB, cells)
     if training.memory_limit is not None:
         positions, slab = (min(size, training.memory_limit // 2) for size in (positions, slab))
+    if training.engine == "ray":  # other machines hold the text, and count it
+        tokens, positions, slab = 0, 0, 0
+        cells = min(cells, trained * C)
     return Needs(
         parameters=_FLOAT * (rows * D + hidden + output + moments),
         batch=_FLOAT * batch,

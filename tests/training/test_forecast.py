@@ -117,3 +117,13 @@ def test_memory_limits_are_accepted_with_or_without_a_unit():
     assert limit(5) == 5
     with pytest.raises(ConfigError, match="memory_limit"):
         limit("plenty")
+
+
+def test_the_leader_of_a_cluster_needs_no_room_for_the_text(make_toy_config):
+    local, ray = (make_toy_config(training={"engine": engine}) for engine in ("local", "ray"))
+    found = estimate_needs(ray, OwnRows(2_000_000), 10**10, 16)
+    alone = estimate_needs(local, OwnRows(2_000_000), 10**10, 16)
+    assert found.parameters == alone.parameters
+    assert found.ids == 0
+    assert alone.counting > 4 * 10**10 > 100 * found.counting
+    assert found.cells <= 8 * 30_000 * 36_000 < alone.cells
