@@ -100,7 +100,7 @@ class RayEngine:
         self.phrases = PhraseJoiner(config.corpus).phrases
         phrases = cluster.put(self.phrases)
         corpus = config.corpus
-        shards = find_even_shards(corpus, config.cluster.shard_size, cluster.cpus())
+        shards = find_even_shards(corpus, config.cluster.shard_size, self._cpus())
         read = [
             cluster.run(counting.read_shard, self._settings, phrases, shard, returns=3)
             for shard in shards
@@ -124,6 +124,10 @@ class RayEngine:
         kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
         self._text = _Text(vocabulary, tokens, kept, [ids for ids, _ in encoded], before)
         return vocabulary, tokens
+
+    def _cpus(self) -> int:
+        """Return the number of CPUs, or 1 for a cluster that still waits for its machines."""
+        return max(1, self._cluster.cpus())
 
     def _await_reading(self, sizes: list[Reference], quiet: bool) -> None:
         """Wait until all text has been read, and show the progress."""
@@ -165,7 +169,7 @@ class RayEngine:
         """Count the text; return the counts and n_w."""
         config, cluster, V = self._config, self._cluster, len(text.vocabulary)
         bytes_counted = 2 * config.examples.reach * text.tokens * _BYTES_PER_CELL
-        least = _RANGES_PER_CPU * cluster.cpus()
+        least = _RANGES_PER_CPU * self._cpus()
         cuts = counting.cut_words(
             text.kept, config, max(least, min(_MAX_RANGES, bytes_counted // _BYTES_PER_RANGE))
         )

@@ -235,6 +235,14 @@ def test_repeated_loss_of_machines_ends_the_training(on_cluster, monkeypatch):
         train(config, quiet=True)
 
 
+def test_a_cluster_that_has_lost_all_machines_ends_the_training(on_cluster, monkeypatch):
+    monkeypatch.setattr(cluster.Cluster, "cpus", lambda _: 0)
+    monkeypatch.setattr(cluster, "_SECONDS_BETWEEN_LOOKS", 1e-3)
+    config = on_cluster("run", cluster={"wait_minutes": 0})
+    with pytest.raises(RunError, match="no machine with CPUs left; once the cluster is running"):
+        train(config, quiet=True)
+
+
 def test_another_version_on_a_machine_is_refused(on_cluster, monkeypatch):
     monkeypatch.setattr(cluster, "fingerprint", lambda: "0.0 (another)")
     with pytest.raises(RunError, match=r"has embedder .*, but the leader has 0\.0 \(another\); in"):
