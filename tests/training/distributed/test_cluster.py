@@ -159,7 +159,7 @@ def test_a_node_killed_at_any_moment_of_a_stage_does_not_change_the_model(
 
     def begin(self, *arguments):
         begun.append(time.monotonic())
-        if killers:
+        if killers and killers[-1].ident is None:  # rows are fitted in two phases
             killers[-1].start()
         return original(self, *arguments)
 
