@@ -54,7 +54,7 @@ def distance_multiples(config: ExamplesConfig) -> tuple[Array, float]:
     if config.window_weights == "linear":
         if not config.wide:
             return window + 1 - distance, float(window)
-        hundredths = max(1, round(100 * config.wide_weight))
+        hundredths = round(100 * config.wide_weight)
         divisor = math.lcm(window, 100 * config.wide // math.gcd(hundredths, 100 * config.wide))
         narrow = divisor // window * np.maximum(0, window + 1 - distance)
         wide = divisor * hundredths // (100 * config.wide) * (config.wide + 1 - distance)

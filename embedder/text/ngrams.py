@@ -48,3 +48,27 @@ def letters_of(
     ]
     starts = offsets_from_lengths(np.fromiter(map(len, texts), np.int64, len(texts)))
     return np.frombuffer(b"".join(texts), np.uint8), starts
+
+
+def find_buckets(used: Array, ngrams: Array) -> tuple[Array, Array]:
+    """Return which of the used buckets those of some n-grams are, and which n-grams have one.
+
+    Parameters
+    ----------
+    used : (G,) int64
+        The used buckets, ascending.
+    ngrams : (n,) int64
+        The buckets of the n-grams.
+
+    Returns
+    -------
+    (m,) int64
+        The indices, in `used`, of the buckets of those n-grams that have one.
+    (n,) bool
+        Which n-grams have one.
+    """
+    if not len(used):
+        return ngrams[:0], np.zeros(len(ngrams), bool)
+    indices = np.searchsorted(used, ngrams).clip(max=len(used) - 1)
+    found = used[indices] == ngrams
+    return indices[found], found

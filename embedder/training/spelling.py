@@ -13,7 +13,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.config_sections import SubwordsConfig
 from embedder.network.composition import share_rows
-from embedder.text.ngrams import list_ngrams
+from embedder.text.ngrams import find_buckets, list_ngrams
 from embedder.text.vocabulary import Vocabulary
 
 _NGRAMS = SubwordsConfig(min_n=3, max_n=6)
@@ -46,10 +46,11 @@ class SpelledRows:
         settings = _NGRAMS.min_n, _NGRAMS.max_n, _NGRAMS.buckets
         counts, ngrams = list_ngrams(self._words[first:last], *settings, {self._unknown})
         found = np.zeros((last - first, rows.shape[1]))
-        if not len(ngrams) or not len(buckets):
+        indices, have_rows = find_buckets(buckets, ngrams)
+        if not len(indices):
             return found
-        indices = np.searchsorted(buckets, ngrams).clip(max=len(buckets) - 1)
-        own = np.where((buckets[indices] == ngrams)[:, None], rows[indices], 0)
+        own = np.zeros((len(ngrams), rows.shape[1]), rows.dtype)
+        own[have_rows] = rows[indices]
         some = counts > 0
         sums = np.add.reduceat(own, (np.cumsum(counts) - counts)[some])
         found[some] = sums / counts[some, None]

@@ -9,7 +9,7 @@ from embedder.arrays import Array, row_lengths
 from embedder.config_sections import SubwordsConfig
 from embedder.errors import ConfigError
 from embedder.network.composition import SharedRows, share_rows
-from embedder.text.ngrams import letters_of, list_ngrams
+from embedder.text.ngrams import find_buckets, letters_of, list_ngrams
 from embedder.text.vocabulary import Vocabulary
 from embedder.text.word_parts import WordParts
 
@@ -117,11 +117,7 @@ class Subwords(NamedTuple):
         """Return which of the used buckets those of some n-grams (n,) are, and which have rows."""
         if self.used is None:
             return ngrams, np.ones(len(ngrams), bool)
-        if not len(self.used):
-            return ngrams[:0], np.zeros(len(ngrams), bool)
-        indices = np.searchsorted(self.used, ngrams).clip(max=len(self.used) - 1)
-        have_rows = self.used[indices] == ngrams
-        return indices[have_rows], have_rows
+        return find_buckets(self.used, ngrams)
 
     def _as_vectors(self, rows: Array) -> Array:
         return np.array(rows if self.layer is None else self.layer.linear(rows), np.float32)
