@@ -7,10 +7,13 @@ thread that has waited for long gives up its processor (see `share_phases` in
 `embedder.kernels.threads`), which those that it waits for may need.
 """
 
+import platform
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from embedder.arrays import Array
@@ -20,8 +23,10 @@ _NEXT, _DONE = 0, 16
 """Places of the counters, in different cache lines."""
 _OWN = 32
 _STRIDE = 16
-_MAX_POLLS = 1 << 19
-"""Some 150 microseconds."""
+_RESTS = platform.machine().lower() in ("x86_64", "amd64")
+MAX_POLLS = 1 << 12 if _RESTS else 1 << 19
+"""How often a thread that waits for another looks again before it sleeps: for some 100
+microseconds, about as long as it takes to wake up."""
 _NONE = -1
 
 
@@ -61,6 +66,27 @@ def _load_atomically(typing_context, array, index):
 load_atomically: Any = intrinsic(_load_atomically)
 
 
+def _pause(typing_context):
+    """Let a processor rest for some 40 to 140 cycles.
+
+    Threads that look again without a rest take execution units from another thread of the same
+    core, and the cache line that they look at from the thread that they wait for: the more of them,
+    the longer each look takes.
+    """
+
+    def generate(context, builder, signature, arguments):
+        if _RESTS:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            name = "llvm.x86.sse2.pause"
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+pause: Any = intrinsic(_pause)
+
+
 @njit(nogil=True, cache=True)
 def await_change(numbers, index, seen, polls):
     """Wait until an entry is no longer `seen`, but no longer than some polls; return the entry."""
@@ -69,6 +95,7 @@ def await_change(numbers, index, seen, polls):
         found = load_atomically(numbers, index)
         if found != seen:
             break
+        pause()
     return found
 
 
@@ -78,6 +105,7 @@ def await_zero(numbers, index, polls):
     for _ in range(polls):
         if load_atomically(numbers, index) == 0:
             break
+        pause()
 
 
 @njit(inline="always")
@@ -99,9 +127,10 @@ def may_begin(phases, task, before):
     If that takes long, return False and keep the task; the kernel must then return True.
     """
     counters = phases.counters
-    for _ in range(_MAX_POLLS):
+    for _ in range(MAX_POLLS):
         if load_atomically(counters, _DONE) >= before:
             return True
+        pause()
     counters[_OWN + _STRIDE * phases.thread] = task
     return False
 

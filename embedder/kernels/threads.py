@@ -23,11 +23,8 @@ import scipy.linalg.cython_blas  # noqa: F401 - see kernel_threads
 from threadpoolctl import threadpool_limits
 
 from embedder.kernels.parts import Parts, cut_parts, new_ranges
-from embedder.kernels.phases import Phases, await_change, await_zero, new_counters
+from embedder.kernels.phases import MAX_POLLS, Phases, await_change, await_zero, new_counters
 
-_POLLS = 1 << 19
-"""How long a thread that waits for another looks again and again before it sleeps: some 150
-microseconds, about as long as it takes to wake up."""
 _CALLS, _AT_WORK = 0, 16
 """Places of counters, in different cache lines."""
 _PAUSE = 5e-5
@@ -63,6 +60,7 @@ class _Team:
         self._ranges = new_ranges(threads)
         self._idle = threading.Condition()
         self._work: _Work | None = None
+        self._wanted = 0
         self._error: BaseException | None = None
         self._is_closed = False
         self._counters = np.zeros(32, np.int64)
@@ -81,14 +79,14 @@ class _Team:
     def size(self) -> int:
         return len(self._alarms) + 1
 
-    def run(self, parts: int, work: _Work) -> None:
-        """Run a kernel on the parts of its work, in all threads that are free."""
+    def run(self, parts: int, work: _Work, threads: int) -> None:
+        """Run a kernel on the parts of its work, in up to `threads` threads that are free."""
         with self._idle:
             self._wait()  # there is nobody to wait for, unless the last work was interrupted
             cut_parts(parts, self._ranges)
-            self._work = work
+            self._work, self._wanted = work, threads
             self._counters[_CALLS] += 1
-        for alarm in self._alarms[: max(0, parts - 1)]:
+        for alarm in self._alarms[: max(0, threads - 1)]:
             if alarm.locked():  # otherwise the helper has yet to hear the last one
                 alarm.release()
         try:
@@ -96,7 +94,7 @@ class _Team:
         finally:
             with self._idle:
                 self._work = None
-            await_zero(self._counters, _AT_WORK, _POLLS)
+            await_zero(self._counters, _AT_WORK, MAX_POLLS)
             with self._idle:
                 self._wait()
         if self._error is not None:
@@ -111,7 +109,7 @@ class _Team:
         parts = Parts(self._ranges, number)
         seen = 0
         while True:
-            calls = await_change(self._counters, _CALLS, seen, _POLLS)
+            calls = await_change(self._counters, _CALLS, seen, MAX_POLLS)
             if calls == seen:
                 self._alarms[number - 1].acquire()
             seen = calls
@@ -119,7 +117,7 @@ class _Team:
                 work = self._work
                 if self._is_closed:
                     return
-                if work is None:
+                if work is None or number >= self._wanted:
                     continue
                 self._counters[_AT_WORK] += 1
             try:
@@ -204,10 +202,10 @@ def share(kernel: Callable[..., Any], parts: int, *arguments: Any) -> None:
     arguments
         The kernel's other arguments.
     """
-    _team().run(parts, _Work(kernel, arguments))
+    _team().run(parts, _Work(kernel, arguments), parts)
 
 
-def share_phases(kernel: Callable[..., Any], tasks: int, *arguments: Any) -> None:
+def share_phases(kernel: Callable[..., Any], tasks: int, width: int, *arguments: Any) -> None:
     """Run a kernel of several phases, otherwise as `share`.
 
     Parameters
@@ -217,6 +215,9 @@ def share_phases(kernel: Callable[..., Any], tasks: int, *arguments: Any) -> Non
         is left; it then returns False.
     tasks
         The number of tasks of all phases.
+    width
+        The most threads to run it on: the number of tasks of the phase that has most of the work.
+        Any others would only wait, and occupy processors that these threads may need.
     arguments
         The kernel's other arguments.
     """
@@ -227,7 +228,7 @@ def share_phases(kernel: Callable[..., Any], tasks: int, *arguments: Any) -> Non
         while kernel(Phases(counters, parts.thread, tasks), *arguments):
             time.sleep(_PAUSE)
 
-    team.run(tasks, _Work(run, arguments))
+    team.run(tasks, _Work(run, arguments), width)
 
 
 def _team() -> _Team:

@@ -183,10 +183,10 @@ def window_steps(
     """
     batches = len(bundle.ends) - 1
     tasks = _tasks_of_batch(buffers)
-    losses = np.zeros((batches, len(buffers.W1_by_task)))
-    share_phases(
-        _run_tasks, batches * tasks, loss, activation, weights, bundle, steps, buffers, losses
-    )
+    width = len(buffers.W1_by_task)
+    losses = np.zeros((batches, width))
+    arguments = loss, activation, weights, bundle, steps, buffers, losses
+    share_phases(_run_tasks, batches * tasks, width, *arguments)
     for own, squares in ((steps.E, buffers.input_squares), (steps.W2, buffers.output_squares)):
         if own.rule.kind == ADAFACTOR:
             average_columns(own.columns, squares, own.rule.decay1)

@@ -44,7 +44,7 @@ def test_a_phase_sees_all_that_was_done_before_it(threads, width):
     numbers, sums = np.zeros(width, np.int64), np.zeros(width, np.int64)
     out = np.zeros((rounds, width), np.int64)
     with kernel_threads(threads):
-        share_phases(three_phases, 3 * width * rounds, width, numbers, sums, out)
+        share_phases(three_phases, 3 * width * rounds, threads, width, numbers, sums, out)
     expected = width * (np.arange(width).sum() + np.arange(rounds) * width)
     np.testing.assert_array_equal(out, np.repeat(expected[:, None], width, axis=1))
 
@@ -93,3 +93,17 @@ def test_what_another_thread_writes_is_read():
     thread.start()
     assert wait(counters) == 5
     thread.join()
+
+
+def test_no_more_threads_take_part_than_a_phase_has_work_for():
+    seen = set()
+
+    def note(phases):
+        seen.add(phases.thread)
+        time.sleep(0.01)  # until the others are there
+        return False
+
+    with kernel_threads(5):
+        for _ in range(20):
+            share_phases(note, 10, 2)
+    assert seen == {0, 1}
