@@ -64,12 +64,14 @@ class RunFolder:
         self._lock: FileLock | None = None
 
     def owns(self, file: Path) -> bool:
-        """Return whether a file in the folder is one of a run's, or would be taken for it."""
+        """Return whether a file is one of this run's, or would be taken for it."""
         own = self.config, self.vocabulary, self.phrases, self.parts, self.metrics, self.model
-        is_own = file in (*own, self.best) or any(
+        folders = ReplicateFolder(self.path).path, SliceFolder(self.path).path
+        is_own = file in (*own, self.best) or file.parent in folders
+        is_series = file.parent == self.path and any(
             file.match(f"{kind}-*.safetensors") for kind in ("checkpoint", "fitted")
         )
-        return is_own and self.config.exists()
+        return (is_own or is_series) and self.config.exists()
 
     def fitted(self) -> list[Path]:
         """Return the files of fitted rows, in the order of the words."""

@@ -64,11 +64,12 @@ def _reject_files(target: Target, overwrite: bool) -> None:
             f"{target.path}: a folder; expected a file, or --format static-embedding, which is one."
         )
     for path in filter(None, (target.path, target.companion)):
-        if RunFolder(path.parent).owns(path):
-            raise RunError(
-                f"{path}: belongs to the run in {path.parent}, and is never replaced; choose "
-                "another name."
-            )
+        for folder in (path.parent, path.parent.parent):
+            if RunFolder(folder).owns(path):
+                raise RunError(
+                    f"{path}: belongs to the run in {folder}, and is never replaced; choose "
+                    "another name."
+                )
         if not overwrite and not is_stream(path) and path.exists():
             raise RunError(f"{path}: exists; choose another name, or replace it: --overwrite.")
 

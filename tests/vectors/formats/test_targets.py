@@ -43,12 +43,23 @@ def test_files_in_the_way_are_replaced_only_on_demand(vectors, tmp_path, name, c
 
 
 @pytest.mark.parametrize(
-    "name", ["model.safetensors", "vocabulary.tsv", "parts.tsv", "checkpoint-1.safetensors"]
+    "name",
+    [
+        "model.safetensors",
+        "vocabulary.tsv",
+        "parts.tsv",
+        "checkpoint-1.safetensors",
+        "replicates/seed-0001.safetensors",
+        "slices/changes.tsv",
+    ],
 )
 def test_the_files_of_a_run_are_never_replaced(vectors, run, name):
+    (run / name).parent.mkdir(exist_ok=True)
     with pytest.raises(RunError, match=f"{name}: belongs to the run in .*never replaced"):
         save(vectors, run / name)
-    save(vectors, run / "vectors.bin")
+    (run / "mine").mkdir()
+    for own in ("vectors.bin", "mine/checkpoint-1.safetensors"):
+        save(vectors, run / own)
     assert (run / "model.safetensors").read_text() == "precious"
 
 
