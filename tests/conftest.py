@@ -1,5 +1,8 @@
 import shutil
+import signal
+import subprocess
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    heed_signals()
     settings.register_profile(
         "project",
         max_examples=config.getoption("--fuzz"),
@@ -45,6 +49,19 @@ def pytest_configure(config):
         derandomize=True,  # the same inputs every time
     )
     settings.load_profile("project")
+
+
+def heed_signals():
+    """Undo what a shell does to what it starts in the background, or `nohup`: signals are ignored.
+
+    So would be those that tests send to trainings.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -177,6 +194,19 @@ def write_replicates(toy_run, toy_vectors, tmp_path):
         return run
 
     return write_copy
+
+
+@pytest.fixture
+def start():
+    """Start a program as `subprocess.Popen` does, and end it with the test."""
+    with ExitStack() as programs:
+
+        def start_program(command, **options):
+            program = programs.enter_context(subprocess.Popen(command, **options))
+            programs.callback(program.kill)  # before it is waited for
+            return program
+
+        yield start_program
 
 
 @pytest.fixture

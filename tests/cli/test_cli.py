@@ -376,10 +376,10 @@ def test_help_imports_neither_numba_nor_numpy():
     assert not {"numba", "numpy", "pydantic", "yaml", "scipy"} & set(loaded.split())
 
 
-def test_ctrl_c_stops_cleanly_and_prints_how_to_resume(config_file, tmp_path):
+def test_ctrl_c_stops_cleanly_and_prints_how_to_resume(config_file, tmp_path, start):
     run = tmp_path / "run"
     arguments = ["train", config_file, "--output", run, "training.passes=100000"]
-    process = subprocess.Popen([*PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+    process = start([*PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 100
     while not (run / "metrics.jsonl").exists():
         assert time.monotonic() < deadline

@@ -65,18 +65,16 @@ def test_any_command_ends_with_128_and_the_signal(monkeypatch, toy_run):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes of Unix")
-def test_a_signal_ends_a_training_that_waits_for_its_text(tmp_path):
+def test_a_signal_ends_a_training_that_waits_for_its_text(tmp_path, start):
     arguments = ["train", "-", "--output", str(tmp_path / "run"), "--quiet"]
-    with subprocess.Popen(
-        [*PROGRAM, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        deadline = time.monotonic() + 100
-        while not list(tmp_path.glob("run/.work-*/*")):  # the text is being read
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        errors = process.stderr.read().decode()
-        assert process.wait(60) == 143
+    process = start([*PROGRAM, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 100
+    while not list(tmp_path.glob("run/.work-*/*")):  # the text is being read
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    errors = process.stderr.read().decode()
+    assert process.wait(60) == 143
     assert errors == "Stopped; nothing new was saved.\n"
     assert not list(tmp_path.iterdir())

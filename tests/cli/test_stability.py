@@ -126,11 +126,11 @@ def test_mistakes_are_one_sentence(run, toy_run, tmp_path, monkeypatch, argument
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
-def test_a_process_that_is_stopped_says_how_to_resume(toy_files, tmp_path):
+def test_a_process_that_is_stopped_says_how_to_resume(toy_files, tmp_path, start):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "embedder"]
     options = ["-q", "-d", "8", "--passes", "1", "--seeds", "500"]
-    process = subprocess.Popen(
+    process = start(
         [*command, "train", str(toy_files[0]), "-o", str(folder), *options],
         stderr=subprocess.PIPE,
         text=True,

@@ -60,7 +60,7 @@ def assert_same_model(one, other):
     ids=["grouped", "default", "subwords"],
 )
 def test_a_cluster_trains_the_model_of_one_process_to_the_bit(
-    on_cluster, make_toy_config, write, sections
+    on_cluster, machines, make_toy_config, write, sections
 ):
     header = "pass\tscore\tcount\tphrase\twords"
     phrases = write("phrases.tsv", f"{header}\n1\t9\t9\tthe_king\tthe king\n")
@@ -68,6 +68,8 @@ def test_a_cluster_trains_the_model_of_one_process_to_the_bit(
     local = make_toy_config("local", **sections, **corpus)
     spread = on_cluster("spread", **sections, **corpus)
     train(local, quiet=True)
+    if "subwords" in sections:
+        machines.leave()  # the training joins
     train(spread, quiet=True)
     assert_same_model(local, spread)
     model = load_model(Path(spread.output))
@@ -153,7 +155,7 @@ def test_a_node_killed_at_any_moment_of_a_stage_does_not_change_the_model(
 ):
     monkeypatch.setattr(row_fit, "ROWS_AT_ONCE", 4)
     sections = {"training": JOINT, "examples": GROUPED, "cluster": {"shard_size": 20_000}}
-    begun, killers = [], []
+    begun, killers, left = [], [], []
     moments = request.config.getoption("--moments")
     original = getattr(*STAGES[stage])
 
@@ -177,6 +179,7 @@ def test_a_node_killed_at_any_moment_of_a_stage_does_not_change_the_model(
             machines.kill()
             if replaces:
                 machines.add()
+            left.append(machines.others)
 
         config = on_cluster(f"run{number}", 2, **sections)
         killers.append(threading.Timer(rng.uniform(0, seconds), kill))
@@ -184,6 +187,7 @@ def test_a_node_killed_at_any_moment_of_a_stage_does_not_change_the_model(
         killers[-1].join()
         assert_same_model(whole, config)
         assert not RunFolder(Path(config.output)).checkpoints()
+    assert left == [2 - number % 2 for number in range(moments)]
     with capfd.disabled():
         print(f"\n{moments} nodes killed in {stage}, which takes {seconds:.1f} s")
 
@@ -202,7 +206,7 @@ train(load_config(Path(sys.argv[1])), quiet=True)
 
 @pytest.mark.slow
 def test_a_run_whose_leader_and_head_are_lost_resumes_on_another_cluster(
-    on_cluster, make_toy_config, other_machines, write, monkeypatch
+    on_cluster, make_toy_config, other_machines, write, start, monkeypatch
 ):
     monkeypatch.setattr(row_fit, "ROWS_AT_ONCE", 4)
     whole = make_toy_config("whole", training=JOINT)
@@ -210,7 +214,7 @@ def test_a_run_whose_leader_and_head_are_lost_resumes_on_another_cluster(
     lost = on_cluster("run", training=JOINT, cluster={"address": other_machines.address})
     path = write("config.yaml", lost.to_yaml())
     folder = RunFolder(Path(lost.output))
-    process = subprocess.Popen([sys.executable, "-c", LEADER, str(path)])
+    process = start([sys.executable, "-c", LEADER, str(path)])
     while len(folder.fitted()) < 3 and process.poll() is None:
         time.sleep(0.01)
     process.kill()
@@ -258,12 +262,13 @@ def test_a_full_disk_on_a_machine_is_one_sentence():
         cluster.run_checked(cluster.fingerprint(), full_disk)
 
 
-def test_no_cluster_at_the_address_is_one_sentence(on_cluster):
+def test_no_cluster_at_the_address_is_one_sentence(on_cluster, machines):
     for address, what in (
         ("127.0.0.1:1", r"127\.0\.0\.1:1: no Ray cluster can be joined there"),
         ("ray://head:10001", "expected HOST:PORT or auto"),
     ):
         config = on_cluster("run", cluster={"address": address})
+        machines.leave()
         with pytest.raises(RunError, match=what):
             train(config, quiet=True)
 
