@@ -60,7 +60,7 @@ def assert_same_model(one, other):
     ids=["grouped", "default", "subwords"],
 )
 def test_a_cluster_trains_the_model_of_one_process_to_the_bit(
-    on_cluster, machines, make_toy_config, write, sections
+    on_cluster, make_toy_config, write, sections
 ):
     header = "pass\tscore\tcount\tphrase\twords"
     phrases = write("phrases.tsv", f"{header}\n1\t9\t9\tthe_king\tthe king\n")
@@ -68,8 +68,6 @@ def test_a_cluster_trains_the_model_of_one_process_to_the_bit(
     local = make_toy_config("local", **sections, **corpus)
     spread = on_cluster("spread", **sections, **corpus)
     train(local, quiet=True)
-    if "subwords" in sections:
-        machines.leave()  # the training joins
     train(spread, quiet=True)
     assert_same_model(local, spread)
     model = load_model(Path(spread.output))
@@ -206,7 +204,7 @@ train(load_config(Path(sys.argv[1])), quiet=True)
 
 @pytest.mark.slow
 def test_a_run_whose_leader_and_head_are_lost_resumes_on_another_cluster(
-    on_cluster, make_toy_config, other_machines, write, start, monkeypatch
+    on_cluster, make_toy_config, machines, other_machines, write, start, monkeypatch
 ):
     monkeypatch.setattr(row_fit, "ROWS_AT_ONCE", 4)
     whole = make_toy_config("whole", training=JOINT)
@@ -222,9 +220,22 @@ def test_a_run_whose_leader_and_head_are_lost_resumes_on_another_cluster(
     other_machines.shutdown()
     assert folder.fitted()
     assert not folder.model.exists()
-    train(on_cluster("run", training=JOINT), resume=True, quiet=True)
+    resumed = on_cluster("run", training=JOINT)
+    machines.leave()  # the training joins
+    train(resumed, resume=True, quiet=True)
     assert_same_model(whole, lost)
     assert not folder.fitted()
+
+
+def test_no_cluster_at_the_address_is_one_sentence(on_cluster, machines):
+    for address, what in (
+        ("127.0.0.1:1", r"127\.0\.0\.1:1: no Ray cluster can be joined there"),
+        ("ray://head:10001", "expected HOST:PORT or auto"),
+    ):
+        config = on_cluster("run", cluster={"address": address})
+        machines.leave()
+        with pytest.raises(RunError, match=what):
+            train(config, quiet=True)
 
 
 def test_repeated_loss_of_machines_ends_the_training(on_cluster, monkeypatch):
@@ -260,17 +271,6 @@ def full_disk(*_):
 def test_a_full_disk_on_a_machine_is_one_sentence():
     with pytest.raises(RunError, match="a machine of the cluster: /tmp/embedder-1/cells: the disk"):
         cluster.run_checked(cluster.fingerprint(), full_disk)
-
-
-def test_no_cluster_at_the_address_is_one_sentence(on_cluster, machines):
-    for address, what in (
-        ("127.0.0.1:1", r"127\.0\.0\.1:1: no Ray cluster can be joined there"),
-        ("ray://head:10001", "expected HOST:PORT or auto"),
-    ):
-        config = on_cluster("run", cluster={"address": address})
-        machines.leave()
-        with pytest.raises(RunError, match=what):
-            train(config, quiet=True)
 
 
 def test_a_temporary_folder_that_ray_cannot_use_is_one_sentence(make_toy_config, write, tmp_path):
