@@ -15,6 +15,18 @@ def offsets_from_lengths(lengths: Array) -> Array:
     return np.concatenate([[0], np.cumsum(lengths)])
 
 
+def read_only(*arrays: Array) -> tuple[Array, ...]:
+    """Return views that cannot be written.
+
+    Numba compiles a kernel for writable arguments and again for others, such as memory-mapped ones;
+    kernels that are given either take read-only views of both, and are compiled once.
+    """
+    views = tuple(array.view(np.ndarray) for array in arrays)
+    for view in views:
+        view.flags.writeable = False
+    return views
+
+
 def cut_evenly(mass: Array, ranges: int) -> Array:
     """Cut n items into ranges of consecutive ones that have about the same mass each.
 

@@ -3,12 +3,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.arrays import cut_evenly, offsets_from_lengths, row_lengths, unit_rows
+from embedder.arrays import (
+    cut_evenly,
+    offsets_from_lengths,
+    read_only,
+    row_lengths,
+    unit_rows,
+)
 
 
 def test_offsets_are_where_segments_start_and_the_last_ends():
     assert offsets_from_lengths(np.array([2, 0, 3])).tolist() == [0, 2, 2, 5]
     assert offsets_from_lengths(np.array([], np.int64)).tolist() == [0]
+
+
+def test_read_only_views_share_the_memory_of_arrays_that_stay_writable(tmp_path):
+    array, mapped = np.arange(3), np.memmap(tmp_path / "mapped", np.int32, "w+", shape=3)
+    found = read_only(array, mapped)
+    array[1] = mapped[2] = 7
+    assert [view.tolist() for view in found] == [[0, 7, 2], [0, 0, 7]]
+    assert [type(view) for view in found] == [np.ndarray] * 2
+    for view in found:
+        with pytest.raises(ValueError, match="read-only"):
+            view[0] = 1
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=40), st.data())

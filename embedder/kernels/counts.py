@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from embedder.arrays import Array
+from embedder.arrays import Array, read_only
 from embedder.kernels.parts import take
 from embedder.kernels.threads import share
 from embedder.kernels.tokens import SENTENCE_END
@@ -331,8 +331,8 @@ def group_rows(
     constants : (rows,) float64
         Receives Σ_c C[w, c] surprises[c].
     """
-    parts = _parts_of(rows.used)
-    share(_group_parts, parts, counts, groups, surprises, rows, constants)
+    parts, given = _parts_of(rows.used), read_only(groups, surprises)
+    share(_group_parts, parts, read_only(*counts), *given, rows, constants)
 
 
 @njit(nogil=True, cache=True)
@@ -438,5 +438,5 @@ def positive_pmi_rows(
     rows : RowBuffers
         Receives the positive cells, not sorted; each row has room for as many as it had.
     """
-    parts = _parts_of(rows.used)
-    share(_pmi_parts, parts, counts, words, shares, first, rows)
+    parts, (words,) = _parts_of(rows.used), read_only(words)
+    share(_pmi_parts, parts, read_only(*counts), words, shares, first, rows)

@@ -94,17 +94,20 @@ def _loss_parts(parts, x, parameters, activation, targets, losses, d_x):
         expected = np.empty((width, high - low), x.dtype)
         _expect(features, W2, b2, log_sums, expected)
         d_features = expected.T.copy()
-        d_features -= means[low:high]
         for i in range(high - low):
+            for j in range(width):
+                d_features[i, j] -= means[low + i, j]
             logit = np.float64(biases[low + i])
             for j in range(width):
                 logit += np.float64(features[i, j]) * means[low + i, j]
             losses[low + i] = log_sums[i] - logit
             r[i] = d_features[i, :hidden]
             multiply_by_derivative(r[i], features[i, :hidden], activation)
-        d_x[low:high] = np.dot(r, transposed)
-        if width > hidden:
-            d_x[low:high] += d_features[:, hidden:]
+        d_rows = d_x[low:high]
+        np.dot(r, transposed, d_rows)
+        for i in range(high - low):
+            for j in range(hidden, width):
+                d_rows[i, j - hidden] += d_features[i, j]
 
 
 def loss_of_inputs(

@@ -122,8 +122,9 @@ def differentiate_examples(low, high, layer, d_features, activation, d_x, d_W1, 
             d_b1[j] += d_r[i, j]
     d_input = d_x[low:high]
     np.dot(d_r, W1.T, d_input)
-    if features.shape[1] > hidden:
-        d_input += d_features[low:high, hidden:]
+    for i in range(high - low):
+        for j in range(hidden, features.shape[1]):
+            d_input[i, j - hidden] += d_features[low + i, j]
     np.dot(x[low:high].T, d_r, d_W1)
 
 
@@ -143,9 +144,11 @@ def _backward_parts(parts, layer, d_features, activation, d_x, W1_by_part, b1_by
 @njit(cache=True)
 def _add_parts(by_part, total):
     """Sum an array (parts, m, n) over its parts, in their order."""
-    total[:] = by_part[0]
-    for part in range(1, len(by_part)):
-        total += by_part[part]
+    for i in range(len(total)):  # sums of two-dimensional arrays take seconds to compile
+        row = total[i]
+        row[:] = by_part[0, i]
+        for part in range(1, len(by_part)):
+            row += by_part[part, i]
 
 
 def hidden_backward(

@@ -250,11 +250,14 @@ def _score_parts(parts, kind, share_of_noise, layer, candidates, sample, gradien
 def _add_parts(sums, d_rows, d_bias):
     """Add the parts' contributions to the candidates' gradients; return J."""
     d_candidates, d_shifts, losses = sums
-    d_rows[:] = d_candidates[0]
     d_bias[:] = d_shifts[0]
     for part in range(1, len(losses)):
-        d_rows += d_candidates[part]
         d_bias += d_shifts[part]
+    for s in range(len(d_rows)):
+        row = d_rows[s]
+        row[:] = d_candidates[0, s]
+        for part in range(1, len(losses)):
+            row += d_candidates[part, s]
     return losses.sum()
 
 

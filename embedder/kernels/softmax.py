@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from embedder.arrays import Array
+from embedder.arrays import Array, read_only
 from embedder.kernels.exp import exp
 from embedder.kernels.optimizer import Rule, flat_rows, step
 from embedder.kernels.parts import take
@@ -76,6 +76,11 @@ class Targets(NamedTuple):
     weights: Array
     scales: Array
     totals: Array
+
+    def read_only(self) -> "Targets":
+        """Return the same with lists that cannot be written, as memory-mapped ones cannot be."""
+        columns, weights = read_only(self.columns, self.weights)
+        return self._replace(columns=columns, weights=weights)
 
 
 class OutputMoments(NamedTuple):
@@ -299,6 +304,7 @@ def softmax_loss(
         J in nats, summed over the batch.
     """
     workspace.hidden[: len(hidden)] = hidden
+    targets = targets.read_only()
     parts = len(workspace.ends)
     share(_exponentiate_parts, parts, weights, bias, targets, workspace)
     return float(_merge_loss(targets, workspace))
@@ -435,6 +441,7 @@ def softmax_step(
     d_hidden : (B, H)
         Receives ∂J/∂h, computed with the weights before the step.
     """
+    targets = targets.read_only()
     parts = len(workspace.ends)
     share(_differentiate_parts, parts, weights, bias, targets, workspace, rule, moments)
     parts = -(-d_hidden.shape[1] // _FEATURES_PER_PART)

@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from embedder.arrays import Array
+from embedder.arrays import Array, read_only
 from embedder.kernels.parts import take
 from embedder.kernels.prefetch import prefetch_row
 from embedder.kernels.threads import share
@@ -45,4 +45,4 @@ def sparse_times_dense(
     out : (V, k) float32
     """
     parts = -(-(len(offsets) - 1) // _ROWS_PER_PART)
-    share(_multiply_parts, parts, offsets, columns, values, dense, out)
+    share(_multiply_parts, parts, *read_only(offsets, columns, values), dense, out)

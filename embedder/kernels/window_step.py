@@ -349,8 +349,10 @@ def _step_weights(task, parts, weights, steps, rules, buffers):
     D = len(W1)
     low, high = task * D // _WEIGHT_TASKS, (task + 1) * D // _WEIGHT_TASKS
     total = buffers.W1_by_task[0, low:high]
-    for part in range(1, parts):
-        total += buffers.W1_by_task[part, low:high]
+    for i in range(high - low):
+        row = total[i]
+        for part in range(1, parts):
+            row += buffers.W1_by_task[part, low + i]
     first, second = steps.W1_moments
     step(
         W1[low:high].reshape(-1),
@@ -385,9 +387,10 @@ def _step_rows(task, weights, d_x, shape, steps, rules, buffers):
     count_visits(low, high, groups, steps.W2.visits)
     squares = buffers.output_squares[task]
     own = _with_rule(steps.W2, rules[3])
-    step_groups(low, high, weights.W2, groups, found, rows, 1, own, squares)
+    one = np.int64(1)  # a literal would compile the function again
+    step_groups(low, high, weights.W2, groups, found, rows, one, own, squares)
     b2, own = weights.b2.reshape(-1, 1), _with_rule(steps.b2, rules[4])
-    step_groups(low, high, b2, groups, found, bias, 1, own, squares[:0])
+    step_groups(low, high, b2, groups, found, bias, one, own, squares[:0])
 
 
 @njit(inline="always")

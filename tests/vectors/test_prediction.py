@@ -63,7 +63,8 @@ def test_a_run_that_took_the_place_of_another_is_noticed(run, make_toy_config):
 
 
 def test_networks_trained_on_windows_predict_something_else(make_toy_config):
-    config = make_toy_config(examples={"source": "windows"}, training={"passes": 1})
+    training = {"passes": 1, "batch_size": 1024}
+    config = make_toy_config(examples={"source": "windows"}, training=training)
     train(config, quiet=True)
     with pytest.raises(RunError, match=r"expected examples.source cooccurrence"):
         load_vectors(Path(config.output)).predict("king")
