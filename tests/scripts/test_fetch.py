@@ -22,7 +22,7 @@ def server(tmp_path):
     folder = tmp_path / "served"
     folder.mkdir()
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
+        thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))  # asks to end
         thread.start()
         yield folder, f"http://127.0.0.1:{httpd.server_port}"
         httpd.shutdown()

@@ -190,7 +190,7 @@ def test_an_abandoned_reader_leaves_no_thread_running(write):
     blocks = read_text(CorpusConfig(files=[str(write("a.txt", "word " * 3_000_000))]))
     next(blocks)
     blocks.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(thread.name == "corpus reader" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
