@@ -1,3 +1,4 @@
+import os
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,21 @@ def pytest_addoption(parser):
         default=60,
         help="number of inputs per test of tests/test_fuzz.py (docs/reliability.md: 5000)",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Run all tests in several processes, unless `-n` says in how many; chosen files, in this one.
+
+    Without pytest-xdist, all run in this one.
+    """
+    options, everything = config.option, pytest.Config.ArgsSource.TESTPATHS
+    if hasattr(config, "workerinput") or config.args_source is not everything or options.usepdb:
+        return
+    if getattr(options, "numprocesses", 0) is None:
+        options.numprocesses = min(4, os.cpu_count() or 1)
+        options.dist = "loadfile"
+        options.loadscopereorder = False  # in this order, no process ends long after the others
 
 
 def pytest_configure(config):

@@ -533,7 +533,12 @@ def test_training_on_windows_lowers_the_loss(make_toy_config, loss, inputs):
         examples=WINDOWS,
         network={"input": inputs, "initialisation": "random", "vectors": "input"},
         loss={"name": loss, "samples": 64},
-        training={"passes": 2, "batch_size": 256, "learning_rate": 0.01},
+        # A position has one example, or one for each word of its window.
+        training={
+            "passes": 2,
+            "batch_size": 1024 if inputs == "word" else 256,
+            "learning_rate": 0.01,
+        },
         validation={"fraction": 0.1},
     )
     train(config, quiet=True)
