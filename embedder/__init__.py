@@ -107,10 +107,10 @@ def train(
     ----------
     source
         Where the text is: a path, URL or glob, or a list of paths; an iterable of texts, or of
-        lists of tokens (strings or integers), which is read once; a column of pandas, polars, Arrow
-        or Hugging Face datasets, or a table of these with ``text_field`` (also a LazyFrame, a
-        streamed dataset or an Arrow dataset: no other column is read); or a configuration: a YAML
-        file, or a dictionary of its sections.
+        lists of tokens (integers, or strings, which may contain spaces), which is read once; a
+        column of pandas, polars, Arrow or Hugging Face datasets, or a table of these with
+        ``text_field`` (also a LazyFrame, a streamed dataset or an Arrow dataset: no other column is
+        read); or a configuration: a YAML file, or a dictionary of its sections.
     overrides
         Keys of the configuration, such as ``["training.passes=5"]``.
     output

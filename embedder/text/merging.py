@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
-from embedder.text.vocabulary import Vocabulary, WordCounts
+from embedder.text.vocabulary import Vocabulary, WordCounts, encoded_words
 
 _SPACE = 32
 
 
 def words_of(vocabulary: Vocabulary) -> WordCounts:
     """Return a vocabulary's words and counts as arrays."""
-    encoded = [word.encode() for word in vocabulary.words]
+    encoded = encoded_words(vocabulary.words)
     starts = offsets_from_lengths(np.fromiter(map(len, encoded), np.int64, len(encoded)))
     return WordCounts(np.frombuffer(b"".join(encoded), np.uint8), starts, vocabulary.counts)
 

@@ -23,6 +23,9 @@ _DROPPED = "\u00ad\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\ufeff" + "".j
 """Soft hyphens, word joiners, marks of direction and of the byte order."""
 INVISIBLES = _JOINERS + _DROPPED
 """Characters that show nothing and separate no words; the zero-width space does."""
+SPACE_IN_WORD = "\ufdd0"
+"""Stands for a space within a word until a text is divided into words. A noncharacter, which texts
+do not contain (The Unicode Standard, section 23.7); nothing here changes it."""
 _JOINER = re.compile(f"[{_JOINERS}]")
 # The grapheme joiner is a mark, which only changes the order of others.
 _INVISIBLE = re.compile(f"[{_DROPPED}\u034f]")

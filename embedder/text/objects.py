@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections import CorpusConfig, Normalisation
 from embedder.errors import CorpusError
 from embedder.text.corpus import normalised
 from embedder.text.listing import matches_files
+from embedder.text.normalisation import SPACE_IN_WORD, normalise
 
 _LONGEST_GLOB = 1000
 _ROWS_PER_BATCH = 1000
-_NO_TOKEN = frozenset(" \t\n\r\v\f\0")
+_NO_TOKEN = frozenset("\t\n\r\v\f\0")
+"""They end words, or lines of files of words; spaces do not, as in "New York"."""
 NAME = "python:objects"
 """Stands for the text in `corpus.files`."""
 
@@ -177,9 +179,13 @@ def blocks_of(
     ------
     CorpusError
         For an item that is neither a text nor a list of tokens, as the first one is, or a token
-        that contains white space.
+        that is empty, or contains a tab or the end of a line.
     """
-    texts = _joined(objects.items) if objects.are_tokens else _checked(objects.items)
+    texts = (
+        _joined(objects.items, config.normalisation)
+        if objects.are_tokens
+        else _checked(objects.items)
+    )
     yield from normalised(texts, config, "the text", progress)
 
 
@@ -190,7 +196,7 @@ def _checked(items: Iterable[tuple[int, Any]]) -> Iterator[str]:
         yield item
 
 
-def _joined(items: Iterable[tuple[int, Any]]) -> Iterator[str]:
+def _joined(items: Iterable[tuple[int, Any]], form: Normalisation) -> Iterator[str]:
     for number, item in items:
         if not _is_list(item):
             raise CorpusError(
@@ -200,10 +206,11 @@ def _joined(items: Iterable[tuple[int, Any]]) -> Iterator[str]:
         for token in tokens:
             if not token or not _NO_TOKEN.isdisjoint(token):
                 raise CorpusError(
-                    f"item {number}: the token {token!r} is empty or contains white space; "
-                    "expected tokens without, such as new_york."
+                    f"item {number}: the token {token!r} is empty or contains a tab, newline or "
+                    "zero byte; expected tokens without, such as 'New York'."
                 )
-        yield " ".join(tokens)
+        # NFKC makes spaces of other characters, such as no-break spaces.
+        yield " ".join(normalise(token, form).replace(" ", SPACE_IN_WORD) for token in tokens)
 
 
 def _is_list(item: Any) -> bool:

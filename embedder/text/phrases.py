@@ -31,7 +31,7 @@ from embedder.errors import RunError
 from embedder.storage import read_utf8, write_atomically
 from embedder.text.corpus import read_text
 from embedder.text.normalisation import normalise
-from embedder.text.vocabulary import WordCounts, count_words, map_numbers
+from embedder.text.vocabulary import WordCounts, count_words, encoded_words, map_numbers
 
 if TYPE_CHECKING:
     from embedder.kernels.phrases import Triples
@@ -111,15 +111,15 @@ class Phrases:
         return words
 
     def save(self, path: Path) -> None:
-        """Write a TSV with a header: pass, score, count, phrase, words separated by spaces."""
+        """Write a TSV with a header: pass, score, count, phrase, and a column for each word."""
         lines = [_HEADER]
         for number, phrases in enumerate(self.passes, start=1):
             for words, joined, score, count in phrases:
-                lines.append(f"{number}\t{score:.9g}\t{count}\t{joined}\t{' '.join(words)}")
+                lines.append(f"{number}\t{score:.9g}\t{count}\t{joined}\t" + "\t".join(words))
         write_atomically(path, ("\n".join(lines) + "\n").encode())
 
     @classmethod
-    def load(cls, path: Path, form: Normalisation = "none") -> "Phrases":
+    def load(cls, path: str | Path, form: Normalisation = "none") -> "Phrases":
         """Read a file written by `save`, in the normal form of the text whose phrases are joined.
 
         Raises
@@ -128,7 +128,7 @@ class Phrases:
             If the file is missing or damaged; the message states the line.
         """
         missing = f"{path}: no such file; create it with: embedder phrases CONFIG --out {path}"
-        text = read_utf8(path, RunError, missing)
+        text = read_utf8(Path(path), RunError, missing)
         header, *lines = text.split("\n")
         if header.rstrip("\r") != _HEADER:
             raise RunError(f"{path}, line 1: expected the header that `embedder phrases` writes.")
@@ -137,14 +137,15 @@ class Phrases:
             if not line.strip():
                 continue
             try:
-                which, score, count, joined, words = normalise(line, form).rstrip("\r").split("\t")
-                phrase = Phrase(tuple(words.split(" ")), joined, float(score), int(count))
-                if len(phrase.words) < 2 or not joined or int(which) - len(passes) not in (0, 1):
+                which, score, count, joined, *words = normalise(line, form).rstrip("\r").split("\t")
+                phrase = Phrase(tuple(words), joined, float(score), int(count))
+                complete = len(words) >= 2 and joined and all(words)
+                if not complete or int(which) - len(passes) not in (0, 1):
                     raise ValueError
             except ValueError:
                 raise RunError(
                     f"{path}, line {number}: expected 'pass<TAB>score<TAB>count<TAB>phrase<TAB>"
-                    f"words' with passes in order, got {line!r}."
+                    f"word<TAB>word…' with passes in order, got {line!r}."
                 ) from None
             if int(which) > len(passes):
                 passes.append([])
@@ -374,7 +375,7 @@ def _join_in_file(path: Path, words: WordCounts, phrases: Sequence[Phrase]) -> W
     count_ids(ids[:length], counts)
     del ids
     os.truncate(path, 4 * length)
-    encoded = [name.encode() for name in new]
+    encoded = encoded_words(new)
     starts = words.starts[-1] + np.cumsum([len(name) for name in encoded], dtype=np.int64)
     letters = np.concatenate([words.letters, np.frombuffer(b"".join(encoded), np.uint8)])
     return WordCounts(letters, np.concatenate([words.starts, starts]), counts)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, Literal, cast
 
 from embedder.errors import CorpusError, CorpusWarning
+from embedder.text.normalisation import SPACE_IN_WORD
 from embedder.text.sources import Kind, Source, is_standard_input, peek
 
 MAX_RECORD_BYTES = 1 << 26
@@ -156,9 +157,12 @@ def _without_nulls(source: Source, field: str | None, found: Iterable[str | None
 
 
 def _with_words_joined(value: Any) -> Any:
-    """Return a list of words as a text, and anything else as it is."""
+    """Return a list of words as a text, and anything else as it is.
+
+    With `corpus.tokenizer: whitespace`, a word may have spaces.
+    """
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        return " ".join(value)
+        return " ".join(word.replace(" ", SPACE_IN_WORD) for word in value)
     return value
 
 

@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -15,7 +14,12 @@ from embedder.arrays import Array
 from embedder.config_sections import Normalisation, VocabularyConfig
 from embedder.errors import RunError, UnknownWordError, VocabularyError
 from embedder.storage import read_utf8, write_atomically
-from embedder.text.normalisation import describe_difference, find_in_other_form, normalise
+from embedder.text.normalisation import (
+    SPACE_IN_WORD,
+    describe_difference,
+    find_in_other_form,
+    normalise,
+)
 
 _THRESHOLDS = (10_000_000, 1e-3), (60_000_000, 3e-4), (float("inf"), 1e-4)
 """Below so many occurrences of words, this threshold is best, on books."""
@@ -180,7 +184,7 @@ class WordCounts(NamedTuple):
     """The n distinct words of a text, numbered from 0, with their counts.
 
     ``letters (bytes,) uint8``
-        The concatenated words in UTF-8.
+        The concatenated words in UTF-8, with `SPACE_IN_WORD` for spaces.
     ``starts (n + 1,) int64``
         Word i is ``letters[starts[i]:starts[i + 1]]``.
     ``counts (n,) int64``
@@ -192,8 +196,18 @@ class WordCounts(NamedTuple):
 
     def words(self) -> list[str]:
         """Return the words ordered by number."""
-        text = self.letters.tobytes()
-        return [text[i:j].decode("utf-8") for i, j in itertools.pairwise(self.starts.tolist())]
+        return self.words_at(range(len(self.counts)))
+
+    def words_at(self, numbers: Iterable[int]) -> list[str]:
+        """Return the words of some numbers."""
+        text, starts = self.letters.tobytes(), self.starts.tolist()
+        words = (text[starts[i] : starts[i + 1]].decode("utf-8") for i in numbers)
+        return [word.replace(SPACE_IN_WORD, " ") for word in words]
+
+
+def encoded_words(words: Iterable[str]) -> list[bytes]:
+    """Return words as they are in a text: UTF-8, with `SPACE_IN_WORD` for spaces."""
+    return [word.replace(" ", SPACE_IN_WORD).encode() for word in words]
 
 
 Join = Callable[[Path, WordCounts], WordCounts]
@@ -224,7 +238,8 @@ def encode_corpus(
     Parameters
     ----------
     blocks
-        Words between ASCII whitespace, as `embedder.text.corpus.read_text` yields them.
+        Words between ASCII whitespace, as `embedder.text.corpus.read_text` yields them; with
+        `SPACE_IN_WORD` for spaces within words.
     config
         `min_count`, `max_size` and `unknown`.
     folder
@@ -404,15 +419,12 @@ def count_words(blocks: Iterable[bytes], path: Path, join: Join | None = None) -
 
 def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int, int]]:
     """Return (word, count, number) of the words to keep, in vocabulary order; number −1 if none."""
-    letters, starts, counts = words
+    counts = words.counts
     if len(counts) == 0:
         raise VocabularyError("The corpus has no words; use more text.")
-    text = letters.tobytes()
-    frequent = [
-        (-int(counts[i]), text[starts[i] : starts[i + 1]].decode("utf-8"), int(i))
-        for i in np.flatnonzero(counts >= config.min_count)
-    ]
-    frequent.sort()
+    numbers = np.flatnonzero(counts >= config.min_count).tolist()
+    names = words.words_at(numbers)
+    frequent = sorted(zip((-counts[numbers]).tolist(), names, numbers, strict=True))
     kept = frequent[: config.max_size]
     if len(kept) < MIN_VOCABULARY:
         advice = (

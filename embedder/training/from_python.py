@@ -15,7 +15,6 @@ from embedder.config_files import (
     make_config,
     override_keys,
     read_yaml,
-    set_key,
     with_names,
 )
 from embedder.config_sections import CorpusConfig
@@ -39,10 +38,12 @@ _ADVICE = (
     ("--bootstrap or --seeds", "bootstrap or seeds"),
     ("--overwrite", "overwrite=True"),
     ("without --refine", "without refine=True"),
+    ("set vocabulary.subsample=0", "set subsample=0"),
 )
 """What commands and options in errors are in Python."""
 _CALL = "embedder.train"
-_TOKENS = {"corpus.tokenizer": "whitespace", "corpus.lowercase": False}
+_TOKENS = {"tokenizer": "whitespace", "lowercase": False, "normalisation": "none"}
+"""How lists of tokens are read, unless settings say otherwise: as they are."""
 
 
 class Wanted(NamedTuple):
@@ -152,7 +153,7 @@ def _reader(source: Any, corpus: CorpusConfig) -> tuple[TextReader, list[str]]:
         return partial(read_text, corpus.model_copy(update={"files": names})), names
     objects = objects_of(source, corpus.text_field)
     if objects.are_tokens:
-        corpus = corpus.model_copy(update={"tokenizer": "whitespace", "lowercase": False})
+        corpus = corpus.model_copy(update={"tokenizer": "whitespace"})
     return partial(blocks_of, objects, corpus), [NAME]
 
 
@@ -199,9 +200,7 @@ def _configuration(
     if is_text:
         objects = objects_of(source, tree["corpus"].get("text_field"))
         for key, value in _TOKENS.items() if objects.are_tokens else ():
-            set_key(tree, key, value)
-        if objects.are_tokens:
-            tree["corpus"].setdefault("normalisation", "none")
+            tree["corpus"].setdefault(key, value)
     return make_config(tree, origin, names), objects, names
 
 

@@ -135,8 +135,9 @@ def test_saved_phrases_load_unchanged(text, tmp_path, make_joiner):
     [
         ("word\tcount\n", "line 1: expected the header"),
         ("pass\tscore\tcount\tphrase\twords\n1\t3\t4\ta_b\n", "line 2: expected 'pass<TAB>score"),
-        ("pass\tscore\tcount\tphrase\twords\n2\t3\t4\ta_b\ta b\n", "line 2: expected"),
+        ("pass\tscore\tcount\tphrase\twords\n2\t3\t4\ta_b\ta\tb\n", "line 2: expected"),
         ("pass\tscore\tcount\tphrase\twords\n1\t3\t4\ta\ta\n", "line 2: expected"),
+        ("pass\tscore\tcount\tphrase\twords\n1\t3\t4\ta\ta\t\n", "line 2: expected"),
         (b"\xff", "cannot be read"),
     ],
 )

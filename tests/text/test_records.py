@@ -9,6 +9,7 @@ from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError, CorpusWarning
 from embedder.text.corpus import read_text
 from embedder.text.listing import find_shards
+from embedder.text.normalisation import SPACE_IN_WORD
 from embedder.text.sources import Source, kind_of
 
 
@@ -58,6 +59,9 @@ def test_a_json_array_is_read(write, indent, monkeypatch):
 def test_tokens_in_a_field_are_joined(write):
     path = write("a.jsonl", '{"words": ["a", "b"]}\n')
     assert texts(path, text_field="words")[0] == "a b"
+    path = write("b.jsonl", '{"words": ["New York", "b"]}\n')
+    (line, *_) = texts(path, text_field="words", lowercase=False)
+    assert [word.replace(SPACE_IN_WORD, " ") for word in line.split()] == ["New York", "b"]
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.json", "a.jsonl", "a.ndjson"])

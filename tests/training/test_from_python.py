@@ -12,6 +12,7 @@ import pytest
 
 import embedder
 from embedder.errors import ConfigError, CorpusError, EmbedderError, RunError
+from embedder.text.phrases import Phrases
 from embedder.training import from_python
 from embedder.training.trainer import Interrupted, Trainer
 
@@ -66,6 +67,48 @@ def test_integers_train(tmp_path):
     assert sorted(vectors.words, key=int) == [str(i) for i in range(30)]
 
 
+PLACES, GOODS = ["New York", "Los Angeles", "Rom", " "], ["Coca Cola 1l", "Club-Mate 0,5l", "x "]
+
+
+def test_tokens_may_contain_spaces(tmp_path):
+    baskets = [
+        [*PLACES[:2], GOODS[i % 3]] if i % 2 else [*PLACES[2:], "of", "a"] for i in range(99)
+    ]
+    vectors = embedder.train(baskets, output="run", **SMALL)
+    assert set(vectors) == {*PLACES, *GOODS, "of", "a"}
+    assert vectors.most_similar("New York", topn=1)
+    assert vectors.predict("New York", topn=1)[0].word == "Los Angeles"
+    assert vectors.sentence(["New York", "a"]).any()
+    same(vectors, embedder.load("run"))
+    new = embedder.update("run", [["New York", "Neu Ulm"]] * 99, progress=False)
+    assert set(new) == {*vectors, "Neu Ulm"}
+    for name in ("v.safetensors", "v.npy", "v.ftbin", "v.tsv", "v.fifu"):
+        embedder.save(vectors, name)
+        assert embedder.load(name).words == vectors.words
+
+
+def test_phrases_of_tokens_with_spaces_are_joined_and_remembered(tmp_path):
+    filler = np.random.default_rng(0).choice(["a", "b c", "d", "e f"], (400, 3)).tolist()
+    baskets = [[*each, "New York", "Coca Cola"] if i % 2 else each for i, each in enumerate(filler)]
+    settings = SMALL | {"phrases": {"passes": 1, "threshold": 0.1}, "output": "run"}
+    vectors = embedder.train(baskets, **settings)
+    assert "New York_Coca Cola" in vectors
+    assert "New York" not in vectors
+    phrases = Phrases.load("run/phrases.tsv")
+    assert phrases.join(["d", "New York", "Coca Cola"]) == ["d", "New York_Coca Cola"]
+
+
+def test_settings_change_how_tokens_are_read():
+    tokens = [["New\u00a0York", "B", "c-d"]] * 30
+    for settings, words in (
+        ({}, ["B", "New\u00a0York", "c-d"]),
+        ({"lowercase": True}, ["b", "c-d", "new\u00a0york"]),
+        ({"normalisation": "nfkc"}, ["B", "New York", "c-d"]),
+        ({"tokenizer": "words"}, ["B", "New", "York", "c", "d"]),
+    ):
+        assert sorted(embedder.train(tokens, **SMALL | settings)) == words
+
+
 def test_errors_speak_of_arguments(sentences, tmp_path):
     with pytest.raises(ConfigError, match=r"embedder.train: dimension: expected a number greater"):
         embedder.train(sentences, dimension=-1)
@@ -75,6 +118,8 @@ def test_errors_speak_of_arguments(sentences, tmp_path):
         embedder.train("nowhere.txt")
     with pytest.raises(CorpusError, match="the iterable of texts is empty"):
         embedder.train([])
+    with pytest.raises(CorpusError, match=r"at random; set subsample=0 to keep all, use more"):
+        embedder.train([["a", "b"]] * 20, progress=False)
     with pytest.raises(RunError, match="paths instead of objects"):
         embedder.train(sentences, engine="ray")
 

@@ -247,7 +247,7 @@ def test_phrases_and_an_unknown_symbol_are_those_of_the_run(toy_tree, texts, tmp
     ((first, second), _), *_ = pairs.most_common()
     phrases = tmp_path / "phrases.tsv"
     phrases.write_text(
-        f"pass\tscore\tcount\tphrase\twords\n1\t20\t9\t{first}_{second}\t{first} {second}\n"
+        f"pass\tscore\tcount\tphrase\twords\n1\t20\t9\t{first}_{second}\t{first}\t{second}\n"
     )
     run = tmp_path / "run"
     train(

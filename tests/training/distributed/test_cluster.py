@@ -63,7 +63,7 @@ def test_a_cluster_trains_the_model_of_one_process_to_the_bit(
     on_cluster, make_toy_config, write, sections
 ):
     header = "pass\tscore\tcount\tphrase\twords"
-    phrases = write("phrases.tsv", f"{header}\n1\t9\t9\tthe_king\tthe king\n")
+    phrases = write("phrases.tsv", f"{header}\n1\t9\t9\tthe_king\tthe\tking\n")
     corpus = {"corpus": {"phrases": {"file": str(phrases)}}}
     local = make_toy_config("local", **sections, **corpus)
     spread = on_cluster("spread", **sections, **corpus)
