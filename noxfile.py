@@ -231,6 +231,8 @@ def peers(session: nox.Session) -> None:
 def recipes(session: nox.Session) -> None:
     """Run what docs/using.md shows, maps in JupyterLab, and the notebook of the lesson."""
     session.install("-e", ".[sklearn,maps,report]", "spacy", "model2vec>=0.4", "gensim>=4.3.3")
+    # One version of PyTorch, since it is larger than all the others together.
+    session.install("sentence-transformers>=6", "torch==2.13.0")
     session.install("nbconvert", "ipykernel", "matplotlib>=3.8")
     text = Path("docs/using.md").read_text(encoding="utf-8")
     names = "toy", "spacy", "model2vec", "wefe"
@@ -240,8 +242,8 @@ def recipes(session: nox.Session) -> None:
     notebook = ["docs/chain-rule.ipynb", "--output-dir", str(SCRATCH), "--to", "notebook"]
     session.run("jupyter", "nbconvert", "--execute", *notebook)
     session.install("jupyterlab", "selenium>=4.20", "pytest>=8.2", "hypothesis>=6.103")
-    tests = ("test_jupyterlab.py", "test_projection.py")
-    session.run("pytest", *(f"tests/reporting/{name}" for name in tests))
+    tests = ["tests/reporting/test_jupyterlab.py", "tests/reporting/test_projection.py"]
+    session.run("pytest", *tests, "tests/vectors/formats/test_other_programs.py")
     finish(session)
 
 

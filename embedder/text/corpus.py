@@ -34,7 +34,7 @@ from embedder.text.sources import (
 
 MAX_WORD_BYTES = 1 << 26
 _HEAD = 1 << 10
-_INNER = "'\u2018\u2019\uff07\u00b7\u0387\u2027\u055a\u055b\u055c\u055e\u055f\u05f4"
+INNER_CHARACTERS = "'\u2018\u2019\uff07\u00b7\u0387\u2027\u055a\u055b\u055c\u055e\u055f\u05f4"
 """Apostrophes, Catalan's middle dot, Armenian's signs above vowels and Hebrew's gershayim. Full
 stops, colons and commas, which UAX #29 has as well, mostly end words whose space is missing."""
 _GERESH = "\u05f3"
@@ -158,7 +158,7 @@ def _kinds_of_characters() -> Array:
     # There are no letters above plane 3; the variation selectors at U+E0100 are marks.
     for code in (*range(0x32400), *range(0xE0100, 0xE01F0)):
         table[code] = kinds.get(unicodedata.category(chr(code))[0], 0)
-    for kind, characters in ((INNER, _INNER), (INVISIBLE, INVISIBLES), (MARK, _GERESH)):
+    for kind, characters in ((INNER, INNER_CHARACTERS), (INVISIBLE, INVISIBLES), (MARK, _GERESH)):
         table[[ord(character) for character in characters]] = kind
     return table
 

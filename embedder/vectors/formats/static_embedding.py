@@ -10,6 +10,7 @@ with a row of zeros, which is dropped again when reading.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.errors import FormatError, RunError
 from embedder.storage import save_tensors, write_atomically
+from embedder.text.corpus import INNER_CHARACTERS
+from embedder.text.normalisation import INVISIBLES
 from embedder.vectors.formats.rows import gather
 from embedder.vectors.formats.tensors import TensorFile
 from embedder.vectors.word_vectors import WordVectors
 
 _UNKNOWN = "[UNK]"
-_TOKENS = r"\w+(?:['’]\w+)*|[^\w\s]"
-"""Words with inner apostrophes, as in corpus.tokenizer `words`, and other single characters."""
+_WORD = rf"\w+(?:[{INVISIBLES}]*[{INNER_CHARACTERS}]?[{INVISIBLES}]*\w+)*"
+"""Words as in corpus.tokenizer `words`, but with `_`, which joins phrases."""
+_SIGN = r"[^\w\s]"
 _SUBFOLDERS = ("", "0_StaticEmbedding")
 FILES = ("model.safetensors", "tokenizer.json", "config.json", "modules.json")
 """What `write` writes."""
@@ -115,6 +119,8 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
     except OSError as error:
         raise RunError(f"{path}: cannot be created ({error.strerror}).") from None
     lower = all(word == word.lower() for word in vectors.vocabulary.words)
+    # Signs without a vector would count as zeros in the means of sentence-transformers.
+    has_signs = any(re.fullmatch(_SIGN, word) for word in vectors.vocabulary.words)
     tokenizer: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
@@ -123,7 +129,7 @@ def write(vectors: WordVectors, path: Path, progress: bool = False) -> None:
         "normalizer": {"type": "Lowercase"} if lower else None,
         "pre_tokenizer": {
             "type": "Split",
-            "pattern": {"Regex": _TOKENS},
+            "pattern": {"Regex": f"{_WORD}|{_SIGN}" if has_signs else _WORD},
             "invert": True,  # keep the matches
             "behavior": "Removed",
         },
