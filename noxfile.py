@@ -8,6 +8,7 @@ people to type run those commands as they are written there, in the `.venv` that
 import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import nox
@@ -187,6 +188,33 @@ def documented(session: nox.Session) -> None:
     for page in Path("runs/site").rglob("*.html"):
         if leaks.search(page.read_text(encoding="utf-8")):
             session.error(f"{page} shows an object of Python instead of a text")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build what would be published, check it, and use the wheel outside the checkout."""
+    session.install("build", "twine")
+    built = SCRATCH / "dist"
+    shutil.rmtree(built, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(built))
+    session.run("twine", "check", "--strict", *map(str, built.iterdir()))
+    (wheel,) = built.glob("*.whl")
+    description = zipfile.ZipFile(wheel).read(
+        f"{wheel.name.rpartition('-py3')[0]}.dist-info/METADATA"
+    )
+    if re.search(rb"\]\((?!https?:|#)", description):
+        session.error("the long description has relative links or images, which PyPI cannot show")
+    session.install(f"{wheel}[quickstart,report]")
+    empty = SCRATCH / "empty"
+    shutil.rmtree(empty, ignore_errors=True)
+    empty.mkdir()
+    with session.chdir(empty):
+        session.run("python", "-c", VERSES)
+        session.run("embedder", "train", "my.txt")
+        session.run("embedder", "neighbors", "runs/my", "king")
+        session.run("embedder", "report", "runs/my")
+        session.run("embedder", "init", "books", "corpus.files=my.txt")
+    finish(session)
 
 
 @nox.session
