@@ -244,6 +244,10 @@ def _describe_missing(path: Path) -> str:
     return f"{path}: no such file or folder{where}; {hint}{'' if near else '.'}"
 
 
+_STORAGES = {"s3": " s3fs", "gs": " gcsfs", "gcs": " gcsfs", "az": " adlfs", "abfs": " adlfs"}
+"""What else to install for URLs that begin like this."""
+
+
 def _remote_sources(pattern: str) -> list[Source]:
     """List the files that a URL matches: a file, folder or glob in any storage fsspec supports."""
     try:
@@ -257,9 +261,10 @@ def _remote_sources(pattern: str) -> list[Source]:
         files = sorted(name for name in found if storage.isfile(name))
         names = [storage.unstrip_protocol(name) for name in files]
     except ImportError as error:
+        own = _STORAGES.get(pattern.partition("://")[0].lower(), "")
         raise CorpusError(
             f"{pattern}: reading it requires a package that is not installed ({error}); pip "
-            "install 'exact-embedder[remote]', and also s3fs for s3:// or gcsfs for gs://."
+            f"install 'exact-embedder[remote]'{own}."
         ) from None
     except Exception as error:  # each storage raises its own errors
         raise CorpusError(f"{pattern}: cannot be listed ({error}).") from None

@@ -94,9 +94,10 @@ def _missing(
     names = ", ".join(map(str, there))
     what = "column" if kind in ("csv", "tsv", "parquet", "arrow") else "field"
     if field is None:
+        article = "an" if kind == "arrow" else "a"
         return CorpusError(
-            f"{source.name}: a {_NAMES[kind]} file; set corpus.text_field to the {what} that "
-            f"contains the text{f', one of: {names}' if names else ''}."
+            f"{source.name}: {article} {_NAMES[kind]} file; set corpus.text_field to the {what} "
+            f"that contains the text{f', one of: {names}' if names else ''}."
         )
     return CorpusError(
         f"{source.name}{where}: no text in the {what} '{field}', which is set by corpus.text_field"

@@ -19,7 +19,7 @@ from typing import IO, Any, Literal, NamedTuple, cast
 
 from embedder.errors import CorpusError
 from embedder.resources import PACKAGE, resource
-from embedder.text.content import compression_of, describe_foreign
+from embedder.text.content import compression_of, describe_foreign, table_of
 
 BLOCK_BYTES = 1 << 20
 STANDARD_INPUT = "-"
@@ -91,7 +91,7 @@ def kind_of(source: Source, head: bytes = b"") -> Kind | None:
         return "json"
     if (start.startswith(b"{") and following[:1] == b'"') or (start and suffix == ".json"):
         return "json lines"
-    return None
+    return table_of(head)
 
 
 def _suffix(source: Source) -> str:

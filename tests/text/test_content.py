@@ -9,9 +9,10 @@ import pytest
 
 from embedder.config_sections import CorpusConfig
 from embedder.errors import CorpusError
-from embedder.text.content import describe_foreign
+from embedder.text.content import describe_foreign, table_of
 from embedder.text.corpus import read_text
 from embedder.text.listing import find_shards
+from embedder.text.sources import Source, kind_of
 
 TEXT = "The cat sat on the mat, and the dog did not.\n" * 9
 
@@ -41,6 +42,9 @@ FOREIGN = {
     "zip": (zipped(), "a zip archive .*; unpack it"),
     "tar": (in_tar(), "a tar archive; unpack it"),
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
+    "rtf": (rb"{\rtf1\ansi some text}", "Rich Text Format; save it as text"),
+    "html": (b"\n<!DOCTYPE html>\n<title>a</title>", "a web page; extract its text"),
+    "xml": (b'<?xml version="1.0"?><a>b</a>', "an XML document; extract its text"),
     "lfs": (POINTER, "a pointer of Git LFS.*git lfs pull"),
     "utf-32": (TEXT.encode("utf-32"), "UTF-32 text; .*iconv -f UTF-32 -t UTF-8"),
     "utf-32-be": (b"\0\0\xfe\xff" + TEXT.encode("utf-32-be"), "UTF-32 text"),
@@ -86,9 +90,46 @@ def test_one_compression_under_the_name_of_another_is_described(write):
         list(read_text(CorpusConfig(files=[str(path)])))
 
 
+PROSE = "It is a truth, universally acknowledged"
+TABLES = {
+    "csv": f'id,body\n1,"{PROSE}"\n2,"He said ""no"",\nand left early"\n3,"{PROSE}',
+    "tsv": f"label\tText\npos\t{PROSE}\nneg\tNot a good one\n",
+}
+NO_TABLES = [
+    "home,alone\nat,last\nfor,ever\n",  # as many words in each line, but no prose
+    "Hello, world and so on\nthis is, well, a text\nthat has, commas now\n",
+    "id,body\nis what a table, called my table,\nhas in its first line, it seems\n",
+    "The\tDT\ncat\tNN\nsat\tVBD\n",
+    "good\nThis is all there is of it\nand this is all as well\n",
+]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_are_recognised_by_their_content(kind):
+    content = TABLES[kind].encode()
+    assert table_of(content) == table_of(b"\xef\xbb\xbf" + content) == kind
+    assert kind_of(Source("a.txt", None), content) == kind
+    assert table_of(content.replace(b"\n", b"\r\n")) == kind
+    assert table_of(content[:30]) is None
+
+
+@pytest.mark.parametrize("text", NO_TABLES)
+def test_text_with_commas_or_tabs_is_no_table(text):
+    assert table_of(text.encode()) is None
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"", b"a", b"\0", b"text", "日本語のテキスト。".encode(), b"BZ and PK, 7z or Rar", b"{}"],
+    [
+        b"",
+        b"a",
+        b"<s> a text with marks </s>",
+        b"\0",
+        b"text",
+        "日本語のテキスト。".encode(),
+        b"BZ and PK, 7z or Rar",
+        b"{}",
+    ],
 )
 def test_text_and_what_is_unknown_is_not_described(content):
     assert describe_foreign(content) is None

@@ -168,7 +168,9 @@ def test_a_column_of_arrow_is_read(table, tmp_path, kind):
 
 
 def check_refusals(path, name):
-    with pytest.raises(CorpusError, match=f"a {name} file; set corpus.text_field .*: id, body, wo"):
+    with pytest.raises(
+        CorpusError, match=f"an? {name} file; set corpus.text_field .*: id, body, wo"
+    ):
         texts(path)
     with pytest.raises(CorpusError, match=r"the column 'id'.* contains int64, not text"):
         texts(path, text_field="id")
