@@ -229,7 +229,13 @@ def describe_errors(error: ValidationError, model: type[BaseModel] | None = None
     return " ".join(dict.fromkeys(sentences))
 
 
-_NAMES_OF_TYPES = {"string_type": "text", "list_type": "a list", "too_short": "at least one"}
+_NAMES_OF_TYPES = {
+    "string_type": "text",
+    "list_type": "a list",
+    "too_short": "at least one",
+    "byte_size": "a size, such as 2GB",
+    "byte_size_unit": "a size, such as 2GB",
+}
 """What errors call what pydantic expects."""
 
 
@@ -300,6 +306,14 @@ def describe_keys(part: str = "") -> list[Key]:
         for name, field in exact or found
         if part in name
     ]
+
+
+def nearest_keys(name: str) -> list[str]:
+    """Return the dotted keys whose last part is spelled most like that of a name."""
+    keys = [".".join(key) for key in all_keys()]
+    last = name.rpartition(".")[2]
+    near = difflib.get_close_matches(last, {key.rpartition(".")[2] for key in keys}, 1, 0.6)
+    return [key for key in keys if key.rpartition(".")[2] in near]
 
 
 def _one_line(description: str | None) -> str:

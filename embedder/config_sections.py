@@ -245,8 +245,12 @@ class NetworkConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _hidden_follows_dimension(cls, tree: object) -> object:
-        if isinstance(tree, dict) and "dimension" in tree and tree.get("hidden") is None:
-            return {**tree, "hidden": tree["dimension"]}
+        if not isinstance(tree, dict) or tree.get("hidden") is not None:
+            return tree
+        dimension = tree.get("dimension")
+        # Of a dimension that is none, one error is enough.
+        if isinstance(dimension, int) and not isinstance(dimension, bool) and dimension > 0:
+            return {**tree, "hidden": dimension}
         return tree
 
 

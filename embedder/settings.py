@@ -22,8 +22,21 @@ NAMES = {
     "passes": "training.passes",
 }
 """Short names that keys do not have, or that several keys have."""
-ALIASES = {"epochs": "training.passes", "workers": "training.threads"}
-"""What other programs call keys."""
+ALIASES = {
+    # gensim
+    "vector_size": "network.dimension",
+    "epochs": "training.passes",
+    "workers": "training.threads",
+    "sample": "vocabulary.subsample",
+    "max_final_vocab": "vocabulary.max_size",
+    # fastText
+    "dim": "network.dimension",
+    "epoch": "training.passes",
+    "thread": "training.threads",
+    "ws": "examples.window",
+    "minCount": "vocabulary.min_count",
+}
+"""What other programs call keys that mean the same there."""
 _SELF_EXPLANATORY = ("corpus", "vocabulary", "network", "training")
 """Sections whose keys are understood without the section: `dimension`, but not `fraction`."""
 SWITCHES: dict[str, dict[str, Any]] = {
@@ -111,6 +124,7 @@ def apply_settings(tree: dict[str, Any], settings: dict[str, Any]) -> dict[str, 
     from embedder.config_files import set_key
 
     names = {}
+    settings = {name: _as_plain(value) for name, value in settings.items()}
     # Switches first, so that single keys overrule them.
     for name, value in sorted(settings.items(), key=lambda item: item[0] not in SWITCHES):
         keys = list(_keys_of(name, value))
@@ -119,6 +133,12 @@ def apply_settings(tree: dict[str, Any], settings: dict[str, Any]) -> dict[str, 
         if len(keys) == 1 and not isinstance(value, dict) and name not in SWITCHES:
             names[keys[0][0]] = name
     return names
+
+
+def _as_plain(value: Any) -> Any:
+    """Return a number of NumPy as Python's, and anything else as it is."""
+    is_scalar = hasattr(value, "dtype") and getattr(value, "shape", None) == ()
+    return value.item() if is_scalar else value
 
 
 def argument_names() -> dict[str, str]:

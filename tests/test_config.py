@@ -66,6 +66,7 @@ def test_scientific_notation_is_a_number(write, number):
         (MINIMAL + "network: {dimension: -5}", "network.dimension"),
         (MINIMAL + "network: {dimension: ten}", "expected a valid integer, got 'ten'"),
         (MINIMAL + "training: {passes: 1.5}", "training.passes"),
+        (MINIMAL + "training: {memory_limit: 1XB}", "expected a size, such as 2GB, got '1XB'"),
         (MINIMAL + "training: {optimizer: adamw}", "'adam', 'adafactor', 'adagrad' or 'sgd'"),
         (MINIMAL + "training: [1]", "expected a section with keys"),
         ("corpus: {files: []}", "corpus.files"),

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from embedder.errors import ConfigError
-from embedder.settings import apply_settings, config_of, split_inputs
+from embedder.settings import ALIASES, apply_settings, config_of, split_inputs
 
 
 def test_files_are_told_from_overrides(tmp_path, monkeypatch):
@@ -22,6 +22,14 @@ def test_texts_have_the_default_configuration(write):
     assert config_of([str(path)], ["training.passes=3"]).output == "there"
     with pytest.raises(ConfigError, match=r"^the command line: training.passes: expected"):
         config_of(["a.txt"], ["training.passes=-1"])
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_what_other_programs_call_keys_sets_these(name):
+    tree = {}
+    assert apply_settings(tree, {name: 7}) == {ALIASES[name]: name}
+    section, key = ALIASES[name].split(".")
+    assert tree == {section: {key: 7}}
 
 
 @pytest.mark.parametrize("files", [["c.yaml", "a.txt"], ["a.txt", "c.yaml"]])

@@ -1,11 +1,12 @@
 """Commands about configurations and models: init, config, info."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from embedder.cli.options import FROM, OVERRIDES, VECTORS, PathName
+from embedder.cli.options import FROM, OVERRIDES, VECTORS, PathName, complete_key
 from embedder.cli.program import main
 from embedder.errors import ConfigError
 
@@ -65,7 +66,7 @@ def init(template: str, overrides: tuple[str, ...], output: Path | None, overwri
 
 
 @main.command("config")
-@click.argument("key", required=False)
+@click.argument("key", required=False, shell_complete=complete_key)
 def describe_config(key: str | None) -> None:
     """List the keys of configurations, with types, defaults and descriptions.
 
@@ -77,20 +78,26 @@ def describe_config(key: str | None) -> None:
         embedder config training
         embedder config subsample
     """
-    from embedder.config_files import describe_keys
+    from embedder.config_files import describe_keys, nearest_keys
 
     found = describe_keys(key or "")
     if not found:
-        raise ConfigError(f"{key}: no key contains this; `embedder config` lists all.")
+        near = nearest_keys(key or "")
+        advice = f"did you mean {' or '.join(near)}?" if near else "`embedder config` lists all."
+        raise ConfigError(f"{key}: no key contains this; {advice}")
     whole = key is not None and len(found) <= 12
     width = max(len(name) for name, *_ in found)
     for name, kind, default, description in found:
         if not whole:
-            summary = description.split(". ")[0].split("; ")[0].rstrip(".")
-            click.echo(f"{name:<{width}}  {default:<14}  {summary}")
+            click.echo(f"{name:<{width}}  {default:<14}  {_summary(description)}")
             continue
         click.echo(f"{name}\n    type: {kind}\n    default: {default}")
         click.echo(click.wrap_text(description, 88, "    ", "    "))
+
+
+def _summary(description: str) -> str:
+    """Return the first sentence; "e.g. 50GB" and "et al. 2013" end none."""
+    return re.split(r"\.(?= [^a-z0-9(]|$)|; ", description)[0]
 
 
 @main.command()

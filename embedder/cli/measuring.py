@@ -18,6 +18,7 @@ from embedder.cli.options import (
     SIMILARITY,
     VECTORS,
     PathName,
+    WholeNumber,
     file_list,
     grouped,
     read_vectors,
@@ -41,7 +42,7 @@ from embedder.cli.program import main
 @METHOD
 @click.option(
     "--top-k",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     multiple=True,
     metavar="K",
     help="Also count analogies whose answer is among the K best candidates.",
@@ -253,7 +254,7 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
 )
 @click.option(
     "--map-words",
-    type=click.IntRange(min=2, max=100_000),
+    type=WholeNumber(min=2, max=100_000),
     metavar="N",
     help="Map the N most frequent words; 20,000 by default.",
 )
@@ -266,7 +267,7 @@ def _perplexities(run: Path, files: tuple[str, ...]) -> dict[str, Any]:
 )
 @click.option(
     "--page-words",
-    type=click.IntRange(min=2),
+    type=WholeNumber(min=2),
     metavar="N",
     help="Search, neighbours and analogies in the page know the N most frequent words; as many as "
     "fit into 15 MB by default.",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OVERRIDES = "embedder.overrides"
@@ -27,7 +28,38 @@ class PathName(click.Path):
         return super().convert(value, param, ctx)
 
 
+class WholeNumber(click.IntRange):
+    """A whole number in a range, which errors call so."""
+
+    name = "whole number"
+
+
+class Number(click.FloatRange):
+    """A number in a range, which errors call so."""
+
+    name = "number"
+
+
 CONFIG = click.argument("config", type=PathName())
+
+
+def complete_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Let the shell complete the name of a file or folder, among arguments that may be others."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_key(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the keys of configurations that begin so."""
+    from embedder.config_files import all_keys
+
+    keys = (".".join(key) for key in all_keys())
+    return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
+
+
 OVERRIDES = click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 MODEL = click.argument("model", type=PathName())
 FORMATS = [
@@ -58,7 +90,7 @@ VECTORS = click.option(
 COUNT = click.option(
     "-n",
     "--count",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=10,
     show_default=True,
     help="How many words.",
@@ -81,7 +113,7 @@ METHOD = click.option(
 )
 RESTRICT = click.option(
     "--restrict-vocab",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Use only the N most frequent words.",
 )

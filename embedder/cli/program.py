@@ -14,6 +14,7 @@ from embedder.cli.options import option_names
 from embedder.cli.streams import lenient_streams
 from embedder.errors import CorpusWarning, EmbedderError
 from embedder.runs.progress import say
+from embedder.settings import ALIASES, NAMES
 from embedder.training.signals import stop_signals
 from embedder.version import __version__
 
@@ -63,13 +64,21 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if any(isinstance(parameter, click.Argument) for parameter in self.params):
-                raise click.UsageError(
-                    f"{error.format_message()} If it is a word or a file, put -- before it: "
-                    f"-- {error.option_name}",
-                    ctx,
-                ) from None
-            raise
+            message = error.format_message()
+            if option := self._option_for(error.option_name):
+                message = f"No such option '{error.option_name}'. Did you mean '{option}'?"
+            elif not any(isinstance(parameter, click.Argument) for parameter in self.params):
+                raise
+            else:
+                message += f" If it is a word or a file, put -- before it: -- {error.option_name}"
+            raise click.UsageError(message, ctx) from None
+
+    def _option_for(self, name: str) -> str | None:
+        """Return our option for what other programs call so."""
+        key = ALIASES.get(name.lstrip("-").replace("-", "_"), "")
+        ours = next((short for short in NAMES if NAMES[short] == key), key.rpartition(".")[2])
+        option = f"--{ours.replace('_', '-')}"
+        return option if any(option in parameter.opts for parameter in self.params) else None
 
     def _repeat_options(self, args: list[str]) -> list[str]:
         """Return arguments with a repeatable option before each of its values."""

@@ -9,7 +9,10 @@ from embedder.cli.measuring import show_evaluation
 from embedder.cli.options import (
     CONFIG,
     OVERRIDES,
+    Number,
     PathName,
+    WholeNumber,
+    complete_files,
     config_option,
     config_switch,
     engine_options,
@@ -20,11 +23,16 @@ from embedder.cli.program import exit_code_of, main
 from embedder.errors import EmbedderError
 from embedder.settings import SWITCHES, split_inputs
 
-_COUNT = click.IntRange(min=1)
+_COUNT = WholeNumber(min=1)
 
 
 @main.command()
-@click.argument("inputs", metavar="[TEXT... | CONFIG] [KEY=VALUE]...", nargs=-1)
+@click.argument(
+    "inputs",
+    metavar="[TEXT... | CONFIG] [KEY=VALUE]...",
+    nargs=-1,
+    shell_complete=complete_files,
+)
 @click.option(
     "--output",
     "-o",
@@ -72,7 +80,7 @@ _COUNT = click.IntRange(min=1)
     "--max-words",
     key="vocabulary.max_size",
     help="Keep the most frequent words only.",
-    type=click.IntRange(min=2),
+    type=WholeNumber(min=2),
     metavar="N",
 )
 @config_switch("--subwords", SWITCHES["subwords"], "Learn n-grams too: vectors for unknown words.")
@@ -100,7 +108,7 @@ _COUNT = click.IntRange(min=1)
     "--max-minutes",
     key="training.max_minutes",
     help="Stop in time, with a usable model.",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="M",
 )
 @engine_options("ray counts and fits rows on a cluster.")
@@ -108,14 +116,14 @@ _COUNT = click.IntRange(min=1)
     "--bootstrap",
     key="replicates.bootstrap",
     help="Then train on K bootstrap samples of the text: intervals for neighbours.",
-    type=click.IntRange(min=0, max=9999),
+    type=WholeNumber(min=0, max=9999),
     metavar="K",
 )
 @config_option(
     "--seeds",
     key="replicates.seeds",
     help="Then train with K other seeds, to tell chance in training from that in the text.",
-    type=click.IntRange(min=0, max=9999),
+    type=WholeNumber(min=0, max=9999),
     metavar="K",
 )
 @click.option(
@@ -240,7 +248,7 @@ def _summarise(run: Path) -> None:
 @click.option("--dry-run", is_flag=True, help="List the runs and stop.")
 @click.option(
     "--cache-limit",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=10.0,
     show_default=True,
     metavar="GB",
@@ -319,7 +327,7 @@ def cache(clear: bool) -> None:
 @click.option(
     "-n",
     "--count",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=50,
     show_default=True,
     help="How many phrases to show from each pass.",

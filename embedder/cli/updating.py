@@ -10,6 +10,8 @@ from embedder.cli.options import (
     COUNT,
     JSON,
     PathName,
+    WholeNumber,
+    complete_files,
     config_option,
     engine_options,
     file_list,
@@ -31,7 +33,7 @@ _MOST_MOVED = 10
     "--min-count",
     key="vocabulary.min_count",
     help="Ignore new words that are rarer in the new text; by default as in RUN.",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
 )
 @click.option(
@@ -116,7 +118,9 @@ def _summarise(run: Path, found: Any) -> None:
 
 
 @main.command()
-@click.argument("inputs", metavar="[CONFIG] [KEY=VALUE]...", nargs=-1)
+@click.argument(
+    "inputs", metavar="[CONFIG] [KEY=VALUE]...", nargs=-1, shell_complete=complete_files
+)
 @click.option(
     "--output", "-o", type=PathName(), metavar="DIR", help="Run folder; by default that of CONFIG."
 )

@@ -95,12 +95,12 @@ def require_compiler() -> None:
 
 @contextmanager
 def compiling(report: Callable[[str], object] | None = None) -> Iterator[None]:
-    """Run kernels; say so if it takes seconds to compile them.
+    """Run kernels; say so if it takes seconds to compile them, and how many it took.
 
     Parameters
     ----------
     report
-        Called at most once, from another thread, with a line of text.
+        Called with a line of text: once from another thread, and once at the end.
 
     Raises
     ------
@@ -111,8 +111,10 @@ def compiling(report: Callable[[str], object] | None = None) -> Iterator[None]:
     if report is None:
         yield
         return
-    with event.install_listener("numba:compile", _Patience(report)):
+    patience = _Patience(report)
+    with event.install_listener("numba:compile", patience):
         yield
+    patience.finish()
 
 
 class _Patience(event.Listener):
@@ -122,18 +124,20 @@ class _Patience(event.Listener):
     """
 
     def __init__(self, report: Callable[[str], object]) -> None:
-        self._report: Callable[[str], object] | None = report
+        self._report = report
+        self._told = False
         self._depth = 0  # a kernel is compiled within those that call it
         self._spent = self._started = 0.0
         self._timer = threading.Timer(0, self._tell)
 
     def on_start(self, event: event.Event) -> None:
         self._depth += 1
-        if self._depth == 1 and self._report is not None:
+        if self._depth == 1:
             self._started = time.perf_counter()
-            self._timer = threading.Timer(max(0.0, _PATIENCE - self._spent), self._tell)
-            self._timer.daemon = True
-            self._timer.start()
+            if not self._told:
+                self._timer = threading.Timer(max(0.0, _PATIENCE - self._spent), self._tell)
+                self._timer.daemon = True
+                self._timer.start()
 
     def on_end(self, event: event.Event) -> None:
         self._depth -= 1
@@ -142,9 +146,16 @@ class _Patience(event.Listener):
             self._spent += time.perf_counter() - self._started
 
     def _tell(self) -> None:
-        report, self._report = self._report, None
-        if report is not None:
-            report(_NOTICE)
+        if not self._told:
+            self._told = True
+            self._report(_NOTICE)
+
+    def finish(self) -> None:
+        """Say how long compilation took, if it was worth a notice."""
+        if self._told:
+            self._report(
+                f"Compiling kernels took {self._spent:.0f} s; the next run starts at once."
+            )
 
 
 def _say(line: str) -> None:

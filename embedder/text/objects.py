@@ -17,6 +17,8 @@ from embedder.text.normalisation import SPACE_IN_WORD, normalise
 
 _LONGEST_GLOB = 1000
 _ROWS_PER_BATCH = 1000
+_WORDS_OF_A_NAME = 4
+_SHOWN = 60
 _NO_TOKEN = frozenset("\t\n\r\v\f\0")
 """They end words, or lines of files of words; spaces do not, as in "New York"."""
 NAME = "python:objects"
@@ -49,6 +51,28 @@ def are_paths(source: Any) -> bool:
     if not all(isinstance(item, str | Path) for item in source):
         return False
     return any(isinstance(item, Path) or _is_path(item) for item in source)
+
+
+def names_of(source: Any) -> list[str]:
+    """Return the names in an object for which `are_paths` is true.
+
+    Raises
+    ------
+    CorpusError
+        If it is one long text instead of a name.
+    """
+    names = [str(source)] if isinstance(source, str | Path) else [str(name) for name in source]
+    if isinstance(source, str) and _is_prose(source) and not _is_path(source):
+        shown = " ".join(source[:_SHOWN].split())
+        raise CorpusError(
+            f"expected a path, or an iterable of texts, got one text ('{shown}…'); put it into a "
+            "list."
+        )
+    return names
+
+
+def _is_prose(name: str) -> bool:
+    return "\n" in name or len(name.split()) > _WORDS_OF_A_NAME
 
 
 def _is_path(name: str) -> bool:

@@ -22,7 +22,7 @@ from embedder.errors import ConfigError, EmbedderError, RunError
 from embedder.runs.run_folder import RunFolder
 from embedder.settings import apply_settings, argument_names, is_configuration
 from embedder.text.corpus import read_text
-from embedder.text.objects import NAME, Objects, are_paths, blocks_of, objects_of
+from embedder.text.objects import NAME, Objects, are_paths, blocks_of, names_of, objects_of
 from embedder.training.local import TextReader
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted
@@ -148,8 +148,7 @@ def updated_run(run: Path, source: Any, wanted: Wanted, options: UpdateOptions) 
 def _reader(source: Any, corpus: CorpusConfig) -> tuple[TextReader, list[str]]:
     """Return a function that reads a text, and the names of its files."""
     if are_paths(source):
-        files = [source] if isinstance(source, str | Path) else source
-        names = [str(file) for file in files]
+        names = names_of(source)
         return partial(read_text, corpus.model_copy(update={"files": names})), names
     objects = objects_of(source, corpus.text_field)
     if objects.are_tokens:
@@ -185,8 +184,7 @@ def _configuration(
             )
         tree, origin = tree or copy.deepcopy(source), "config"
     elif are_paths(source):
-        files = [source] if isinstance(source, str | Path) else source
-        tree = tree or {"corpus": {"files": [str(file) for file in files]}}
+        tree = tree or {"corpus": {"files": names_of(source)}}
     else:
         is_text = True
         tree = tree or {"corpus": {"files": [NAME]}}

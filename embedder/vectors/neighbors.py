@@ -1,4 +1,4 @@
-"""What a search for near words finds."""
+"""What a search for near words finds, and what a network expects."""
 
 import html
 from typing import NamedTuple
@@ -9,6 +9,13 @@ class Neighbor(NamedTuple):
 
     word: str
     similarity: float
+
+
+class Expected(NamedTuple):
+    """A word and its probability beside another one."""
+
+    word: str
+    probability: float
 
 
 class Neighbors(list[Neighbor]):

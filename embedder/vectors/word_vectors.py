@@ -17,7 +17,7 @@ from embedder.arrays import Array, row_lengths, unit_rows
 from embedder.errors import RunError, VocabularyError
 from embedder.text.normalisation import normalise
 from embedder.text.vocabulary import Vocabulary
-from embedder.vectors.neighbors import Neighbor, Neighbors
+from embedder.vectors.neighbors import Expected, Neighbor, Neighbors
 from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.sentences import sentence_vectors
 from embedder.vectors.subwords import Subwords, fit_ngrams, ngram_settings
@@ -368,7 +368,7 @@ class WordVectors:
 
         Returns
         -------
-        list of (word, probability)
+        list of Expected(word, probability)
             The words that are most probable as a neighbour in the window, whatever the position;
             for several words, a list for each.
 
@@ -387,7 +387,7 @@ class WordVectors:
         found = []
         for row in self.predictor(ids):
             best = np.argsort(-row, kind="stable")[:topn]
-            found.append([Neighbor(self.words[i], float(row[i])) for i in best])
+            found.append([Expected(self.words[i], float(row[i])) for i in best])
         return found
 
     def sentence(self, text: str | Sequence[str]) -> Array:

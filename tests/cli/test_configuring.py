@@ -55,12 +55,14 @@ def test_config_lists_keys(invoke):
     assert "network.dimension" in output
     assert "corpus.phrases.threshold" in output
     assert len(output.splitlines()) > 80
+    assert "Fail if the uncompressed text exceeds this (e.g. 50GB)\n" in output  # a whole sentence
     one = invoke("config", "training.passes").output
     assert one.startswith("training.passes\n    type: integer or auto\n    default: auto\n    Numb")
     assert "near_contexts" in invoke("config", "near").output
     result = invoke("config", "nothing")
     assert result.exit_code == 1
-    assert "nothing: no key contains this" in result.output
+    assert "nothing: no key contains this; `embedder config` lists all." in result.output
+    assert "did you mean network.dimension?" in invoke("config", "dimenson").output
 
 
 def test_info_says_what_a_run_or_a_file_is(invoke, toy_run, tmp_path):

@@ -110,7 +110,7 @@ def test_settings_change_how_tokens_are_read():
 
 
 def test_errors_speak_of_arguments(sentences, tmp_path):
-    with pytest.raises(ConfigError, match=r"embedder.train: dimension: expected a number greater"):
+    with pytest.raises(ConfigError, match=r"^embedder.train: dimension: [^:]+$"):
         embedder.train(sentences, dimension=-1)
     with pytest.raises(ConfigError, match="Did you mean 'dimension'"):
         embedder.train(sentences, dimensions=5)
@@ -118,10 +118,20 @@ def test_errors_speak_of_arguments(sentences, tmp_path):
         embedder.train("nowhere.txt")
     with pytest.raises(CorpusError, match="the iterable of texts is empty"):
         embedder.train([])
+    for text in ("The cat sat on the mat.", "the cat\nsat\n" * 10_000):
+        with pytest.raises(
+            CorpusError, match=r"one text \('[Tt]he cat sat.*…'\); put it into a list"
+        ):
+            embedder.train(text)
     with pytest.raises(CorpusError, match=r"at random; set subsample=0 to keep all, use more"):
         embedder.train([["a", "b"]] * 20, progress=False)
     with pytest.raises(RunError, match="paths instead of objects"):
         embedder.train(sentences, engine="ray")
+
+
+def test_settings_may_be_numbers_of_numpy(sentences):
+    numbers = {name: np.array([SMALL[name]])[0] for name in ("dimension", "passes", "subsample")}
+    same(embedder.train(sentences, **SMALL), embedder.train(sentences, **SMALL | numbers))
 
 
 @pytest.mark.parametrize(

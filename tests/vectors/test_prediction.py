@@ -46,7 +46,7 @@ def test_words_are_predicted_best_first(run):
     again = vectors.predict("king", topn=5)
     assert [word for word, _ in king] == [word for word, _ in again]
     np.testing.assert_allclose([p for _, p in king], [p for _, p in again], rtol=1e-5)
-    probabilities = [p for _, p in king]
+    probabilities = [each.probability for each in king]
     assert probabilities == sorted(probabilities, reverse=True)
     row = load_vectors(run).predictor(np.array([vectors.vocabulary.ids["king"]]))[0]
     assert king[0].word == vectors.words[int(row.argmax())]
