@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedder.errors import EmbedderError
+from embedder.errors import EmbedderError, python_errors
 from embedder.version import __version__
 
 if TYPE_CHECKING:
     from embedder.config_sections import VectorKind
-    from embedder.vectors.formats.words import Unwritable
-    from embedder.vectors.word_vectors import WordVectors
+    from embedder.vectors.word_vectors import Unwritable, WordVectors
 
 __all__ = [
     "EmbedderError",
@@ -34,6 +33,7 @@ __all__ = [
 ]
 
 
+@python_errors()
 def load(
     path: str | Path, kind: "VectorKind | None" = None, file_format: str | None = None
 ) -> "WordVectors":
@@ -59,6 +59,7 @@ def load(
     return load_any(path, kind, file_format=file_format)
 
 
+@python_errors()
 def save(
     vectors: "WordVectors",
     path: str | Path,
@@ -150,6 +151,7 @@ def train(
         return vectors
 
 
+@python_errors()
 def align(
     first: "WordVectors", second: "WordVectors", *, dictionary: str | Path | None = None
 ) -> "WordVectors":
@@ -235,6 +237,7 @@ def update(
         return vectors
 
 
+@python_errors()
 def evaluate(
     vectors: "WordVectors",
     *,

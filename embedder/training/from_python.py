@@ -1,7 +1,6 @@
 """`embedder.train`: from Python's objects and arguments to word vectors."""
 
 import copy
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from embedder.config_files import (
     with_names,
 )
 from embedder.config_sections import CorpusConfig
-from embedder.errors import ConfigError, EmbedderError, RunError
+from embedder.errors import ConfigError, EmbedderError, RunError, for_python
 from embedder.runs.run_folder import RunFolder
 from embedder.settings import apply_settings, argument_names, is_configuration
 from embedder.text.corpus import read_text
@@ -28,19 +27,6 @@ from embedder.training.train import train
 from embedder.training.trainer import Interrupted
 from embedder.training.update import UpdateOptions, update
 
-_ADVICE = (
-    (r"embedder train --resume (.+?)(\.?)$", r"embedder.train(…, output='\1', resume=True)\2"),
-    (
-        r"embedder train .+ --output (.+) --overwrite",
-        r"embedder.train(…, output='\1', overwrite=True)",
-    ),
-    ("--output", "output"),
-    ("--bootstrap or --seeds", "bootstrap or seeds"),
-    ("--overwrite", "overwrite=True"),
-    ("without --refine", "without refine=True"),
-    ("set vocabulary.subsample=0", "set subsample=0"),
-)
-"""What commands and options in errors are in Python."""
 _CALL = "embedder.train"
 _TOKENS = {"tokenizer": "whitespace", "lowercase": False, "normalisation": "none"}
 """How lists of tokens are read, unless settings say otherwise: as they are."""
@@ -158,11 +144,11 @@ def _reader(source: Any, corpus: CorpusConfig) -> tuple[TextReader, list[str]]:
 
 @contextmanager
 def _python_errors(names: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Give advice in terms of arguments."""
+    """Give advice in terms of arguments, with names for keys."""
     try:
         yield
     except EmbedderError as error:
-        raise type(error)(_for_python(with_names(str(error), names or {}))) from None
+        raise type(error)(for_python(with_names(str(error), names or {}))) from None
 
 
 def _configuration(
@@ -200,10 +186,3 @@ def _configuration(
         for key, value in _TOKENS.items() if objects.are_tokens else ():
             tree["corpus"].setdefault(key, value)
     return make_config(tree, origin, names), objects, names
-
-
-def _for_python(message: str) -> str:
-    """Return an error's advice in terms of arguments."""
-    for pattern, replacement in _ADVICE:
-        message = re.sub(pattern, replacement, message)
-    return message

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from embedder.arrays import Array, row_lengths, unit_rows
-from embedder.errors import RunError, VocabularyError
+from embedder.errors import RunError, VocabularyError, python_errors
 from embedder.text.normalisation import normalise
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.neighbors import Expected, Neighbor, Neighbors
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Query = str | Array
 """A word, or a vector (D,)."""
+Unwritable = Literal["skip", "replace"]
+"""What becomes of words that a file cannot store: left out, or with `_` for what it cannot."""
 _ROWS_SHOWN = 10
 _NUMBERS_SHOWN = 4
 _COSMUL_EPSILON = 1e-6
@@ -414,6 +416,7 @@ class WordVectors:
 
         return KeyedVectors(self)
 
+    @python_errors()
     def map(
         self,
         words: int = 10_000,
@@ -498,11 +501,17 @@ class WordVectors:
             for ids, scores in zip(found.ids, found.scores, strict=True)
         ]
 
-    def save(self, path: str | Path, file_format: str | None = None) -> None:
-        """Write the vectors in a format of another tool; see `embedder.vectors.formats.save`."""
+    @python_errors()
+    def save(
+        self,
+        path: str | Path,
+        file_format: str | None = None,
+        unwritable: Unwritable | None = None,
+    ) -> None:
+        """Write the vectors in a format of another program; see `embedder.save`."""
         from embedder.vectors.formats import save
 
-        save(self, path, file_format)
+        save(self, path, file_format, unwritable=unwritable)
 
 
 def _weighted(queries: Any, weight: float) -> list[tuple[Query, float]]:

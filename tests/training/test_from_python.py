@@ -13,7 +13,6 @@ import pytest
 import embedder
 from embedder.errors import ConfigError, CorpusError, EmbedderError, RunError
 from embedder.text.phrases import Phrases
-from embedder.training import from_python
 from embedder.training.trainer import Interrupted, Trainer
 
 SMALL = {"dimension": 8, "passes": 2, "threads": 2, "subsample": 0.0, "progress": False}
@@ -198,16 +197,6 @@ def test_what_is_interrupted_without_an_output_is_lost_and_says_so(sentences, mo
 def test_an_output_among_the_overrides_is_kept(sentences, tmp_path):
     embedder.train(sentences, ["output=there"], **SMALL)
     assert (tmp_path / "there" / "model.safetensors").exists()
-
-
-def test_advice_is_in_python():
-    advice = from_python._for_python
-    assert advice("x: in use; resume with: embedder train --resume a b.") == (
-        "x: in use; resume with: embedder.train(…, output='a b', resume=True)."
-    )
-    assert advice("again with: embedder train r/config.yaml --output r --overwrite") == (
-        "again with: embedder.train(…, output='r', overwrite=True)"
-    )
 
 
 def test_dictionaries_without_sections_are_no_configuration(sentences):

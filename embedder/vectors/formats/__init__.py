@@ -37,9 +37,9 @@ from embedder.vectors.formats import (
 from embedder.vectors.formats.detection import detect_content
 from embedder.vectors.formats.opening import STANDARD_INPUT, InputFile, without_compression
 from embedder.vectors.formats.targets import Target, reject_occupied, write_compressed
-from embedder.vectors.formats.words import Rule, Unwritable, writable
+from embedder.vectors.formats.words import Rule, writable
 from embedder.vectors.from_run import load_vectors
-from embedder.vectors.word_vectors import WordVectors
+from embedder.vectors.word_vectors import Unwritable, WordVectors
 
 _RUN = "run"
 _FOLDER = "static-embedding"

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,9 +11,8 @@ from embedder.errors import VocabularyError
 from embedder.text.vocabulary import Vocabulary
 from embedder.vectors.formats.complaints import shortened
 from embedder.vectors.formats.rows import ROWS_PER_CHUNK, VectorRows
-from embedder.vectors.word_vectors import WordVectors
+from embedder.vectors.word_vectors import Unwritable, WordVectors
 
-Unwritable = Literal["skip", "replace"]
 _REPLACEMENT = "_"
 
 

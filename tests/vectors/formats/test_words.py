@@ -132,3 +132,13 @@ def test_gensim_reads_words_with_unicode_spaces_as_they_are(tmp_path, binary):
     np.testing.assert_array_equal(theirs.vectors, of(words).matrix)
     theirs.save_word2vec_format(str(path), binary=binary)
     assert load(path).words == words
+
+
+def test_from_python_the_advice_is_an_argument_that_helps(tmp_path):
+    vectors = of(["plain", "new york"])
+    with pytest.raises(VocabularyError, match=r"leave them out \(unwritable='skip'\)"):
+        vectors.save(tmp_path / "v.txt")
+    with pytest.raises(FormatError, match=r"or give file_format \(word2vec, "):
+        vectors.save(tmp_path / "v.foo")
+    vectors.save(tmp_path / "v.txt", unwritable="replace")
+    assert load(tmp_path / "v.txt").words == ["plain", "new_york"]
