@@ -237,7 +237,6 @@ def update(
         return vectors
 
 
-@python_errors()
 def evaluate(
     vectors: "WordVectors",
     *,
@@ -268,14 +267,9 @@ def evaluate(
     EmbedderError
         If a file cannot be read.
     """
-    from embedder.evaluation.suite import evaluate as evaluate_tasks
-    from embedder.evaluation.suite import read_tasks
-
-    files = [
-        [Path(found)] if isinstance(found, str | Path) else [Path(file) for file in found]
-        for found in (analogies, similarity)
-    ]
-    return evaluate_tasks(vectors, read_tasks(*files), restrict_vocab=restrict_vocab).figures()
+    return vectors.evaluate(
+        analogies=analogies, similarity=similarity, restrict_vocab=restrict_vocab
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
 """What a search for near words finds, and what a network expects."""
 
-import html
 from typing import NamedTuple
+
+from embedder.vectors.html_tables import table_of_neighbors
 
 
 class Neighbor(NamedTuple):
@@ -23,12 +24,4 @@ class Neighbors(list[Neighbor]):
 
     def _repr_html_(self) -> str:
         """Return a table with a bar as long as each similarity."""
-        rows = "".join(
-            f'<tr><td style="text-align:start"><bdi>{html.escape(near.word)}</bdi></td>'
-            f"<td>{near.similarity:.3f}</td>"
-            f'<td style="min-width:12em"><div style="height:.7em;border-radius:.2em;'
-            f'background:#4477aa;width:{100 * min(1.0, max(0.0, near.similarity)):.1f}%"></div>'
-            "</td></tr>"
-            for near in self
-        )
-        return f"<table><tr><th>word</th><th>similarity</th><th></th></tr>{rows}</table>"
+        return table_of_neighbors(self)

@@ -4,7 +4,6 @@ What gensim's KeyedVectors has under the same name returns the same here; `keyed
 view with all of gensim's names.
 """
 
-import html
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -17,6 +16,7 @@ from embedder.arrays import Array, row_lengths, unit_rows
 from embedder.errors import RunError, VocabularyError, python_errors
 from embedder.text.normalisation import normalise
 from embedder.text.vocabulary import Vocabulary
+from embedder.vectors.html_tables import table_of_vectors
 from embedder.vectors.neighbors import Expected, Neighbor, Neighbors
 from embedder.vectors.search import nearest, over_blocks
 from embedder.vectors.sentences import sentence_vectors
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
 Query = str | Array
 """A word, or a vector (D,)."""
+Files = str | Path | Sequence[str | Path]
 Unwritable = Literal["skip", "replace"]
 """What becomes of words that a file cannot store: left out, or with `_` for what it cannot."""
-_ROWS_SHOWN = 10
-_NUMBERS_SHOWN = 4
 _COSMUL_EPSILON = 1e-6
 
 
@@ -110,16 +109,7 @@ class WordVectors:
 
     def _repr_html_(self) -> str:
         """Return the first words as a table, for notebooks."""
-        rows = "".join(
-            f"<tr><td>{html.escape(word)}</td><td>{count:,}</td><td>{_shown(row)}</td></tr>"
-            for word, count, row in zip(
-                self.words[:_ROWS_SHOWN], self.vocabulary.counts, self.matrix, strict=False
-            )
-        )
-        return (
-            f"<p>{html.escape(repr(self))}</p><table><tr><th>word</th><th>count</th>"
-            f"<th>vector</th></tr>{rows}</table>"
-        )
+        return table_of_vectors(repr(self), self.words, self.vocabulary.counts, self.matrix)
 
     @property
     def words(self) -> list[str]:
@@ -392,6 +382,23 @@ class WordVectors:
             found.append([Expected(self.words[i], float(row[i])) for i in best])
         return found
 
+    @python_errors()
+    def evaluate(
+        self,
+        *,
+        analogies: Files = (),
+        similarity: Files = (),
+        restrict_vocab: int | None = None,
+    ) -> dict[str, Any]:
+        """Evaluate the vectors on analogies and similarity; see `embedder.evaluate`."""
+        from embedder.evaluation.suite import evaluate, read_tasks
+
+        files = [
+            [Path(found)] if isinstance(found, str | Path) else [Path(file) for file in found]
+            for found in (analogies, similarity)
+        ]
+        return evaluate(self, read_tasks(*files), restrict_vocab=restrict_vocab).figures()
+
     def sentence(self, text: str | Sequence[str]) -> Array:
         """Return a vector for a text: the mean of its words' vectors, rare words weighted more.
 
@@ -524,8 +531,3 @@ def _weighted(queries: Any, weight: float) -> list[tuple[Query, float]]:
         else (query, weight)
         for query in queries
     ]
-
-
-def _shown(row: Array) -> str:
-    numbers = ", ".join(f"{number:.3f}" for number in row[:_NUMBERS_SHOWN])
-    return numbers + (", …" if len(row) > _NUMBERS_SHOWN else "")

@@ -1,9 +1,7 @@
-import re
-
 import numpy as np
 
 from embedder.text.vocabulary import Vocabulary
-from embedder.vectors.neighbors import Neighbor, Neighbors
+from embedder.vectors.neighbors import Neighbors
 from embedder.vectors.word_vectors import WordVectors
 
 
@@ -19,11 +17,3 @@ def test_neighbors_are_a_list(rng):
         assert isinstance(found, Neighbors)
         assert found == list(found)
         assert repr(found) == repr(list(found))
-
-
-def test_notebooks_show_escaped_words_with_bars():
-    found = Neighbors([Neighbor("<b>", 0.5), Neighbor("x", -0.25)])._repr_html_()
-    assert "&lt;b&gt;" in found
-    assert "<b>" not in found
-    assert re.findall(r"<td>(.*?)</td>", found)[:1] == ["0.500"]
-    assert re.findall(r"width:([\d.]+)%", found) == ["50.0", "0.0"]
