@@ -29,7 +29,7 @@ def trackers(config: Config, folder: Path, step: int = 0) -> Iterator[list[Liste
     Raises
     ------
     EmbedderError
-        If a package is not installed, or MLflow's store cannot be used.
+        If MLflow's store cannot be used.
     """
     with ExitStack() as stack:
         found: list[Listener] = []
@@ -46,10 +46,8 @@ def _measures(line: dict[str, Any]) -> dict[str, float]:
 
 @contextmanager
 def _tensorboard(folder: Path, step: int) -> Iterator[Listener]:
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise _missing("tracking.tensorboard", "tensorboardX") from None
+    from tensorboardX import SummaryWriter
+
     writer = SummaryWriter(str(folder), purge_step=step or None)
 
     def listen(line: dict[str, Any]) -> None:
@@ -64,11 +62,9 @@ def _tensorboard(folder: Path, step: int) -> Iterator[Listener]:
 
 @contextmanager
 def _mlflow(config: Config, store: str, name: str) -> Iterator[Listener]:
-    try:
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
-    except ImportError:
-        raise _missing("tracking.mlflow", "mlflow-skinny") from None
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
     title = config.tracking.experiment
     try:
         client = MlflowClient(tracking_uri=store)
@@ -99,7 +95,3 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-def _missing(key: str, package: str) -> EmbedderError:
-    return EmbedderError(f"{key} needs {package}: pip install 'exact-embedder[tracking]'.")

@@ -19,6 +19,7 @@ from embedder.training.duration import describe_time
 from embedder.training.engine import Engine, WorkerLost
 from embedder.training.forecast import count_contexts
 from embedder.training.local import LocalEngine, TextReader
+from embedder.training.packages import require_packages
 from embedder.training.replicates import Replicates, require_same_settings
 from embedder.training.row_fit import RowMap, cost_in_passes, fit_here
 from embedder.training.signals import stop_signals
@@ -46,8 +47,9 @@ def open_engine(
     Raises
     ------
     RunError
-        For a text that is not in files, if the engine is a cluster.
+        For a text that is not in files, if the engine is a cluster, and as for `require_packages`.
     """
+    require_packages(config)
     if config.training.engine == "local":
         yield LocalEngine(config, cache, text)
         return
@@ -69,8 +71,9 @@ def open_row_map(config: Config) -> Iterator[RowMap]:
     Raises
     ------
     RunError
-        If there is no cluster at its address.
+        If there is no cluster at its address, and as for `require_packages`.
     """
+    require_packages(config)
     if config.training.engine == "local":
         yield fit_here
         return
@@ -128,8 +131,7 @@ def train(
     folder = RunFolder(Path(config.output))
     seconds: dict[str, float] = {}
     with stop_signals() as signals, compiling(None if quiet else say), _as_run_errors(folder):
-        if not resume:
-            require_start(config)
+        _require_all(config, resume)
         finished = resume and _only_replicates_remain(folder, config)
         saved = _open(folder, overwrite, resume, finished)
         with (
@@ -147,6 +149,13 @@ def train(
         if signals.received is not None:
             raise Interrupted("the end", signals.received, finished=True)
     return Result(folder.path, seconds)
+
+
+def _require_all(config: Config, resume: bool) -> None:
+    """Raise an error if something is not there that training needs, before a run is replaced."""
+    require_packages(config)
+    if not resume:
+        require_start(config)
 
 
 def _train_model(
