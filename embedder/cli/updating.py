@@ -14,7 +14,6 @@ from embedder.cli.options import (
     complete_files,
     config_option,
     engine_options,
-    file_list,
     given_overrides,
     grouped,
     write_json,
@@ -27,7 +26,13 @@ _MOST_MOVED = 10
 
 @main.command()
 @click.argument("run", type=PathName())
-@file_list("--text", "The new text: files, folders, globs, URLs, or - for standard input.")
+@click.option(  # a URL is no path, which would lose one of its slashes
+    "--text",
+    multiple=True,
+    metavar="TEXT",
+    shell_complete=complete_files,
+    help="The new text: files, folders, globs, URLs, or - for standard input.",
+)
 @click.option("--output", "-o", type=PathName(), metavar="DIR", help="Folder of the new run.")
 @config_option(
     "--min-count",
@@ -51,7 +56,7 @@ _MOST_MOVED = 10
 @grouped("options", "refine", "overwrite", "quiet")
 def update(
     run: Path,
-    text: tuple[Path, ...],
+    text: tuple[str, ...],
     output: Path | None,
     options: dict[str, Any],
 ) -> None:
@@ -74,10 +79,10 @@ def update(
     from embedder.training.update import update as run_update
 
     if not text:
-        raise click.UsageError("give the new text: --text FILE.")
+        raise click.UsageError("give the new text: --text TEXT.")
     if output is None:
         raise click.UsageError(f"give the folder of the new run, such as --output {run}-updated.")
-    files = [str(file) for file in text]
+    files = list(text)
     # The cluster that a run was trained on is not asked again, unless that is wanted.
     overrides = ["training.engine=local", "cluster.address=null", *given_overrides()]
     settings = with_overrides(RunFolder(run).read_config(), overrides, str(run))

@@ -34,10 +34,21 @@ def test_update_reports_new_words_and_what_moved(run, toy_run, tmp_path):
     assert run("neighbors", output, "zebra").exit_code == 0
 
 
+def test_the_new_text_may_be_at_urls(run, toy_run, tmp_path):
+    pytest.importorskip("fsspec")
+    known = embedder.load(toy_run).words[:2]
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(f"{known[0]} zebra {known[1]}\n" * 3)
+    urls = [f"{tmp_path.as_uri()}/{name}.txt" for name in "ab"]
+    found = run("update", toy_run, "--text", *urls, "--output", tmp_path / "new")
+    assert found.exit_code == 0, found.output
+    assert "1 of them new, from 18 tokens" in found.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give the new text: --text FILE"),
+        ([], "give the new text: --text TEXT"),
         (["--text", "none.txt"], "give the folder of the new run, such as --output"),
         (["--text", "none.txt", "-o", "new"], "none.txt: no such file or folder in "),
         (["--text", "a.jsonl", "-o", "new"], "set --text-field to the field"),
