@@ -119,7 +119,7 @@ def _normalise(block: bytes, config: CorpusConfig, source: Source, offset: int) 
         except UnicodeDecodeError as error:
             raise CorpusError(
                 f"{source.name}: byte {offset + error.start:,} is not UTF-8; convert the file "
-                "(iconv -t UTF-8), or set corpus.errors to 'replace' or 'ignore'."
+                "(iconv -f ENCODING -t UTF-8), or set corpus.errors to 'replace' or 'ignore'."
             ) from None
         # A block ends after whitespace, which no normal form joins to what follows.
         text = normalise(text, config.normalisation)

@@ -82,8 +82,8 @@ def texts(
         yield from _without_nulls(source, field, readers[kind]())
     except UnicodeDecodeError as error:
         raise CorpusError(
-            f"{source.name}: not UTF-8 ({error.reason}); convert the file (iconv -t UTF-8), or set "
-            "corpus.errors to 'replace' or 'ignore'."
+            f"{source.name}: not UTF-8 ({error.reason}); convert the file (iconv -f ENCODING -t "
+            "UTF-8), or set corpus.errors to 'replace' or 'ignore'."
         ) from None
 
 

@@ -28,6 +28,7 @@ _HEADER = "word\tcount\n"
 _MAX_DIGITS = 18
 """Maximum digits of a count, so that it fits an int64."""
 _IDS_PER_READ = 1 << 20
+_SHOWN = 40
 
 
 class WordIds(dict[str, int]):
@@ -422,11 +423,18 @@ def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int,
     counts = words.counts
     if len(counts) == 0:
         raise VocabularyError("The corpus has no words; use more text.")
+    if len(counts) < MIN_VOCABULARY:
+        raise VocabularyError(
+            f"The corpus has one distinct word, {words.words()[0][:_SHOWN]!r}, but at least "
+            f"{MIN_VOCABULARY} are needed; use more text, or put spaces between its words, with a "
+            "segmenter for languages that have none."
+        )
     numbers = np.flatnonzero(counts >= config.min_count).tolist()
     names = words.words_at(numbers)
     frequent = sorted(zip((-counts[numbers]).tolist(), names, numbers, strict=True))
     kept = frequent[: config.max_size]
     if len(kept) < MIN_VOCABULARY:
+        most = int(counts.max())
         advice = (
             "raise vocabulary.max_size"
             if len(frequent) >= MIN_VOCABULARY
@@ -435,7 +443,7 @@ def _choose(words: WordCounts, config: VocabularyConfig) -> list[tuple[str, int,
         raise VocabularyError(
             f"The vocabulary has {len(kept)} of the corpus's {len(counts):,} distinct words with "
             f"min_count {config.min_count}, but at least {MIN_VOCABULARY} are needed; {advice} "
-            f"(the most frequent word occurs {int(counts.max()):,} times), or use more text."
+            f"(the most frequent word occurs {most:,} time{'s' * (most > 1)}), or use more text."
         )
     chosen = [(word, -count, i) for count, word, i in kept]
     if config.unknown is None:

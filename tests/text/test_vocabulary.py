@@ -42,6 +42,9 @@ def test_min_count_and_max_size_prune(tmp_path):
         (b" \n \n", {}, "no words"),
         (b"a b c\n", {"min_count": 5}, r"lower vocabulary\.min_count"),
         (b"a a a b\n", {"min_count": 2}, "most frequent word occurs 3 times"),
+        (b"a b\n", {"min_count": 2}, r"most frequent word occurs 1 time\)"),
+        (b"a a a\n", {}, "one distinct word, 'a', .* put spaces between its words"),
+        ("語".encode() * 100 + b"\n", {}, "one distinct word, '語{40}',"),
         (b"a b c\n", {"max_size": 1}, r"raise vocabulary\.max_size"),
     ],
 )
