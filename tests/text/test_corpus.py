@@ -1,9 +1,12 @@
 import bz2
+import functools
 import gzip
 import io
 import json
 import lzma
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import naive
 import numpy as np
@@ -248,3 +251,21 @@ def test_urls_are_read_like_files(write, tmp_path):
     ):
         with pytest.raises(CorpusError, match=what):
             words(url)
+
+
+def test_texts_are_read_over_http(write, tmp_path, monkeypatch):
+    pytest.importorskip("aiohttp")
+    pytest.importorskip("fsspec")
+    write("a.txt", "one two\n")
+    write("b.txt.gz", gzip.compress(b"three\n"))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert words(f"{address}/a.txt", f"{address}/b.txt.gz") == [b"one", b"two", b"three"]
+        with pytest.raises(CorpusError, match="no matching files"):
+            words(f"{address}/none.txt")
+        server.shutdown()
+    with pytest.raises(CorpusError, match=r"cannot be (listed|read)"):
+        words(f"{address}/a.txt")
