@@ -14,6 +14,7 @@ from embedder.arrays import Array, row_lengths
 from embedder.config_sections import VectorKind
 from embedder.errors import RunError
 from embedder.runs.replicate_folder import Kind, ReplicateFolder
+from embedder.runs.run_folder import RunFolder
 from embedder.vectors.from_run import load_vectors
 from embedder.vectors.search import nearest
 from embedder.vectors.word_vectors import WordVectors
@@ -64,6 +65,7 @@ class Replicates:
         self._folder = ReplicateFolder(run)
         found = self._folder.replicates(kind)
         if not found:
+            RunFolder(run).read_config()  # what is no run has another error
             what = {"bootstrap": "bootstrap samples", "seed": "other seeds", None: "replicates"}
             option = "--seeds K" if kind == "seed" else "--bootstrap K"
             raise RunError(

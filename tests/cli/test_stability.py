@@ -107,6 +107,7 @@ def test_stability_of_a_run_and_of_models(run, noisy_run, toy_vectors, tmp_path)
     [
         (["stability", "{toy}"], "without replicates; train them with: embedder train --resume"),
         (["stability", "{toy}", "--counts", "{toy}"], "--counts is for several models"),
+        (["stability", "nowhere"], "nowhere: not a run (no config.yaml)"),
         (["stability", "none.bin", "none.bin"], "none.bin"),
         (["stability"], "Missing argument"),
         (["train", "none.txt", "--bootstrap", "-1"], "-1 is not in the range"),
