@@ -188,7 +188,8 @@ def update(
 ) -> "WordVectors":
     """Add the words of more text to a trained run, and return the vectors of all words.
 
-    New words get vectors in the space of the old ones; `embedder.training.update` says how.
+    New words get vectors in the space of the old ones (`embedder.training.update` says how), or a
+    `CorpusWarning` if they have no known word beside them.
 
     Parameters
     ----------
@@ -202,8 +203,7 @@ def update(
     min_count
         Ignore new words that occur fewer times in this text; by default as in the run.
     refine
-        Also move known words by what this text says, weighted by their counts in both texts;
-        without it, they stay to the bit.
+        Also move known words, which otherwise stay to the bit, by what this text says of them.
     overwrite
         Replace a run that is already in the folder.
     progress
@@ -217,8 +217,8 @@ def update(
     Examples
     --------
     >>> sentences = [["the", "cat", "sat"], ["the", "dog", "sat"]] * 50
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as run:
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as run:
     ...     old = train(sentences, dimension=8, output=run, progress=False)
     ...     new = update(run, [["the", "hen", "sat"]] * 9, progress=False)
     >>> "hen" in old, "hen" in new, bool((old["cat"] == new["cat"]).all())

@@ -42,7 +42,7 @@ class CorpusError(EmbedderError):
 
 
 class CorpusWarning(UserWarning):
-    """Text that is left out, since it may not be read or is not there."""
+    """Text or words that are left out, since they may not be read or say nothing."""
 
 
 class VocabularyError(EmbedderError):

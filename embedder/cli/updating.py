@@ -107,10 +107,7 @@ def _summarise(run: Path, found: Any) -> None:
         f"{found.tokens:,} tokens in {found.seconds:.1f} s."
     )
     if found.left_out:
-        click.echo(
-            f"Left out {len(found.left_out):,} new words that have no known word beside them: "
-            f"{', '.join(found.left_out[:_SHOWN])}{', …' * (len(found.left_out) > _SHOWN)}"
-        )
+        click.echo(found.describe_left_out())
     if found.new:
         click.echo(f"\n{tables.neighbor_table(load_vectors(run), found.new[:_SHOWN])}")
     if found.moved:

@@ -2,6 +2,7 @@
 
 import copy
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from embedder.config_files import (
     with_names,
 )
 from embedder.config_sections import CorpusConfig
-from embedder.errors import ConfigError, EmbedderError, RunError, for_python
+from embedder.errors import ConfigError, CorpusWarning, EmbedderError, RunError, for_python
 from embedder.runs.run_folder import RunFolder
 from embedder.settings import apply_settings, argument_names, is_configuration
 from embedder.text.corpus import read_text
@@ -127,7 +128,9 @@ def updated_run(run: Path, source: Any, wanted: Wanted, options: UpdateOptions) 
             overwrite=wanted.overwrite,
             quiet=not wanted.progress,
         )
-        update(run, read, options)
+        found = update(run, read, options)
+        if found.left_out:
+            warnings.warn(found.describe_left_out(), CorpusWarning, stacklevel=4)
         yield options.output
 
 

@@ -48,6 +48,8 @@ from embedder.training.local import TextReader
 from embedder.training.row_fit import RowMap, fit_here, fits_with_prior
 from embedder.vectors.from_run import sum_matrices, with_fitted_subwords
 
+_SHOWN = 5
+
 
 class Moved(NamedTuple):
     """A known word that new text moved.
@@ -85,6 +87,14 @@ class Update(NamedTuple):
     left_out: list[str]
     moved: list[Moved]
     seconds: float
+
+    def describe_left_out(self) -> str:
+        """Return a sentence about new words without a vector; an empty one if there are none."""
+        if not self.left_out:
+            return ""
+        words, total = ", ".join(self.left_out[:_SHOWN]), len(self.left_out)
+        more = ", …" * (total > _SHOWN)
+        return f"Left out {total:,} new words that have no known word beside them: {words}{more}"
 
 
 class UpdateOptions(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 
 import embedder
 from embedder.config_files import make_config
-from embedder.errors import RunError, VocabularyError
+from embedder.errors import CorpusWarning, RunError, VocabularyError
 from embedder.runs.checkpoint import load_model, save_model
 from embedder.text.corpus import read_text
 from embedder.training.train import train
@@ -281,6 +281,16 @@ def test_threads_change_no_bit(run, texts, tmp_path, monkeypatch):
             update_with(run, texts[1], tmp_path / f"new-{threads}", refine=True)
     one, other = (load_model(tmp_path / f"new-{threads}").parameters.E for threads in (1, 2))
     np.testing.assert_array_equal(one, other)
+
+
+def test_python_warns_of_new_words_without_known_ones_beside_them(run, texts):
+    _, new, held = texts
+    tokens = [line.split() for line in new.read_text().splitlines()]
+    alone = [["alone", "lonely"]] * 99
+    with pytest.warns(CorpusWarning, match="^Left out 2 new words that have .*: alone, lonely$"):
+        vectors = embedder.update(run, tokens + alone, progress=False)
+    assert set(held) <= set(vectors)
+    assert "alone" not in vectors
 
 
 def test_python_updates_with_objects_and_files(run, texts, tmp_path, monkeypatch):
