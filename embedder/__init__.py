@@ -17,7 +17,7 @@ from embedder.errors import EmbedderError, python_errors
 from embedder.version import __version__
 
 if TYPE_CHECKING:
-    from embedder.config_sections import VectorKind
+    from embedder.config_sections.network import VectorKind
     from embedder.vectors.word_vectors import Unwritable, WordVectors
 
 __all__ = [

@@ -5,23 +5,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError, model_validator
 
-from embedder.config_sections import (
-    ClusterConfig,
-    CorpusConfig,
-    EvaluationConfig,
-    ExamplesConfig,
-    LossConfig,
-    NetworkConfig,
-    PathName,
-    ReplicatesConfig,
-    Section,
-    SlicesConfig,
-    SubwordsConfig,
-    TrackingConfig,
-    TrainingConfig,
-    ValidationConfig,
-    VocabularyConfig,
-)
+from embedder.config_sections.comparisons import ReplicatesConfig, SlicesConfig
+from embedder.config_sections.network import ExamplesConfig, LossConfig, NetworkConfig
+from embedder.config_sections.results import EvaluationConfig, TrackingConfig
+from embedder.config_sections.section import PathName, Section
+from embedder.config_sections.text import CorpusConfig, SubwordsConfig, VocabularyConfig
+from embedder.config_sections.training import ClusterConfig, TrainingConfig, ValidationConfig
 
 WINDOWS_DEFAULTS: dict[str, dict[str, Any]] = {
     "network": {"vectors": "input"},

@@ -29,7 +29,8 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from embedder.arrays import Array
-from embedder.config_sections import LossConfig, NetworkConfig, TrainingConfig
+from embedder.config_sections.network import LossConfig, NetworkConfig
+from embedder.config_sections.training import TrainingConfig
 from embedder.evaluation.analogies import Method, evaluate_analogies
 from embedder.evaluation.questions import Question, Section
 from embedder.examples.batches import one_hot, target_rows

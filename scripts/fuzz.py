@@ -56,7 +56,7 @@ TARGETS += list(_ODD_FILES)
 def reader(target: str, folder: Path) -> tuple[Callable[[Path], object], Path, bytes]:
     """Return a reader, the path of the file that it reads, and a valid file."""
     from embedder.config_files import load_config
-    from embedder.config_sections import CorpusConfig, VocabularyConfig
+    from embedder.config_sections.text import CorpusConfig, VocabularyConfig
     from embedder.evaluation.categories import read_categories
     from embedder.evaluation.outliers import read_outliers
     from embedder.evaluation.questions import read_analogies

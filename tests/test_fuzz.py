@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedder.config_files import load_config
-from embedder.config_sections import CorpusConfig, VocabularyConfig
+from embedder.config_sections.text import CorpusConfig, VocabularyConfig
 from embedder.errors import EmbedderError
 from embedder.evaluation.categories import read_categories
 from embedder.evaluation.outliers import read_outliers

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedder.config_sections import EvaluationConfig
+from embedder.config_sections.results import EvaluationConfig
 from embedder.evaluation.analogies import SKIPPED, AnalogyResult, Method, Score, evaluate_analogies
 from embedder.evaluation.bootstrap import Difference, compare_answers, compare_correlations
 from embedder.evaluation.categories import CategoryResult, evaluate_categories, read_categories

@@ -23,7 +23,7 @@ import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
-from embedder.config_sections import ExamplesConfig
+from embedder.config_sections.network import ExamplesConfig
 from embedder.errors import CorpusError
 from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, write_rows
 from embedder.text.vocabulary import Vocabulary

@@ -14,7 +14,7 @@ import numpy as np
 from embedder.arrays import Array
 from embedder.config import Config
 from embedder.config_automatic import passes
-from embedder.config_sections import ExamplesConfig, NetworkConfig
+from embedder.config_sections.network import ExamplesConfig, NetworkConfig
 from embedder.errors import CorpusError
 from embedder.examples.batches import Batch, one_hot
 from embedder.text.corpus import read_text

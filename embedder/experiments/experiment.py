@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from embedder.config import Config
 from embedder.config_files import describe_errors, make_config, read_yaml, set_key
-from embedder.config_sections import Positive
+from embedder.config_sections.section import Positive
 from embedder.errors import ConfigError, RunError
 from embedder.evaluation.suite import configured_tasks, evaluate
 from embedder.examples.cache import Cache

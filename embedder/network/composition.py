@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
-from embedder.config_sections import SubwordsConfig
+from embedder.config_sections.text import SubwordsConfig
 from embedder.errors import VocabularyError
 from embedder.network.regression import multiply, ridge_regression
 from embedder.text.ngrams import list_ngrams

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import NetworkConfig
+from embedder.config_sections.network import NetworkConfig
 from embedder.network.activation import kernel_constant
 from embedder.network.composition import Composition, OwnRows
 from embedder.network.inputs import Inputs

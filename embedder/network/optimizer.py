@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import TrainingConfig
+from embedder.config_sections.training import TrainingConfig
 from embedder.network.parameters import Parameters
 
 if TYPE_CHECKING:

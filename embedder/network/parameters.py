@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import NetworkConfig
+from embedder.config_sections.network import NetworkConfig
 from embedder.network.activation import SLOPES
 from embedder.network.composition import Composition
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedder.config_sections import VectorKind
+from embedder.config_sections.network import VectorKind
 from embedder.errors import EmbedderError
 from embedder.evaluation.neighborhoods import neighborhood_overlaps
 from embedder.evaluation.similarity import pair_cosines

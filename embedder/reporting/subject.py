@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embedder.config import Config
-from embedder.config_sections import VectorKind
+from embedder.config_sections.network import VectorKind
 from embedder.errors import CorpusError, EmbedderError, EvaluationError
 from embedder.evaluation.suite import Tasks, configured_tasks
 from embedder.reporting.tables import description_of_run, description_of_vectors

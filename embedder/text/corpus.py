@@ -16,7 +16,7 @@ from typing import IO
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import CorpusConfig, Normalisation
+from embedder.config_sections.text import CorpusConfig, Normalisation
 from embedder.errors import CorpusError
 from embedder.text import records
 from embedder.text.content import describe_foreign

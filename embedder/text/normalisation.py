@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
-from embedder.config_sections import Normalisation
+from embedder.config_sections.text import Normalisation
 
 _FORMS: dict[Normalisation, Literal["NFC", "NFKC"]] = {"nfc": "NFC", "nfkc": "NFKC"}
 _JOINERS = "\u200c\u200d\u180e"

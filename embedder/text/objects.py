@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedder.config_sections import CorpusConfig, Normalisation
+from embedder.config_sections.text import CorpusConfig, Normalisation
 from embedder.errors import CorpusError
 from embedder.text.corpus import normalised
 from embedder.text.listing import matches_files

@@ -26,7 +26,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
-from embedder.config_sections import CorpusConfig, Normalisation, PhrasesConfig
+from embedder.config_sections.text import CorpusConfig, Normalisation, PhrasesConfig
 from embedder.errors import RunError
 from embedder.storage import read_utf8, write_atomically
 from embedder.text.corpus import read_text

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from embedder.config_sections import SLICE_NAME, CorpusConfig
+from embedder.config_sections.comparisons import SLICE_NAME
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text import records
 from embedder.text.listing import find_sources

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import Normalisation, VocabularyConfig
+from embedder.config_sections.text import Normalisation, VocabularyConfig
 from embedder.errors import RunError, UnknownWordError, VocabularyError
 from embedder.storage import read_utf8, write_atomically
 from embedder.text.normalisation import (

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from embedder.config import Config
-from embedder.config_sections import Normalisation
+from embedder.config_sections.text import Normalisation
 from embedder.errors import VocabularyError
 from embedder.storage import read_utf8, write_atomically
 from embedder.text.normalisation import normalise

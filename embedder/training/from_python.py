@@ -17,7 +17,7 @@ from embedder.config_files import (
     read_yaml,
     with_names,
 )
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import ConfigError, CorpusWarning, EmbedderError, RunError, for_python
 from embedder.runs.run_folder import RunFolder
 from embedder.settings import apply_settings, argument_names, is_configuration

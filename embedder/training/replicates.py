@@ -19,13 +19,9 @@ import numpy as np
 
 from embedder.arrays import Array, unit_rows
 from embedder.config import Config
-from embedder.config_sections import (
-    EvaluationConfig,
-    ReplicatesConfig,
-    SlicesConfig,
-    TrackingConfig,
-    ValidationConfig,
-)
+from embedder.config_sections.comparisons import ReplicatesConfig, SlicesConfig
+from embedder.config_sections.results import EvaluationConfig, TrackingConfig
+from embedder.config_sections.training import ValidationConfig
 from embedder.errors import RunError
 from embedder.examples.windows import split_text
 from embedder.runs.checkpoint import load_model, save_model

@@ -22,7 +22,8 @@ import numpy as np
 
 from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
-from embedder.config_sections import CorpusConfig, ReplicatesConfig, SlicesConfig
+from embedder.config_sections.comparisons import ReplicatesConfig, SlicesConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import RunError, VocabularyError
 from embedder.examples.batches import CountedRows
 from embedder.examples.columns import group_counts

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import SubwordsConfig
+from embedder.config_sections.text import SubwordsConfig
 from embedder.network.composition import share_rows
 from embedder.text.ngrams import find_buckets, list_ngrams
 from embedder.text.vocabulary import Vocabulary

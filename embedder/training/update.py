@@ -24,7 +24,8 @@ import numpy as np
 
 from embedder.arrays import Array, unit_rows
 from embedder.config import Config
-from embedder.config_sections import ExamplesConfig, ReplicatesConfig
+from embedder.config_sections.comparisons import ReplicatesConfig
+from embedder.config_sections.network import ExamplesConfig
 from embedder.errors import RunError
 from embedder.examples.batches import CountedRows
 from embedder.examples.columns import group_counts

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from embedder.arrays import Array, rotation_between, unit_rows
 from embedder.config import Config
-from embedder.config_sections import VectorKind
+from embedder.config_sections.network import VectorKind
 from embedder.errors import RunError
 from embedder.network.activation import SLOPES, activate
 from embedder.network.composition import SharedRows, share_rows

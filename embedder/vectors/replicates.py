@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedder.arrays import Array, row_lengths
-from embedder.config_sections import VectorKind
+from embedder.config_sections.network import VectorKind
 from embedder.errors import RunError
 from embedder.runs.replicate_folder import Kind, ReplicateFolder
 from embedder.runs.run_folder import RunFolder

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from embedder.arrays import Array, row_lengths
-from embedder.config_sections import SubwordsConfig
+from embedder.config_sections.text import SubwordsConfig
 from embedder.errors import ConfigError
 from embedder.network.composition import SharedRows, share_rows
 from embedder.text.ngrams import find_buckets, letters_of, list_ngrams

@@ -6,7 +6,8 @@ from click.testing import CliRunner
 
 from embedder.cli import main
 from embedder.cli.program import _TOPICS
-from embedder.config_sections import TrainingConfig, VectorKind
+from embedder.config_sections.network import VectorKind
+from embedder.config_sections.training import TrainingConfig
 from embedder.evaluation.analogies import Method
 from embedder.reporting.report import Projection
 from embedder.vectors.formats import FORMATS

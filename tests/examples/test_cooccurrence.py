@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedder.config_sections import ExamplesConfig
+from embedder.config_sections.network import ExamplesConfig
 from embedder.errors import CorpusError
 from embedder.examples import cells
 from embedder.examples.cells import Cooccurrences

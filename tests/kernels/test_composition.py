@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.config_sections import TrainingConfig
+from embedder.config_sections.training import TrainingConfig
 from embedder.kernels.composition import (
     compose,
     count_rows,

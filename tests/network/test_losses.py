@@ -2,7 +2,8 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.config_sections import LossConfig, TrainingConfig
+from embedder.config_sections.network import LossConfig
+from embedder.config_sections.training import TrainingConfig
 from embedder.examples.batches import one_hot
 from embedder.network.losses import make_loss
 from embedder.network.losses.classes import ClassSoftmax, class_starts, with_class_rows

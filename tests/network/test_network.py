@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 
-from embedder.config_sections import NetworkConfig, TrainingConfig
+from embedder.config_sections.network import NetworkConfig
+from embedder.config_sections.training import TrainingConfig
 from embedder.examples.batches import one_hot, target_rows
 from embedder.examples.cells import Cooccurrences
 from embedder.kernels.softmax import Targets

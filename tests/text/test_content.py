@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text.content import describe_foreign, table_of
 from embedder.text.corpus import read_text

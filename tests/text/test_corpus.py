@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text import corpus
 from embedder.text.corpus import _read_blocks, read_text, split_words

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import CorpusError, CorpusWarning
 from embedder.text.corpus import read_text
 from embedder.text.listing import files_below, find_shards, find_sources

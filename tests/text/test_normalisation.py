@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedder.config import Config
-from embedder.config_sections import CorpusConfig, PhrasesConfig
+from embedder.config_sections.text import CorpusConfig, PhrasesConfig
 from embedder.errors import UnknownWordError
 from embedder.text.corpus import normalised, read_text, words_of
 from embedder.text.normalisation import any_case, find_in_other_form, lower_case, normalise

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text.listing import find_sources
 from embedder.text.objects import NAME, are_paths, blocks_of, objects_of

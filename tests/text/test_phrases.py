@@ -5,7 +5,7 @@ import naive
 import numpy as np
 import pytest
 
-from embedder.config_sections import PhrasesConfig
+from embedder.config_sections.text import PhrasesConfig
 from embedder.errors import RunError
 from embedder.evaluation.perplexity import evaluate_perplexity
 from embedder.runs.checkpoint import load_model

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import CorpusError, CorpusWarning
 from embedder.text.corpus import read_text
 from embedder.text.listing import find_shards

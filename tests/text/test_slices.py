@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.errors import CorpusError
 from embedder.text.slices import split_by_field
 

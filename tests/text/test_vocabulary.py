@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedder.config_sections import VocabularyConfig
+from embedder.config_sections.text import VocabularyConfig
 from embedder.errors import RunError, VocabularyError
 from embedder.kernels import tokens
 from embedder.text.vocabulary import Vocabulary, encode_corpus

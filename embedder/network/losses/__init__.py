@@ -8,7 +8,7 @@ logits.
 from typing import TYPE_CHECKING, Protocol
 
 from embedder.arrays import Array
-from embedder.config_sections import LossConfig
+from embedder.config_sections.network import LossConfig
 from embedder.network.losses.classes import ClassSoftmax
 from embedder.network.losses.sampled import SampledLoss
 from embedder.network.losses.softmax import Softmax

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedder.arrays import Array, cut_evenly
-from embedder.config_sections import LossConfig
+from embedder.config_sections.network import LossConfig
 from embedder.network.losses.softmax import Softmax, output_moments
 from embedder.network.optimizer import StepContext
 from embedder.network.parameters import Parameters

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedder.arrays import Array
-from embedder.config_sections import LossConfig
+from embedder.config_sections.network import LossConfig
 from embedder.network.losses.softmax import Softmax
 from embedder.network.optimizer import StepContext
 

@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import GetTimeoutError, OutOfDiskError, RayError, RayTaskError
 from ray.util import get_node_ip_address
 
-from embedder.config_sections import ClusterConfig
+from embedder.config_sections.training import ClusterConfig
 from embedder.errors import EmbedderError, RunError
 from embedder.storage import describe_write_error
 from embedder.training.engine import WorkerLost

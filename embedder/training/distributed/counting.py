@@ -26,7 +26,7 @@ import numpy as np
 
 from embedder.arrays import Array, cut_evenly, offsets_from_lengths
 from embedder.config import Config
-from embedder.config_sections import CorpusConfig
+from embedder.config_sections.text import CorpusConfig
 from embedder.examples.cells import Cooccurrences, map_cells
 from embedder.examples.columns import Columns, group_counts
 from embedder.examples.cooccurrence import (

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from embedder.config_sections import VectorKind
+from embedder.config_sections.network import VectorKind
 from embedder.errors import FormatError, RunError
 from embedder.storage import is_stream
 from embedder.text.sources import Source, as_corpus_errors
