@@ -1,7 +1,8 @@
-"""Counts in compressed sparse rows, written to disk in slabs of rows and memory-mapped.
+"""Counts in compressed sparse rows, computed in slabs, then kept, or written to disk and mapped.
 
 A slab is a range of rows that fits in memory. Its cells are computed into buffers with room for all
-of them, then written without gaps. Memory therefore depends on the size of a slab only.
+of them, and moved together. If each slab is written to disk before the next one is computed, memory
+depends on the size of a slab only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -94,14 +95,13 @@ def cut_rows(offsets: Array, most: int) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def write_rows(
+def fill_rows(
     room: Array,
     slabs: Iterable[tuple[int, int]],
     fill: "Callable[[int, int, RowBuffers], None]",
-    path: Path,
     dtype: type = np.float32,
-) -> Cooccurrences:
-    """Write rows of cells to disk, a slab at a time; return them, memory-mapped.
+) -> Iterator[Cooccurrences]:
+    """Compute rows of cells, and yield them a slab at a time.
 
     Parameters
     ----------
@@ -111,37 +111,48 @@ def write_rows(
         Consecutive ranges of rows, from `cut_rows`.
     fill
         Sets the cells of rows first … last − 1.
-    path
-        The path of the files, without their suffixes.
     dtype
         The dtype of the weights.
     """
     from embedder.kernels.counts import RowBuffers, close_gaps
 
-    used = np.zeros(len(room) - 1, np.int64)
-    paths = path.with_suffix(".columns"), path.with_suffix(".weights")
+    for first, last in slabs:
+        own_room = room[first : last + 1] - room[first]
+        rows = RowBuffers(
+            own_room,
+            np.empty(own_room[-1], np.int32),
+            np.empty(own_room[-1], dtype),
+            np.zeros(last - first, np.int64),
+        )
+        fill(first, last, rows)
+        cells = close_gaps(rows.columns, rows.weights, own_room, rows.used)
+        offsets = offsets_from_lengths(rows.used)
+        yield Cooccurrences(offsets, rows.columns[:cells], rows.weights[:cells])
+
+
+def store_rows(parts: Iterable[Cooccurrences], path: Path | None) -> Cooccurrences:
+    """Return consecutive rows, written to disk one part after the other and memory-mapped.
+
+    Parameters
+    ----------
+    parts
+        The rows.
+    path
+        The path of the files, without their suffixes; None to keep the rows in memory.
+    """
+    if path is None:
+        return stack_rows(list(parts))
+    lengths, paths = [], (path.with_suffix(".columns"), path.with_suffix(".weights"))
     with paths[0].open("wb") as columns_file, paths[1].open("wb") as weights_file:
-        for first, last in slabs:
-            own_room = room[first : last + 1] - room[first]
-            rows = RowBuffers(
-                own_room,
-                np.empty(own_room[-1], np.int32),
-                np.empty(own_room[-1], dtype),
-                used[first:last],
-            )
-            fill(first, last, rows)
-            cells = close_gaps(rows.columns, rows.weights, own_room, rows.used)
-            columns_file.write(rows.columns[:cells].data)
-            weights_file.write(rows.weights[:cells].data)
-    return map_cells(offsets_from_lengths(used), paths, dtype)
-
-
-def map_cells(offsets: Array, paths: tuple[Path, Path], dtype: type) -> Cooccurrences:
-    """Return the counts whose columns and weights are in two files, memory-mapped."""
+        for part in parts:
+            lengths.append(np.diff(part.offsets))
+            columns_file.write(np.ascontiguousarray(part.columns).data)
+            weights_file.write(np.ascontiguousarray(part.weights).data)
+    offsets = offsets_from_lengths(np.concatenate(lengths))
     if offsets[-1] == 0:  # an empty file cannot be mapped
-        return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, dtype))
-    return Cooccurrences(
-        offsets,
-        np.asarray(np.memmap(paths[0], np.int32, mode="r")),
-        np.asarray(np.memmap(paths[1], dtype, mode="r")),
+        return Cooccurrences(offsets, np.empty(0, np.int32), np.empty(0, np.float32))
+    columns, weights = (
+        np.asarray(np.memmap(path, dtype, mode="r"))
+        for path, dtype in zip(paths, (np.int32, np.float32), strict=True)
     )
+    return Cooccurrences(offsets, columns, weights)

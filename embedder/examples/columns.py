@@ -22,7 +22,7 @@ import numpy as np
 
 from embedder.arrays import Array, unit_rows
 from embedder.config import Config
-from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, write_rows
+from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, fill_rows, store_rows
 
 if TYPE_CHECKING:
     from embedder.kernels.counts import RowBuffers
@@ -176,7 +176,7 @@ def group_counts(
     counts: Cooccurrences,
     columns: Columns,
     words: Array,
-    path: Path,
+    path: Path | None,
     memory_limit: int | None = None,
 ) -> tuple[Cooccurrences, Array]:
     """Return the counts with the cells of each column summed, and each row's constant.
@@ -192,7 +192,7 @@ def group_counts(
     words : (V,)
         n_c of every word, positive; see `Columns.surprises`.
     path
-        The path of the files for the cells, without their suffixes.
+        The path of the files for the cells, without their suffixes; None to keep these in memory.
     memory_limit
         Maximum bytes of cells not yet on disk; None for no limit.
 
@@ -214,4 +214,4 @@ def group_counts(
         group_rows(tuple(own), groups, surprises, rows, constants[first:last])
 
     slabs = cut_rows(counts.offsets, cells_per_slab(memory_limit))
-    return write_rows(counts.offsets, slabs, fill, path), constants
+    return store_rows(fill_rows(counts.offsets, slabs, fill), path), constants

@@ -16,6 +16,8 @@ before the centre word; then the same N after it.
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,12 +27,18 @@ from embedder.arrays import Array, offsets_from_lengths
 from embedder.config import Config
 from embedder.config_sections.network import ExamplesConfig
 from embedder.errors import CorpusError
-from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, write_rows
+from embedder.examples.cells import (
+    Cooccurrences,
+    cells_per_slab,
+    cut_rows,
+    fill_rows,
+    stack_rows,
+    store_rows,
+)
 from embedder.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from embedder.kernels.counts import PositionIndex, RowBuffers
-
+    from embedder.kernels.counts import ContextRules, PositionIndex, RowBuffers
 
 _LARGEST_DIVISOR = 1 << 24
 """For harmonic weights up to distance 18. Cells of 500 million neighbours are then still exact."""
@@ -174,11 +182,7 @@ def no_pairs_error(keep: Array, validation: bool = False) -> CorpusError:
 
 
 def count_sample(
-    sample: Array,
-    vocabulary: int,
-    options: CountingOptions,
-    path: Path,
-    as_multiples: bool = False,
+    sample: Array, vocabulary: int, options: CountingOptions, path: Path
 ) -> Cooccurrences:
     """Count the neighbours of every word in a sample of a corpus; there may be none.
 
@@ -192,60 +196,93 @@ def count_sample(
         How to count.
     path
         The path of the files for the cells, without their suffixes.
+    """
+    from embedder.kernels.counts import count_tokens
+
+    tokens = np.zeros(vocabulary, np.int64)
+    count_tokens(sample, tokens)
+    starts, room = offsets_from_lengths(tokens), _room(tokens, options.examples)
+    slabs = [
+        first + high
+        for first, last in cut_rows(starts, _tokens_per_index(sample, options.memory_limit))
+        for _, high in cut_rows(room[first : last + 1], cells_per_slab(options.memory_limit))
+    ]
+    cuts = np.array([0, *slabs])
+    return store_rows(count_ranges(sample, tokens, cuts, options), path)
+
+
+def count_ranges(
+    sample: Array,
+    tokens: Array,
+    cuts: Array,
+    options: CountingOptions,
+    as_multiples: bool = False,
+) -> Iterator[Cooccurrences]:
+    """Count the neighbours of ranges of words, and yield the counts of one range after the other.
+
+    Parameters
+    ----------
+    sample : (n,) int32
+        Ids of the tokens to count, −1 at sentence ends.
+    tokens : (V,) int64
+        How often each word occurs in the sample.
+    cuts : (ranges + 1,) int64
+        Where the ranges start, and the last one ends. The positions and the cells of a range should
+        fit in memory.
+    options
+        How to count. Positions are listed for as many ranges at a time as the limit allows.
     as_multiples
         For a piece of a text: return the weights as float64, not yet divided (see
         `distance_multiples`), so that `add_counts` can add them to those of other pieces.
     """
-    from embedder.kernels.counts import ContextRules, count_rows, count_tokens
+    from embedder.kernels.counts import ContextRules
 
     examples = options.examples
-    contexts = len(context_words(vocabulary, examples))
     multiples, divisor = distance_multiples(examples)
     divisor = 1.0 if as_multiples else divisor
-    rules = ContextRules(vocabulary, contexts, examples.near, multiples, divisor)
-    tokens = np.zeros(vocabulary, np.int64)
-    count_tokens(sample, tokens)
+    contexts = len(context_words(len(tokens), examples))
+    rules = ContextRules(len(tokens), contexts, examples.near, multiples, divisor)
+    dtype = np.float64 if as_multiples else np.float32
+    starts, room = offsets_from_lengths(tokens), _room(tokens, examples)
+    for low, high in cut_rows(starts[cuts], _tokens_per_index(sample, options.memory_limit)):
+        own_cuts = cuts[low : high + 1]
+        start, end = own_cuts[0], own_cuts[-1] + 1
+        index = _index_words(sample, start, starts[start:end])
+        count = partial(_count_slab, index, rules)
+        yield from fill_rows(room[start:end], pairwise(own_cuts - start), count, dtype)
 
-    # A row has at most as many cells as there are contexts, and as neighbours were counted.
-    room = offsets_from_lengths(np.minimum(tokens * (2 * examples.reach), contexts))
-    starts = offsets_from_lengths(tokens)
-    indexed = 0, 0
-    index = _index_words(sample, 0, starts[:1])
 
-    def slabs() -> Iterator[tuple[int, int]]:
-        nonlocal index, indexed
-        for first, last in cut_rows(starts, _tokens_per_index(sample, options.memory_limit)):
-            index, indexed = _index_words(sample, first, starts[first : last + 1]), (first, last)
-            own = room[first : last + 1]
-            for low, high in cut_rows(own, cells_per_slab(options.memory_limit)):
-                yield first + low, first + high
+def _count_slab(
+    index: "PositionIndex", rules: "ContextRules", first: int, last: int, rows: "RowBuffers"
+) -> None:
+    """Count the neighbours of words first … last − 1 of an index."""
+    from embedder.kernels.counts import count_rows
 
-    def count(first: int, last: int, rows: "RowBuffers") -> None:
-        own = index.starts[first - indexed[0] : last + 1 - indexed[0]]
-        count_rows(index._replace(starts=own), rules, rows)
+    count_rows(index._replace(starts=index.starts[first : last + 1]), rules, rows)
 
-    return write_rows(room, slabs(), count, path, np.float64 if as_multiples else np.float32)
+
+def _room(tokens: Array, examples: ExamplesConfig) -> Array:
+    """Return offsets (V + 1,) of rows of as many cells as there are contexts, or neighbours."""
+    contexts = len(context_words(len(tokens), examples))
+    return offsets_from_lengths(np.minimum(tokens * (2 * examples.reach), contexts))
 
 
 def add_counts(
     pieces: Sequence[Cooccurrences],
     vocabulary: int,
     options: CountingOptions,
-    path: Path,
     as_multiples: bool = False,
 ) -> Cooccurrences:
-    """Add the counts of the same words in several pieces of a text.
+    """Add the counts of the same words in several pieces of a text, in memory.
 
     Parameters
     ----------
     pieces
-        From `count_sample` as multiples, or some rows of these.
+        From `count_ranges` as multiples.
     vocabulary
         V.
     options
         How they were counted.
-    path
-        The path of the files for the sums, without their suffixes.
     as_multiples
         Do not divide the sums yet.
     """
@@ -268,7 +305,8 @@ def add_counts(
 
     room = starts.sum(axis=0)
     slabs = cut_rows(room, cells_per_slab(options.memory_limit))
-    return write_rows(room, slabs, add, path, np.float64 if as_multiples else np.float32)
+    dtype = np.float64 if as_multiples else np.float32
+    return stack_rows(list(fill_rows(room, slabs, add, dtype)))
 
 
 def _index_words(sample: Array, first: int, starts: Array) -> "PositionIndex":

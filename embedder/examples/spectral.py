@@ -19,7 +19,7 @@ import numpy as np
 
 from embedder.arrays import Array
 from embedder.config import Config
-from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, write_rows
+from embedder.examples.cells import Cooccurrences, cells_per_slab, cut_rows, fill_rows, store_rows
 from embedder.network.parameters import Factors
 
 if TYPE_CHECKING:
@@ -54,12 +54,13 @@ class PmiOptions(NamedTuple):
     """How the positive PMI matrix is computed and stored.
 
     ``folder``
-        Folder for its cells, which are memory-mapped; their files are removed once mapped.
+        Folder for its cells, which are memory-mapped; their files are removed once mapped. None to
+        keep the cells in memory.
     ``memory_limit``
         Maximum bytes of cells not yet on disk; None for no limit.
     """
 
-    folder: Path
+    folder: Path | None
     memory_limit: int | None = None
 
 
@@ -124,10 +125,13 @@ def positive_pmi_cells(
         positive_pmi_rows(tuple(own), words, shares, row + first, rows)
 
     slabs = cut_rows(counts.offsets, cells_per_slab(options.memory_limit))
+    cells = fill_rows(counts.offsets, slabs, fill)
+    if options.folder is None:
+        return store_rows(cells, None)
     with TemporaryDirectory(
         prefix="pmi-", dir=options.folder, ignore_cleanup_errors=True
     ) as folder:
-        return write_rows(counts.offsets, slabs, fill, Path(folder) / "cells")
+        return store_rows(cells, Path(folder) / "cells")
 
 
 def multiplication(cells: Cooccurrences) -> Callable[[Array], Array]:

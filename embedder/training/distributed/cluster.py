@@ -10,7 +10,9 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from inspect import isgeneratorfunction
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +91,7 @@ class Cluster:
         Parameters
         ----------
         function
-            Of the package, pure.
+            Of the package, pure. A generator's values are stored one at a time.
         arguments
             References among them stand for their values.
         returns
@@ -100,7 +102,8 @@ class Cluster:
         Reference, or list of Reference
             To each value.
         """
-        return _task.options(num_returns=returns).remote(fingerprint(), function, *arguments)
+        task = _generator_task if isgeneratorfunction(function) else _task
+        return task.options(num_returns=returns).remote(fingerprint(), function, *arguments)
 
     def put(self, value: Any) -> Reference:
         """Put a value into the object store, from where every machine can fetch it."""
@@ -158,8 +161,9 @@ def fingerprint() -> str:
     return f"{__version__} ({found.hexdigest()[:8]})"
 
 
-def run_checked(wanted: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a function on one thread, if this is the leader's version of the program.
+@contextmanager
+def _checked(wanted: str) -> Iterator[None]:
+    """Run on one thread, if this is the leader's version of the program.
 
     Raises
     ------
@@ -175,14 +179,29 @@ def run_checked(wanted: str, function: Callable[..., Any], *arguments: Any) -> A
         )
     try:
         with kernel_threads(1):
-            return function(*arguments)
+            yield
     except OSError as error:
         path = Path(error.filename or tempfile.gettempdir())
         problem = describe_write_error(path, error, "set TMPDIR to another folder there")
         raise RunError(f"{get_node_ip_address()}, a machine of the cluster: {problem}") from None
 
 
+def run_checked(wanted: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a function as `_checked` says."""
+    with _checked(wanted):
+        return function(*arguments)
+
+
+def yield_checked(
+    wanted: str, function: Callable[..., Iterator[Any]], *arguments: Any
+) -> Iterator[Any]:
+    """Run a generator as `_checked` says."""
+    with _checked(wanted):
+        yield from function(*arguments)
+
+
 _task = ray.remote(num_cpus=1, max_retries=-1)(run_checked)
+_generator_task = ray.remote(num_cpus=1, max_retries=-1)(yield_checked)
 
 
 def _translated(error: RayError) -> Exception:

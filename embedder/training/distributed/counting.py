@@ -1,13 +1,14 @@
 """Counting as a map over shards of the text and a reduction by ranges of words.
 
-    read_shard      shard of the text      → its words with counts, its tokens as word numbers
-    merge_words     words of some shards   → their union, with summed counts
-    encode_shard    tokens, vocabulary     → ids
-    count_shard     ids                    → the counts of each range of words in the shard
-    add_shards      a range in some shards → its counts in all of them, and n_w
-    weigh_range     counts of a range      → its positive PMI
-    multiply_range  PMI of a range, matrix → their product
-    group_range     counts of a range      → its counts with one column per class, and their sums
+    read_shard        shard of the text      → its words with counts, its tokens as word numbers
+    merge_words       words of some shards   → their union, with summed counts
+    encode_shard      tokens, vocabulary     → ids
+    sample_shards     ids of a few shards    → the tokens to count
+    count_neighbours  those, ranges of words → the counts of each range, and n_w
+    add_samples       a range's counts       → their sums, and n_w
+    weigh_range       counts of a range      → its positive PMI
+    multiply_range    PMI of a range, matrix → their product
+    group_range       counts of a range      → its counts with one column per class, and their sums
 
 All are pure functions of plain arguments, so that repeating one, because a machine was lost, yields
 the same result, and any engine can run them. Counts are added as whole multiples of a fraction (see
@@ -15,26 +16,26 @@ the same result, and any engine can run them. Counts are added as whole multiple
 those of one process, however the text is cut.
 """
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from embedder.arrays import Array, cut_evenly, offsets_from_lengths
+from embedder.arrays import Array, cut_evenly
 from embedder.config import Config
 from embedder.config_sections.text import CorpusConfig
-from embedder.examples.cells import Cooccurrences, map_cells
+from embedder.examples.cells import Cooccurrences
 from embedder.examples.columns import Columns, group_counts
 from embedder.examples.cooccurrence import (
     CountingOptions,
     TokenSample,
     add_counts,
     context_words,
-    count_sample,
+    count_ranges,
 )
 from embedder.examples.spectral import PmiOptions, multiplication, positive_pmi_cells
 from embedder.text.corpus import read_text
@@ -45,11 +46,49 @@ from embedder.text.sources import Shard
 from embedder.text.vocabulary import WordCounts, count_words, renumber_file
 
 _MEMORY = 1 << 28
-"""Bytes of cells that a task holds while it computes them; the rest is on disk."""
+"""Bytes of positions and cells that a task holds, about half of them for each."""
+_BYTES_PER_CELL = 12
+_IDS_PER_GROUP = 1 << 28
+_CPUS_PER_GROUP = 8
+"""One of these joins a group's samples, which takes a thirtieth of the time of counting them."""
 
 
-def cut_words(kept: Array, config: Config, ranges: int) -> Array:
-    """Cut the vocabulary into ranges of words with about as many cells each, at most.
+class RangeTotals(NamedTuple):
+    """Sums over the counts of a range, and how many there are.
+
+    ``totals (n,) float64``
+        n_w; empty for multiples.
+    ``cells``
+    """
+
+    totals: Array
+    cells: int
+
+
+def group_shards(sizes: Array, cpus: int) -> Array:
+    """Group consecutive shards whose samples are counted together.
+
+    The fewer groups, the fewer cells are in several of them and have to be added; but one task
+    joins the samples of a group, and its machines hold all of it.
+
+    Parameters
+    ----------
+    sizes : (shards,)
+        The number of ids of each shard.
+    cpus
+        The number of CPUs of the cluster.
+
+    Returns
+    -------
+    (groups + 1,) int64
+        Where the groups start, and the number of shards.
+    """
+    groups = max(-(-int(sizes.sum()) // _IDS_PER_GROUP), -(-cpus // _CPUS_PER_GROUP))
+    return cut_evenly(1 + sizes, min(groups, len(sizes)))
+
+
+def cut_words(kept: Array, config: Config, groups: int, least: int) -> Array:
+    """Cut the vocabulary into ranges of words that take about as long to count.
 
     Parameters
     ----------
@@ -57,17 +96,23 @@ def cut_words(kept: Array, config: Config, ranges: int) -> Array:
         How often each word is expected in the sampled text.
     config
         The run.
-    ranges
-        How many; there are no more than words.
+    groups
+        How many samples the text is counted in.
+    least
+        The minimum number of ranges, if there are as many words. There are more if the cells of one
+        would not fit in memory.
 
     Returns
     -------
     (ranges + 1,) int64
         Where the ranges start, and V.
     """
-    contexts = len(context_words(len(kept), config.examples))
-    cells = np.minimum(kept * 2 * config.examples.reach, contexts)
-    return cut_evenly(1 + cells, min(ranges, len(kept)))
+    neighbours = kept * (2 * config.examples.reach / groups)
+    cells = np.minimum(neighbours, len(context_words(len(kept), config.examples)))
+    # Time grows with both; there are at most half as many cells.
+    work = 1 + neighbours + cells
+    most = max(1, _memory(config) // _BYTES_PER_CELL)
+    return cut_evenly(work, min(max(least, math.ceil(work.sum() / most)), len(kept)))
 
 
 def find_even_shards(corpus: CorpusConfig, size: int, cpus: int) -> list[Shard]:
@@ -130,38 +175,64 @@ def encode_shard(
     return ids, (len(ids), int((ids < 0).sum()))
 
 
-def count_shard(
-    config: Config, wanted: TokenSample, cuts: Array, ids: Array, before: tuple[int, int]
-) -> list[Cooccurrences]:
-    """Count a shard's neighbours; return the counts of each range of words, as multiples.
+def sample_shards(
+    wanted: TokenSample, before: list[tuple[int, int]], *shards: Array
+) -> tuple[Array, Array]:
+    """Return which tokens of consecutive shards to count, and how often each word is among them.
+
+    Parameters
+    ----------
+    wanted
+        Which tokens to count.
+    before
+        The numbers of ids and sentences before each shard.
+    shards : (n,) int32
+        Their ids.
+
+    Returns
+    -------
+    (n,) int32
+    (V,) int64
+    """
+    from embedder.kernels.counts import count_tokens, sample_tokens
+
+    tokens = np.zeros(len(wanted.keep), np.int64)
+    with _scratch() as folder:
+        length, end = sum(map(len, shards)), 0
+        sample: Array = np.memmap(folder / "sample", np.int32, mode="w+", shape=max(1, length))
+        for ids, place in zip(shards, before, strict=True):
+            end += sample_tokens(ids, *wanted, sample[end:], *place)
+        sample = np.asarray(sample[:end])
+    count_tokens(sample, tokens)
+    return sample, tokens
+
+
+def count_neighbours(
+    config: Config, is_all: bool, cuts: Array, sample: Array, tokens: Array
+) -> Iterator[Cooccurrences | RangeTotals]:
+    """Count neighbours; yield the counts of each range of words, and their totals.
 
     Parameters
     ----------
     config
         The run.
-    wanted
-        Which tokens to count.
+    is_all
+        Whether the sample is that of the whole text. Otherwise, the counts are multiples, to be
+        added to those of other samples.
     cuts : (ranges + 1,) int64
-        Where the ranges start; see `cut_words`.
-    ids : (n,) int32
-        The shard.
-    before
-        The numbers of ids and sentences before the shard.
+        Where the ranges start, and the last one ends; some of those of `cut_words`.
+    sample, tokens
+        From `sample_shards`.
     """
-    from embedder.kernels.counts import sample_tokens
-
-    with _scratch() as folder:
-        sample = np.empty(len(ids), np.int32)
-        sample = sample[: sample_tokens(ids, *wanted, sample, *before)]
-        V = len(wanted.keep)
-        counts = count_sample(sample, V, _options(config), folder / "cells", as_multiples=True)
-        return [counts.rows(first, last) for first, last in pairwise(cuts.tolist())]
+    for counts in count_ranges(sample, tokens, cuts, _options(config), as_multiples=not is_all):
+        yield counts
+        yield _totals(counts, is_all)
 
 
-def add_shards(
+def add_samples(
     config: Config, vocabulary: int, are_all: bool, *pieces: Cooccurrences
-) -> tuple[Cooccurrences, tuple[Array, int]]:
-    """Add a range's counts in several shards.
+) -> tuple[Cooccurrences, RangeTotals]:
+    """Add a range's counts in several samples; return the sums, and their totals.
 
     Parameters
     ----------
@@ -173,18 +244,9 @@ def add_shards(
         Whether the pieces cover all text. Otherwise, the sums are multiples again.
     pieces
         Some or all of those of one range.
-
-    Returns
-    -------
-    Cooccurrences
-    (n,) float64, int
-        n_w of the range's words, if the pieces cover all text, and the number of cells.
     """
-    with _scratch() as folder:
-        options = _options(config)
-        sums = add_counts(pieces, vocabulary, options, folder / "sums", as_multiples=not are_all)
-    totals = sums.row_totals() if are_all else np.empty(0)
-    return sums, (totals, len(sums.columns))
+    sums = add_counts(pieces, vocabulary, _options(config), as_multiples=not are_all)
+    return sums, _totals(sums, are_all)
 
 
 def weigh_range(words: Array, totals: Array, first: int, counts: Cooccurrences) -> Cooccurrences:
@@ -201,8 +263,7 @@ def weigh_range(words: Array, totals: Array, first: int, counts: Cooccurrences) 
     counts
         Of the range.
     """
-    with _scratch() as folder:
-        return positive_pmi_cells(counts, words, totals, PmiOptions(folder, _MEMORY), first)
+    return positive_pmi_cells(counts, words, totals, PmiOptions(None, _MEMORY), first)
 
 
 def multiply_range(cells: Cooccurrences, dense: Array, first: int, last: int) -> Array:
@@ -239,29 +300,13 @@ def group_range(
     counts
         Of the range.
     """
-    with _scratch() as folder:
-        grouped, constants = group_counts(counts, columns, kept, folder / "grouped", _MEMORY)
+    grouped, constants = group_counts(counts, columns, kept, None, _MEMORY)
     sums = RangeSums(grouped.row_totals(), constants, grouped.column_totals(columns.total))
     return (grouped if columns.are_grouped else None), sums
 
 
-def gather_rows(parts: Iterator[Cooccurrences], path: Path) -> Cooccurrences:
-    """Write consecutive rows to disk, one part after the other; return them, memory-mapped.
-
-    Parameters
-    ----------
-    parts
-        The rows.
-    path
-        The path of the files, without their suffixes.
-    """
-    lengths, files = [], (path.with_suffix(".columns"), path.with_suffix(".weights"))
-    with files[0].open("wb") as columns, files[1].open("wb") as weights:
-        for part in parts:
-            lengths.append(np.diff(part.offsets))
-            columns.write(np.ascontiguousarray(part.columns).data)
-            weights.write(np.ascontiguousarray(part.weights).data)
-    return map_cells(offsets_from_lengths(np.concatenate(lengths)), files, np.float32)
+def _totals(counts: Cooccurrences, are_divided: bool) -> RangeTotals:
+    return RangeTotals(counts.row_totals() if are_divided else np.empty(0), len(counts.columns))
 
 
 @contextmanager
@@ -272,5 +317,10 @@ def _scratch() -> Iterator[Path]:
 
 
 def _options(config: Config) -> CountingOptions:
+    return CountingOptions(config.examples, _memory(config))
+
+
+def _memory(config: Config) -> int:
+    """Return how many bytes of positions and cells a task holds at most."""
     limit = config.training.memory_limit
-    return CountingOptions(config.examples, _MEMORY if limit is None else min(limit, _MEMORY))
+    return _MEMORY if limit is None else min(limit, _MEMORY)

@@ -5,6 +5,7 @@ run folder. It reads no text, and holds no counts but those of the joint rows an
 See docs/distributed.md.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from embedder.config import Config
 from embedder.config_automatic import joint_rows
 from embedder.errors import CorpusError
 from embedder.examples.batches import CountedRows
+from embedder.examples.cells import store_rows
 from embedder.examples.columns import Columns
 from embedder.examples.cooccurrence import context_words, no_pairs_error, token_sample
 from embedder.examples.prepare import Examples, Outputs, choose_run_columns, examples_of_counts
@@ -31,11 +33,12 @@ from embedder.training.engine import WorkerLost
 from embedder.training.row_fit import RowMap
 
 _SHARDS_PER_SUM = 16
-_RANGES_PER_CPU = 4
-_BYTES_PER_RANGE = 1 << 30
-_BYTES_PER_CELL = 12
-_MAX_RANGES = 1024
+_TASKS_PER_CPU = 4
 _LOSSES_WITHOUT_PROGRESS = 10
+
+
+_Counted = tuple[Reference, Reference]
+"""To the counts of a range, and to their totals."""
 
 
 class _Text(NamedTuple):
@@ -46,15 +49,15 @@ class _Text(NamedTuple):
         How often each word is expected in the sampled text.
     ``ids``
         References to the ids of each shard.
-    ``before``
-        The numbers of ids and sentences before each shard.
+    ``sizes (shards, 2) int64``
+        The numbers of ids and sentences of each shard.
     """
 
     vocabulary: Vocabulary
     tokens: int
     kept: Array
     ids: list[Reference]
-    before: list[tuple[int, int]]
+    sizes: Array
 
 
 class _Grouped(NamedTuple):
@@ -120,9 +123,8 @@ class RayEngine:
             for own, numbers, _ in read
         ]
         sizes = np.array([cluster.fetch(size) for _, size in encoded])
-        before = [(ids, ends) for ids, ends in (np.cumsum(sizes, axis=0) - sizes).tolist()]
         kept = vocabulary.counts * vocabulary.keep_probabilities(config.vocabulary.subsample)
-        self._text = _Text(vocabulary, tokens, kept, [ids for ids, _ in encoded], before)
+        self._text = _Text(vocabulary, tokens, kept, [ids for ids, _ in encoded], sizes)
         return vocabulary, tokens
 
     def _cpus(self) -> int:
@@ -167,41 +169,58 @@ class RayEngine:
 
     def count(self, text: _Text, validation: bool) -> tuple[SpreadCounts, Array]:
         """Count the text; return the counts and n_w."""
-        config, cluster, V = self._config, self._cluster, len(text.vocabulary)
-        bytes_counted = 2 * config.examples.reach * text.tokens * _BYTES_PER_CELL
-        least = _RANGES_PER_CPU * self._cpus()
-        cuts = counting.cut_words(
-            text.kept, config, max(least, min(_MAX_RANGES, bytes_counted // _BYTES_PER_RANGE))
-        )
-        wanted = cluster.put(token_sample(config, text.vocabulary, validation))
-        cuts_there, ranges = cluster.put(cuts), len(cuts) - 1
-        shards = []
-        for ids, before in zip(text.ids, text.before, strict=True):
-            arguments = self._settings, wanted, cuts_there, ids, before
-            found = cluster.run(counting.count_shard, *arguments, returns=ranges)
-            shards.append(found if ranges > 1 else [found])
-        sums = [self._add(V, [shard[number] for shard in shards]) for number in range(ranges)]
-        del shards  # the pieces of a range can go once it is summed
-        figures = [cluster.fetch(own) for _, own in sums]
-        totals = np.concatenate([own for own, _ in figures])
+        cpus = self._cpus()
+        groups = counting.group_shards(text.sizes[:, 0], cpus)
+        least = _TASKS_PER_CPU * cpus
+        cuts = counting.cut_words(text.kept, self._config, len(groups) - 1, least)
+        pieces = self._count_groups(text, validation, groups, cuts)
+        sums = [self._add(len(text.vocabulary), own) for own in pieces]
+        del pieces  # those of a range can go once it is summed
+        found = [self._cluster.fetch(own) for _, own in sums]
+        totals = np.concatenate([own.totals for own in found])
         if not validation:
-            self._cells = sum(cells for _, cells in figures)
+            self._cells = sum(own.cells for own in found)
         if totals.sum() == 0:
-            keep = text.vocabulary.keep_probabilities(config.vocabulary.subsample)
+            keep = text.vocabulary.keep_probabilities(self._config.vocabulary.subsample)
             raise no_pairs_error(keep, validation)
         return SpreadCounts(cuts, [counts for counts, _ in sums]), totals
 
-    def _add(self, vocabulary: int, pieces: list[Reference]) -> tuple[Reference, Reference]:
-        """Add the pieces of a range, a few at a time; return its counts and their sums."""
+    def _count_groups(
+        self, text: _Text, validation: bool, groups: Array, cuts: Array
+    ) -> list[list[_Counted]]:
+        """Count each group of shards; return the counts of each range in each group."""
+        config, cluster, is_all = self._config, self._cluster, len(groups) == 2
+        wanted = cluster.put(token_sample(config, text.vocabulary, validation))
+        before = (np.cumsum(text.sizes, axis=0) - text.sizes).tolist()
+        ranges = len(cuts) - 1
+        tasks = min(ranges, -(-_TASKS_PER_CPU * self._cpus() // (len(groups) - 1)))
+        spans = np.linspace(0, ranges, tasks + 1).astype(np.int64)
+        pieces: list[list[_Counted]] = [[] for _ in range(ranges)]
+        for start, end in pairwise(groups.tolist()):
+            shards = before[start:end], *text.ids[start:end]
+            sample = cluster.run(counting.sample_shards, wanted, *shards, returns=2)
+            for first, last in pairwise(spans.tolist()):
+                arguments = self._settings, is_all, cuts[first : last + 1], *sample
+                returns = 2 * (last - first)
+                found = cluster.run(counting.count_neighbours, *arguments, returns=returns)
+                for number in range(first, last):
+                    place = 2 * (number - first)
+                    pieces[number].append((found[place], found[place + 1]))
+        return pieces
 
-        def add(are_all: bool, some: list[Reference]) -> tuple[Reference, Reference]:
-            arguments = self._settings, vocabulary, are_all, *some
-            counts, totals = self._cluster.run(counting.add_shards, *arguments, returns=2)
+    def _add(self, vocabulary: int, pieces: list[_Counted]) -> _Counted:
+        """Add the pieces of a range, a few at a time; return its counts and their totals."""
+
+        def add(are_all: bool, some: list[_Counted]) -> _Counted:
+            arguments = self._settings, vocabulary, are_all, *(counts for counts, _ in some)
+            counts, totals = self._cluster.run(counting.add_samples, *arguments, returns=2)
             return counts, totals
 
+        if len(pieces) == 1:
+            return pieces[0]
         while len(pieces) > _SHARDS_PER_SUM:
             several = range(0, len(pieces), _SHARDS_PER_SUM)
-            pieces = [add(False, pieces[i : i + _SHARDS_PER_SUM])[0] for i in several]
+            pieces = [add(False, pieces[i : i + _SHARDS_PER_SUM]) for i in several]
         return add(True, pieces)
 
     def _positive_pmi(self, counts: SpreadCounts, words: Array, totals: Array) -> PositivePmi:
@@ -245,7 +264,7 @@ class RayEngine:
         """Fetch the counts of the first words."""
         parts, _, last = grouped.counts.rows(0, rows)
         path = self._reading[0] / name
-        counts = counting.gather_rows(map(self._cluster.fetch, parts), path).rows(0, last)
+        counts = store_rows(map(self._cluster.fetch, parts), path).rows(0, last)
         return CountedRows(counts, grouped.sums.constants, grouped.sums.totals)
 
     def recover(self, lost: WorkerLost, step: int) -> None:

@@ -3,8 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from embedder.arrays import cut_evenly
 from embedder.config_files import make_config
-from embedder.examples.cells import Cooccurrences, stack_rows
+from embedder.examples.cells import stack_rows
 from embedder.examples.columns import Columns, group_counts
 from embedder.examples.cooccurrence import (
     CountingOptions,
@@ -49,32 +50,42 @@ def make(text):
 
 
 def read_in_shards(config, size):
-    """The vocabulary, the ids of each shard, and what is before it."""
+    """The vocabulary, the ids of each shard, and how many there are."""
     shards = find_shards(config.corpus.files, size)
     read = [counting.read_shard(config, Phrases(), shard) for shard in shards]
     vocabulary = choose_vocabulary(merge_words(*(words for words, _, _ in read)), config.vocabulary)
     others = -1 if config.vocabulary.unknown is None else vocabulary.ids[config.vocabulary.unknown]
-    known, place, sentence, found = words_of(vocabulary), 0, 0, []
-    for words, numbers, _ in read:
-        ids, (length, sentences) = counting.encode_shard(known, others, words, numbers)
-        found.append((ids, (place, sentence)))
-        place, sentence = place + length, sentence + sentences
-    return vocabulary, found
+    known = words_of(vocabulary)
+    found = [counting.encode_shard(known, others, words, numbers) for words, numbers, _ in read]
+    return vocabulary, [ids for ids, _ in found], np.array([sizes for _, sizes in found])
 
 
-def count_in_shards(config, vocabulary, shards, ranges, validation):
+def count_in_groups(config, vocabulary, read, groups, ranges, validation):
     """The counts of each range of words."""
-    V = len(vocabulary)
+    V, (shards, sizes) = len(vocabulary), read
     wanted = token_sample(config, vocabulary, validation)
-    cuts = counting.cut_words(vocabulary.counts * wanted.keep, config, ranges)
-    assert len(cuts) == min(ranges, V) + 1
-    pieces = [counting.count_shard(config, wanted, cuts, *shard) for shard in shards]
+    groups = cut_evenly(1 + sizes[:, 0], min(groups, len(shards)))
+    cuts = counting.cut_words(vocabulary.counts * wanted.keep, config, len(groups) - 1, ranges)
+    ranges, middle = len(cuts) - 1, (len(cuts) - 1) // 2
+    before = (np.cumsum(sizes, axis=0) - sizes).tolist()
+    is_all = len(groups) == 2
+    pieces = []
+    for start, end in pairwise(groups.tolist()):
+        sample = counting.sample_shards(wanted, before[start:end], *shards[start:end])
+        own = []
+        for span in (cuts[: middle + 1], cuts[middle:]):  # by two tasks
+            own += counting.count_neighbours(config, is_all, span, *sample)
+        assert len(own) == 2 * ranges
+        pieces.append(own)
     found = []
-    for number in range(len(cuts) - 1):
-        own = [piece[number] for piece in pieces]
-        if len(own) > 2:  # in two rounds
-            own = [counting.add_shards(config, V, False, *own[:2])[0], *own[2:]]
-        counts, (totals, cells) = counting.add_shards(config, V, True, *own)
+    for number in range(ranges):
+        own = [piece[2 * number] for piece in pieces]
+        counts, (totals, cells) = own[0], pieces[0][2 * number + 1]
+        if not is_all:
+            assert len(totals) == 0
+            if len(own) > 2:  # in two rounds
+                own = [counting.add_samples(config, V, False, *own[:2])[0], *own[2:]]
+            counts, (totals, cells) = counting.add_samples(config, V, True, *own)
         np.testing.assert_array_equal(totals, counts.row_totals())
         assert cells == len(counts.columns)
         found.append(counts)
@@ -84,16 +95,21 @@ def count_in_shards(config, vocabulary, shards, ranges, validation):
 @pytest.mark.parametrize(
     "examples", [{}, {"window_weights": "harmonic", "window": 8}, {"near": 0, "unknown": "<unk>"}]
 )
-@pytest.mark.parametrize(("size", "ranges"), [(10**9, 1), (3000, 5), (300, 3), (3000, 1000)])
-def test_counts_from_shards_have_the_bits_of_one_machine(make, tmp_path, size, ranges, examples):
+@pytest.mark.parametrize(
+    ("size", "groups", "ranges"),
+    [(10**9, 1, 1), (3000, 1, 7), (3000, 2, 5), (300, 7, 3), (3000, 10**9, 1000)],
+)
+def test_counts_from_shards_have_the_bits_of_one_machine(
+    make, tmp_path, size, groups, ranges, examples
+):
     config = make(**examples)
     expected_words, corpus = encode_corpus(read_text(config.corpus), config.vocabulary, tmp_path)
-    vocabulary, shards = read_in_shards(config, size)
+    vocabulary, *read = read_in_shards(config, size)
     assert vocabulary.words == expected_words.words
     np.testing.assert_array_equal(vocabulary.counts, expected_words.counts)
-    np.testing.assert_array_equal(np.concatenate([ids for ids, _ in shards]), corpus.ids)
+    np.testing.assert_array_equal(np.concatenate(read[0]), corpus.ids)
     for validation in (False, True):
-        cuts, found = count_in_shards(config, vocabulary, shards, ranges, validation)
+        cuts, found = count_in_groups(config, vocabulary, read, groups, ranges, validation)
         wanted = token_sample(config, vocabulary, validation)
         expected = count_cooccurrences(
             corpus.ids, wanted, CountingOptions(config.examples), tmp_path
@@ -105,8 +121,8 @@ def test_counts_from_shards_have_the_bits_of_one_machine(make, tmp_path, size, r
 
 def test_ranges_are_weighed_multiplied_and_grouped_as_the_whole_is(make, tmp_path, rng):
     config = make()
-    vocabulary, shards = read_in_shards(config, 3000)
-    cuts, found = count_in_shards(config, vocabulary, shards, 4, validation=False)
+    vocabulary, *read = read_in_shards(config, 3000)
+    cuts, found = count_in_groups(config, vocabulary, read, 2, 4, validation=False)
     whole, V = stack_rows(found), len(vocabulary)
     words, totals = context_words(V, config.examples), whole.row_totals()
     masked, dense = np.where(words < 50, words, -1), rng.normal(size=(50, 7)).astype(np.float32)
@@ -143,28 +159,39 @@ def test_shards_are_as_many_for_each_cpu(write, size, cpus, shards):
     assert len(counting.find_even_shards(nothing, size, cpus)) == 1
 
 
-def test_frequent_words_are_in_shorter_ranges(make):
+@pytest.mark.parametrize(
+    ("sizes", "cpus", "groups"),
+    [([10], 1, 1), ([7, 8], 8, 1), ([5] * 6, 9, 2), ([5] * 6, 80, 6), ([1 << 27] * 5, 1, 3)],
+)
+def test_text_is_counted_in_as_few_samples_as_memory_and_machines_allow(sizes, cpus, groups):
+    found = counting.group_shards(np.array(sizes), cpus)
+    assert len(found) == groups + 1
+    assert (found[0], found[-1]) == (0, len(sizes))
+    assert (np.diff(found) > 0).all()
+
+
+def test_ranges_of_words_take_about_as_long_to_count(make):
     kept = np.r_[[1e5] * 10, [1.0] * 990]
-    cuts = counting.cut_words(kept, make(near=0, wide_window=0), 6)
+    config = make(near=0, wide_window=0)
+    cuts = counting.cut_words(kept, config, 1, 6)
+    assert len(cuts) == 7
     assert (np.diff(cuts) > 0).all()
     assert cuts[1] < 5
     assert cuts[-1] - cuts[-2] > 100
-    assert list(counting.cut_words(np.ones(3), make(near=0), 10)) == [0, 1, 2, 3]
+    assert list(counting.cut_words(np.ones(3), config, 1, 10)) == [0, 1, 2, 3]
 
 
-def test_rows_from_several_parts_are_gathered_on_disk(tmp_path, rng):
-    def part(rows):
-        lengths = rng.integers(0, 4, rows)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        weights = rng.random(offsets[-1]).astype(np.float32)
-        return Cooccurrences(offsets, rng.integers(0, 9, offsets[-1], np.int32), weights)
-
-    parts = [part(rows) for rows in (3, 1, 5)]
-    found = counting.gather_rows(iter(parts), tmp_path / "rows")
-    assert_same(found, stack_rows(parts))
-    assert_same(found.rows(3, 4), parts[1])
-    empty = Cooccurrences(np.zeros(3, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
-    assert list(counting.gather_rows(iter([empty]), tmp_path / "rows").offsets) == [0, 0, 0]
+@pytest.mark.parametrize("groups", [1, 7])
+def test_the_cells_of_a_range_fit_in_memory(make, groups):
+    kept = 1e6 / np.arange(1, 5001)
+    config = make(near=0)
+    config = config.model_copy(
+        update={"training": config.training.model_copy(update={"memory_limit": 1_200_000})}
+    )
+    cuts = counting.cut_words(kept, config, groups, 1)
+    cells = np.minimum(kept * 2 * config.examples.reach / groups, 5000)
+    assert max(np.add.reduceat(cells, cuts[:-1])) <= 50_000 + 5000
+    assert len(cuts) - 1 <= 5 + kept.sum() * 2 * config.examples.reach / groups / 50_000
 
 
 @pytest.mark.parametrize("size", [1, 5, 11, 12, 13, 40, 1000])
