@@ -6,6 +6,8 @@ remembers how every object was made. Objects that do not fit into memory are spi
 
 import hashlib
 import logging
+import os
+import re
 import socket
 import tempfile
 import time
@@ -16,8 +18,17 @@ from inspect import isgeneratorfunction
 from pathlib import Path
 from typing import Any
 
+# A machine's traceback about its full disk would precede the error, which says so in one sentence.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "IO worker was spilling objects")
+
 import ray
-from ray.exceptions import GetTimeoutError, OutOfDiskError, RayError, RayTaskError
+from ray.exceptions import (
+    GetTimeoutError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    RayError,
+    RayTaskError,
+)
 from ray.util import get_node_ip_address
 
 from embedder.config_sections.training import ClusterConfig
@@ -106,8 +117,17 @@ class Cluster:
         return task.options(num_returns=returns).remote(fingerprint(), function, *arguments)
 
     def put(self, value: Any) -> Reference:
-        """Put a value into the object store, from where every machine can fetch it."""
-        return ray.put(value)
+        """Put a value into the object store, from where every machine can fetch it.
+
+        Raises
+        ------
+        RunError
+            If the disk for spilled objects is full.
+        """
+        try:
+            return ray.put(value)
+        except RayError as error:
+            raise _translated(error) from None
 
     def fetch(self, reference: Reference) -> Any:
         """Return the value of a reference.
@@ -211,10 +231,12 @@ def _translated(error: RayError) -> Exception:
         if not isinstance(cause.cause, BaseException):
             return cause
         cause = cause.cause
-    if isinstance(cause, OutOfDiskError):
+    if isinstance(cause, (OutOfDiskError, ObjectStoreFullError)):
+        found = re.search(r"ip=([^\s,)]+)", str(error))
+        where = f"{found[1]}: this" if found else "A"
         return RunError(
-            "A machine of the cluster has no disk space left for spilled objects; free some, or "
-            "start Ray with --object-spilling-directory elsewhere."
+            f"{where} machine of the cluster has no disk space left for spilled objects; free "
+            "some, or start Ray there with --object-spilling-directory elsewhere."
         )
     if isinstance(cause, (EmbedderError, MemoryError, WorkerLost)):
         return cause

@@ -49,8 +49,8 @@ _MEMORY = 1 << 28
 """Bytes of positions and cells that a task holds, about half of them for each."""
 _BYTES_PER_CELL = 12
 _IDS_PER_GROUP = 1 << 28
-_CPUS_PER_GROUP = 8
-"""One of these joins a group's samples, which takes a thirtieth of the time of counting them."""
+_CPUS_PER_GROUP = 32
+"""One of these joins the samples, in a thirtieth of the time in which one would count them."""
 
 
 class RangeTotals(NamedTuple):

@@ -161,7 +161,7 @@ def test_shards_are_as_many_for_each_cpu(write, size, cpus, shards):
 
 @pytest.mark.parametrize(
     ("sizes", "cpus", "groups"),
-    [([10], 1, 1), ([7, 8], 8, 1), ([5] * 6, 9, 2), ([5] * 6, 80, 6), ([1 << 27] * 5, 1, 3)],
+    [([10], 1, 1), ([7, 8], 32, 1), ([5] * 6, 33, 2), ([5] * 6, 320, 6), ([1 << 27] * 5, 1, 3)],
 )
 def test_text_is_counted_in_as_few_samples_as_memory_and_machines_allow(sizes, cpus, groups):
     found = counting.group_shards(np.array(sizes), cpus)
