@@ -93,10 +93,11 @@ class ClusterConfig(Section):
     """Address of the cluster's head, such as `10.0.0.1:6379`, or `auto` on one of its machines. By
     default, Ray is started on this machine for the run, with training.threads CPUs."""
     shard_size: Annotated[ByteSize, Field(gt=0)] = ByteSize(64_000_000)
-    """Maximum size of the shards into which text is cut for counting; a compressed file is one. The
-    ids and the counts of one are in memory at a time, per CPU."""
+    """Maximum size of the shards into which text is cut for reading; a compressed file is one. The
+    text of one is in memory at a time, per CPU."""
     wait_minutes: Annotated[float, Field(ge=0.0)] = 5.0
-    """When no machine of the cluster is left, wait this long for one before stopping."""
+    """When no machine of the cluster is left, or none has worked although there is work to do, wait
+    this long before stopping."""
 
 
 class ValidationConfig(Section):

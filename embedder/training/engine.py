@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from embedder.arrays import Array
+from embedder.errors import RunError
 from embedder.examples.prepare import Examples
 from embedder.text.phrases import Phrases
 from embedder.text.vocabulary import Vocabulary
@@ -15,6 +16,10 @@ from embedder.training.row_fit import RowMap
 
 class WorkerLost(Exception):  # noqa: N818 - not a user's error
     """A machine was lost, and with it results that cannot be computed again by themselves."""
+
+
+class MachineError(RunError):
+    """A machine needs attention, such as space on its disk; the run can be continued afterwards."""
 
 
 class Engine(Protocol):

@@ -16,7 +16,7 @@ from embedder.runs.run_folder import RunFolder
 from embedder.storage import describe_write_error
 from embedder.text.word_parts import load_word_parts
 from embedder.training.duration import describe_time
-from embedder.training.engine import Engine, WorkerLost
+from embedder.training.engine import Engine, MachineError, WorkerLost
 from embedder.training.forecast import count_contexts
 from embedder.training.local import LocalEngine, TextReader
 from embedder.training.packages import require_packages
@@ -198,13 +198,19 @@ def rehearse(config: Config, quiet: bool = False) -> str:
 
 @contextmanager
 def _as_run_errors(folder: RunFolder) -> Iterator[None]:
-    """Raise lost machines and I/O errors as `RunError`, and release the folder."""
+    """Raise lost machines and I/O errors as `RunError`, and release the folder.
+
+    Errors of machines also say how to continue the run.
+    """
     try:
         yield
     except WorkerLost as lost:
         raise RunError(
             f"{folder.path}: {lost}; once the cluster is running again, {_how_to_continue(folder)}"
         ) from None
+    except MachineError as fault:
+        what = str(fault).rstrip(".")
+        raise RunError(f"{folder.path}: {what}, then {_how_to_continue(folder)}") from None
     except OSError as error:
         raise RunError(describe_write_error(folder.path, error)) from error
     finally:

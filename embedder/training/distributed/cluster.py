@@ -34,11 +34,13 @@ from ray.util import get_node_ip_address
 from embedder.config_sections.training import ClusterConfig
 from embedder.errors import EmbedderError, RunError
 from embedder.storage import describe_write_error
-from embedder.training.engine import WorkerLost
+from embedder.training.engine import MachineError, WorkerLost
 from embedder.version import __version__
 
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_BETWEEN_LOOKS = 10.0
+_SECONDS_TO_MOVE_OBJECTS = 60.0
+"""While a task's arguments are fetched or restored from disk, no CPU may be in use."""
 _NOT_IMPORTED = "failed to import on the worker"
 """In what Ray says of a task whose function a machine does not have."""
 Reference = Any
@@ -63,7 +65,7 @@ class Cluster:
     def __init__(self, config: ClusterConfig, cpus: int) -> None:
         self._joined_before = ray.is_initialized()
         self._patience = 60 * config.wait_minutes
-        self._alone_since: float | None = None
+        self._idle_since: float | None = None
         if self._joined_before:
             return
         if config.address is not None:
@@ -121,7 +123,7 @@ class Cluster:
 
         Raises
         ------
-        RunError
+        MachineError
             If the disk for spilled objects is full.
         """
         try:
@@ -138,33 +140,49 @@ class Cluster:
             If its task raised it, or a disk is full.
         WorkerLost
             If the value is lost and cannot be recomputed, or no machine is left.
+        MachineError
+            If no machine works, although tasks wait.
         """
         while True:
             try:
-                return ray.get(reference, timeout=_SECONDS_BETWEEN_LOOKS)
+                value = ray.get(reference, timeout=_SECONDS_BETWEEN_LOOKS)
             except GetTimeoutError:
-                self._require_machines()
+                self._require_work()
             except RayError as error:
                 raise _translated(error) from None
+            else:
+                self._idle_since = None
+                return value
 
     def as_completed(self, references: list[Reference]) -> Iterator[Reference]:
         """Yield references as their tasks end or fail."""
         waiting = list(references)
         while waiting:
             ready, waiting = ray.wait(waiting, timeout=_SECONDS_BETWEEN_LOOKS, fetch_local=False)
-            yield from ready
-            if not ready:
-                self._require_machines()
+            if ready:
+                self._idle_since = None
+                yield from ready
+            else:
+                self._require_work()
 
-    def _require_machines(self) -> None:
-        """Raise if no machine has had CPUs for too long."""
-        if self.cpus() > 0:
-            self._alone_since = None
+    def _require_work(self) -> None:
+        """Raise if no machine has had CPUs, or none has used any, for too long."""
+        cpus = self.cpus()
+        if cpus > 0 and ray.available_resources().get("CPU", 0) < cpus:
+            self._idle_since = None
             return
         now = time.monotonic()
-        self._alone_since = self._alone_since or now
-        if now - self._alone_since > self._patience:
+        self._idle_since = self._idle_since or now
+        idle = now - self._idle_since
+        if cpus == 0 and idle > self._patience:
             raise WorkerLost("The cluster has no machine with CPUs left")
+        if cpus > 0 and idle > max(self._patience, _SECONDS_TO_MOVE_OBJECTS):
+            # Ray reports a full disk to who makes an object, but waits where one is restored.
+            raise MachineError(
+                f"The cluster's tasks have been waiting for objects for {idle / 60:.0f} minutes; "
+                "free disk space for spilled objects on its machines, or start "
+                "Ray there with --object-spilling-directory elsewhere."
+            )
 
     def close(self) -> None:
         """Leave the cluster, and stop it if this process started it."""
@@ -187,13 +205,13 @@ def _checked(wanted: str) -> Iterator[None]:
 
     Raises
     ------
-    RunError
+    MachineError
         For another version, or a file that cannot be written, such as on a full disk.
     """
     from embedder.kernels.threads import kernel_threads
 
     if fingerprint() != wanted:
-        raise RunError(
+        raise MachineError(
             f"{get_node_ip_address()}: this machine of the cluster has embedder {fingerprint()}, "
             f"but the leader has {wanted}; install the same version on all machines."
         )
@@ -203,7 +221,9 @@ def _checked(wanted: str) -> Iterator[None]:
     except OSError as error:
         path = Path(error.filename or tempfile.gettempdir())
         problem = describe_write_error(path, error, "set TMPDIR to another folder there")
-        raise RunError(f"{get_node_ip_address()}, a machine of the cluster: {problem}") from None
+        raise MachineError(
+            f"{get_node_ip_address()}, a machine of the cluster: {problem}"
+        ) from None
 
 
 def run_checked(wanted: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -234,7 +254,7 @@ def _translated(error: RayError) -> Exception:
     if isinstance(cause, (OutOfDiskError, ObjectStoreFullError)):
         found = re.search(r"ip=([^\s,)]+)", str(error))
         where = f"{found[1]}: this" if found else "A"
-        return RunError(
+        return MachineError(
             f"{where} machine of the cluster has no disk space left for spilled objects; free "
             "some, or start Ray there with --object-spilling-directory elsewhere."
         )
@@ -242,7 +262,7 @@ def _translated(error: RayError) -> Exception:
         return cause
     if isinstance(cause, ImportError) or _NOT_IMPORTED in str(cause):
         reason = f" ({_first_line(cause)})" if isinstance(cause, ImportError) else ""
-        return RunError(
+        return MachineError(
             f"A machine of the cluster lacks what the leader has{reason}; install the same version "
             f"of everything on all machines, here embedder {fingerprint()}."
         )

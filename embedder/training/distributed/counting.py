@@ -268,7 +268,7 @@ def weigh_range(words: Array, totals: Array, first: int, counts: Cooccurrences) 
 
 def multiply_range(cells: Cooccurrences, dense: Array, first: int, last: int) -> Array:
     """Return the product of rows first … last − 1 of a range with a dense matrix."""
-    return multiplication(cells.rows(first, last))(np.array(dense))
+    return multiplication(cells.rows(first, last))(dense)
 
 
 class RangeSums(NamedTuple):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 from conftest import GROUPED
+from ray.exceptions import OutOfDiskError, RayTaskError
 
 from embedder.config_files import load_config
 from embedder.errors import ConfigError, CorpusError, RunError
@@ -19,7 +21,7 @@ from embedder.runs.run_folder import RunFolder
 from embedder.training import row_fit
 from embedder.training.distributed import cluster, ray_engine
 from embedder.training.distributed.row_map import ClusterRowMap
-from embedder.training.engine import WorkerLost
+from embedder.training.engine import MachineError, WorkerLost
 from embedder.training.train import train
 from embedder.training.trainer import Interrupted, Trainer
 
@@ -258,6 +260,17 @@ def test_a_cluster_that_has_lost_all_machines_ends_the_training(on_cluster, monk
         train(config, quiet=True)
 
 
+def test_a_cluster_whose_tasks_wait_for_objects_for_ever_ends_the_training(on_cluster, monkeypatch):
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 1e9})  # none in use
+    monkeypatch.setattr(cluster, "_SECONDS_BETWEEN_LOOKS", 1e-3)
+    monkeypatch.setattr(cluster, "_SECONDS_TO_MOVE_OBJECTS", 0)
+    config = on_cluster("run", cluster={"wait_minutes": 0})
+    with pytest.raises(
+        RunError, match=r"waiting for objects .* elsewhere, then train again: there"
+    ):
+        train(config, quiet=True)
+
+
 def test_another_version_on_a_machine_is_refused(on_cluster, monkeypatch):
     monkeypatch.setattr(cluster, "fingerprint", lambda: "0.0 (another)")
     with pytest.raises(RunError, match=r"has embedder .*, but the leader has 0\.0 \(another\); in"):
@@ -271,6 +284,32 @@ def full_disk(*_):
 def test_a_full_disk_on_a_machine_is_one_sentence():
     with pytest.raises(RunError, match="a machine of the cluster: /tmp/embedder-1/cells: the disk"):
         cluster.run_checked(cluster.fingerprint(), full_disk)
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"), [(RayTaskError, "10.0.0.7: this machine"), (None, "A machine")]
+)
+def test_a_disk_full_of_spilled_objects_is_one_sentence(monkeypatch, kind, where):
+    full = OutOfDiskError("Local disk is full")
+    if kind is not None:
+        full = kind("count", "Traceback …", full, pid=7, ip="10.0.0.7").as_instanceof_cause()
+    found = cluster._translated(full)
+    assert isinstance(found, MachineError)
+    assert str(found) == (
+        f"{where} of the cluster has no disk space left for spilled objects; free some, or start "
+        "Ray there with --object-spilling-directory elsewhere."
+    )
+
+
+def test_a_run_stopped_by_a_full_disk_in_the_fit_says_how_to_resume(on_cluster, monkeypatch):
+    def full(*_):
+        raise MachineError("10.0.0.7: no disk space left; free some.")
+
+    config = on_cluster("run", training=JOINT | {"checkpoint_every": 1}, others=0)
+    monkeypatch.setattr(ClusterRowMap, "__call__", full)
+    with pytest.raises(RunError, match=r"run: 10\.0\.0\.7: .* free some, then resume with: emb"):
+        train(config, quiet=True)
+    assert RunFolder(Path(config.output)).checkpoints()
 
 
 def test_a_temporary_folder_that_ray_cannot_use_is_one_sentence(make_toy_config, write, tmp_path):
