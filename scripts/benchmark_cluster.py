@@ -29,13 +29,14 @@ _SPREAD = "read", "count", "factorise", "group", "fit"
 """Stages whose work all machines share; the others are the leader's."""
 _EVALUATIONS = 2.6
 """Of a row's loss until it has converged; see `embedder.training.row_fit`."""
+_BYTES_PER_ID = 4
 _BYTES_PER_CELL = 12
-_TOKENS_PER_SHARD = 12e6
-_GROWTH = 0.72
-"""Cells grow with this power of the text: 37 M in 17 M words, 204 M in 182 M, 44 M in two halves of
-the 17 M."""
+_GROWTH = 0.69
+"""Cells grow with this power of the text: 67 M in 17 M words, 343 M in 182 M."""
+_SECONDS_TO_JOIN = 10e-9
+"""Of one core, per token of a group."""
 _SECONDS_TO_ADD = 40e-9
-"""Of one core, per cell of a shard that is added to those of others."""
+"""Of one core, per cell of a group that is added to those of others."""
 
 
 class Size(NamedTuple):
@@ -84,24 +85,29 @@ class Cluster(NamedTuple):
         """Return how many cores share the work of a stage."""
         return self.cores * (self.machines if stage in _SPREAD else 1)
 
-    def cells_of_shards(self, size: Size) -> float:
-        """Return the number of cells in all shards together."""
+    def seconds_around_counting(self, size: Size) -> float:
+        """Return the seconds in which tokens are joined and fetched, and counts fetched and added.
+
+        See `embedder.training.distributed.counting.group_shards`.
+        """
         cpus = self.cores * self.machines
-        shards = cpus * np.ceil(size.tokens / (cpus * _TOKENS_PER_SHARD))
-        return float(size.cells * shards ** (1 - _GROWTH))
+        groups = max(np.ceil(size.tokens / 2**28), np.ceil(cpus / 32))
+        seconds = size.tokens * _SECONDS_TO_JOIN / min(groups, cpus)
+        if self.machines > 1:
+            fetched = _BYTES_PER_ID * size.tokens / min(groups, self.machines)
+            seconds += fetched / self.bandwidth
+        if groups > 1:
+            cells = size.cells * groups ** (1 - _GROWTH)
+            moved = _BYTES_PER_CELL * cells * (self.machines - 1) / self.machines**2
+            seconds += moved / self.bandwidth + cells * _SECONDS_TO_ADD / cpus
+        return float(seconds)
 
 
 def predict(size: Size, costs: dict[str, float], cluster: Cluster) -> dict[str, float]:
-    """Return the seconds of each stage, from the seconds of a core per unit of its work.
-
-    The counts of the shards are added, and move to other machines unless they are in place.
-    """
+    """Return the seconds of each stage, from the seconds of a core per unit of its work."""
     work = size.work()
     seconds = {stage: work[stage] * costs[stage] / cluster.cores_of(stage) for stage in _STAGES}
-    cells, machines = cluster.cells_of_shards(size), cluster.machines
-    moved = _BYTES_PER_CELL * cells * (machines - 1) / machines**2
-    seconds["count"] += moved / cluster.bandwidth
-    seconds["count"] += cells * _SECONDS_TO_ADD / cluster.cores_of("count")
+    seconds["count"] += cluster.seconds_around_counting(size)
     return seconds
 
 
@@ -109,12 +115,12 @@ def fit(measured: list[dict[str, Any]]) -> dict[str, float]:
     """Fit the seconds of a core to measurements on simulated machines, by their medians."""
     found: dict[str, list[float]] = {stage: [] for stage in _STAGES}
     for own in measured:
-        size, cluster = Size(*own["size"]), Cluster(own["machines"], own["cores"])
+        size, cluster = Size(*own["size"]), Cluster(own["machines"], own["cores"], np.inf)
         for stage, work in size.work().items():
-            spent = own["seconds"][stage] * cluster.cores_of(stage)
+            spent = own["seconds"][stage]
             if stage == "count":
-                spent -= cluster.cells_of_shards(size) * _SECONDS_TO_ADD
-            found[stage].append(spent / work)
+                spent -= cluster.seconds_around_counting(size)
+            found[stage].append(spent * cluster.cores_of(stage) / work)
     return {stage: float(np.median(costs)) for stage, costs in found.items()}
 
 
@@ -288,7 +294,7 @@ def main() -> None:
         own.add_argument("measured", nargs="+", type=Path)
     own.add_argument("--tokens", type=float, default=1e10)
     own.add_argument("--words", type=float, default=2e6)
-    own.add_argument("--cells", type=float, default=4e9)
+    own.add_argument("--cells", type=float, default=6e9)
     own.add_argument("--dimension", type=float, default=300)
     own.add_argument("--speed", type=float, default=1.0, help="Of a core, relative to one here.")
     given = parser.parse_args()
