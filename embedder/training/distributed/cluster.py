@@ -179,9 +179,9 @@ class Cluster:
         if cpus > 0 and idle > max(self._patience, _SECONDS_TO_MOVE_OBJECTS):
             # Ray reports a full disk to who makes an object, but waits where one is restored.
             raise MachineError(
-                f"The cluster's tasks have been waiting for objects for {idle / 60:.0f} minutes, as "
-                "they do when the disk for spilled objects is full; free space on its machines, or "
-                "start Ray there with --object-spilling-directory elsewhere."
+                f"The cluster's tasks have been waiting for objects for {idle / 60:.0f} minutes, "
+                "as they do when the disk for spilled objects is full; free space on its machines, "
+                "or start Ray there with --object-spilling-directory elsewhere."
             )
 
     def close(self) -> None:
