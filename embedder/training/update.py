@@ -90,9 +90,7 @@ class Update(NamedTuple):
     seconds: float
 
     def describe_left_out(self) -> str:
-        """Return a sentence about new words without a vector; an empty one if there are none."""
-        if not self.left_out:
-            return ""
+        """Return a sentence about the new words without a vector, of which there are some."""
         words, total = ", ".join(self.left_out[:_SHOWN]), len(self.left_out)
         more = ", …" * (total > _SHOWN)
         return f"Left out {total:,} new words that have no known word beside them: {words}{more}"
